@@ -1,0 +1,108 @@
+//! The policy of a port of this workload (`inbound.Server`).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::endpoint::Labels;
+use crate::identity::Identity;
+use crate::metadata::Metadata;
+use crate::route::{GrpcRoute, HttpRoute};
+
+/// How connections to one port are handled, and who may make them.
+#[derive(Clone, Debug)]
+pub struct InboundPolicy {
+    /// Grows by one with each change of this port's policy.
+    pub generation: u64,
+    /// The Server or the default policy it comes from (`srv_*` labels).
+    pub server: Metadata,
+    /// What to expect on the connection.
+    pub protocol: InboundProtocol,
+    /// Who may connect. A connection, or a request on a route without its own list, needs one that admits it.
+    pub authorizations: Arc<[Authorization]>,
+    /// Descriptive labels as given.
+    pub labels: Labels,
+}
+
+/// `inbound.ProxyProtocol`.
+#[derive(Clone, Debug)]
+pub enum InboundProtocol {
+    /// Look at the first bytes. After `timeout` without any: opaque if no route has its own authorizations, else refuse.
+    Detect {
+        timeout: Duration,
+        routes: Arc<[HttpRoute<RouteAuthorizations>]>,
+        rate_limit: Option<Arc<RateLimit>>,
+    },
+    /// HTTP/1 without detection.
+    Http1 { routes: Arc<[HttpRoute<RouteAuthorizations>]>, rate_limit: Option<Arc<RateLimit>> },
+    /// HTTP/2 without detection.
+    Http2 { routes: Arc<[HttpRoute<RouteAuthorizations>]>, rate_limit: Option<Arc<RateLimit>> },
+    /// gRPC.
+    Grpc { routes: Arc<[GrpcRoute<RouteAuthorizations>]> },
+    /// Bytes.
+    Opaque,
+    /// TLS of the application's own: bytes.
+    Tls,
+}
+
+/// Who may use a route. All rules of one route share one list.
+#[derive(Clone, Debug)]
+pub struct RouteAuthorizations(pub Arc<[Authorization]>);
+
+/// `inbound.Authz`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Authorization {
+    /// The policy it comes from (`authz_*` labels).
+    pub metadata: Metadata,
+    /// The client's address must be in one of these.
+    pub networks: Vec<Network>,
+    /// What the client must prove.
+    pub authentication: Authentication,
+}
+
+/// A network without its exceptions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Included.
+    pub net: Cidr,
+    /// Excluded again.
+    pub except: Vec<Cidr>,
+}
+
+/// An address prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr {
+    /// Any address within it.
+    pub addr: IpAddr,
+    /// Leading bits that count: 0..=32 or 0..=128.
+    pub prefix_len: u8,
+}
+
+/// `inbound.Authn`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    /// Nothing need be proven.
+    Unauthenticated,
+    /// Mesh TLS, with or without a client certificate.
+    TlsUnauthenticated,
+    /// Mesh TLS with one of these identities.
+    TlsIdentities {
+        /// Exact identities.
+        identities: Vec<Identity>,
+        /// Suffixes of DNS-like identities, as labels from the left (`*.prod.…` is `["prod", …]`); empty: every identity.
+        suffixes: Vec<Vec<Arc<str>>>,
+    },
+}
+
+/// `inbound.HttpLocalRateLimit`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RateLimit {
+    /// The policy it comes from.
+    pub metadata: Metadata,
+    /// Requests per second of all clients together.
+    pub total: Option<u32>,
+    /// Requests per second of each identity.
+    pub per_identity: Option<u32>,
+    /// Requests per second of named identities, instead of `per_identity`.
+    pub overrides: Vec<(Vec<Identity>, u32)>,
+}

@@ -1,0 +1,215 @@
+//! The policy of an outbound destination (`outbound.OutboundPolicy`).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::endpoint::Endpoint;
+use crate::metadata::Metadata;
+use crate::route::{Filter, GrpcRoute, HostMatch, HttpRoute, Timeouts};
+
+/// How connections to one original destination are handled.
+#[derive(Clone, Debug)]
+pub struct OutboundPolicy {
+    /// Grows by one with each change of this target's policy.
+    pub generation: u64,
+    /// The Service, EgressNetwork or default that it belongs to.
+    pub parent: Metadata,
+    /// `svc.ns.svc.cluster.local:port` where known: the `authority`/`dst` of metrics.
+    pub authority: Option<Arc<str>>,
+    /// What to expect on the connection.
+    pub protocol: OutboundProtocol,
+}
+
+/// `outbound.ProxyProtocol`.
+#[derive(Clone, Debug)]
+pub enum OutboundProtocol {
+    /// Look at the first bytes; after `timeout` without any, treat as opaque.
+    Detect { timeout: Duration, http1: HttpPolicy, http2: HttpPolicy, opaque: OpaquePolicy },
+    /// HTTP/1 without detection.
+    Http1(HttpPolicy),
+    /// HTTP/2 without detection.
+    Http2(HttpPolicy),
+    /// gRPC: HTTP/2 whose calls are matched by service and method.
+    Grpc(GrpcPolicy),
+    /// Bytes.
+    Opaque(OpaquePolicy),
+    /// TLS of the application's own, routed by SNI.
+    Tls(TlsPolicy),
+}
+
+/// Routes for HTTP.
+#[derive(Clone, Debug)]
+pub struct HttpPolicy {
+    /// In order of precedence as given; `model::route` picks the best match.
+    pub routes: Arc<[HttpRoute<Arc<RouteTarget>>]>,
+    /// Circuit breaking; `None`: only passive ejection of refused and reset connections.
+    pub failure_accrual: Option<FailureAccrual>,
+}
+
+/// Routes for gRPC.
+#[derive(Clone, Debug)]
+pub struct GrpcPolicy {
+    /// As given.
+    pub routes: Arc<[GrpcRoute<Arc<RouteTarget>>]>,
+    /// As for HTTP.
+    pub failure_accrual: Option<FailureAccrual>,
+}
+
+/// Routes for bytes: the first one counts.
+#[derive(Clone, Debug)]
+pub struct OpaquePolicy {
+    /// As given.
+    pub routes: Arc<[OpaqueRoute]>,
+}
+
+/// Routes for TLS, by SNI.
+#[derive(Clone, Debug)]
+pub struct TlsPolicy {
+    /// As given.
+    pub routes: Arc<[TlsRoute]>,
+}
+
+/// An opaque route.
+#[derive(Clone, Debug)]
+pub struct OpaqueRoute {
+    /// The object it comes from.
+    pub metadata: Metadata,
+    /// Where it leads.
+    pub target: Arc<RouteTarget>,
+    /// Why connections are refused, if they are.
+    pub refusal: Option<OpaqueRefusal>,
+}
+
+/// A TLS route.
+#[derive(Clone, Debug)]
+pub struct TlsRoute {
+    /// The object it comes from.
+    pub metadata: Metadata,
+    /// Empty: every SNI.
+    pub snis: Vec<HostMatch>,
+    /// Where it leads.
+    pub target: Arc<RouteTarget>,
+    /// Why connections are refused, if they are.
+    pub refusal: Option<OpaqueRefusal>,
+}
+
+/// `opaque_route.Invalid` and `Forbidden`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpaqueRefusal {
+    /// The route is wrong, with the reason.
+    Invalid(Arc<str>),
+    /// Policy denies it.
+    Forbidden,
+}
+
+/// Where a rule of a route sends requests.
+#[derive(Clone, Debug)]
+pub struct RouteTarget {
+    /// How a backend is chosen.
+    pub distribution: Distribution,
+    /// Limits of the route.
+    pub timeouts: Timeouts,
+    /// Retries asked for by the route.
+    pub retry: Option<Retry>,
+    /// Whether `l5d-retry-*` and `l5d-*timeout` request headers count.
+    pub allow_l5d_request_headers: bool,
+}
+
+/// How one of several backends is chosen.
+#[derive(Clone, Debug)]
+pub enum Distribution {
+    /// No backend: 500 for HTTP, UNAVAILABLE for gRPC, close for bytes.
+    Empty,
+    /// The first with ready endpoints.
+    FirstAvailable(Arc<[RouteBackend]>),
+    /// At random by weight, for each request; a weight of zero is never chosen.
+    RandomAvailable(Arc<[(RouteBackend, u32)]>),
+}
+
+/// A backend and the filters of its reference.
+#[derive(Clone, Debug)]
+pub struct RouteBackend {
+    /// Shared between routes that name the same backend, so that its state is kept once.
+    pub backend: Arc<Backend>,
+    /// Applied after the rule's.
+    pub filters: Vec<Filter>,
+}
+
+/// `outbound.Backend`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backend {
+    /// The object it comes from.
+    pub metadata: Metadata,
+    /// Where its endpoints come from.
+    pub kind: BackendKind,
+    /// How long a request may wait for a ready endpoint.
+    pub failfast_timeout: Duration,
+    /// Most requests that may wait.
+    pub queue_capacity: u32,
+}
+
+/// One endpoint or a balanced destination.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BackendKind {
+    /// A single endpoint.
+    Forward(Arc<Endpoint>),
+    /// The address that the client meant, in plaintext. Not on the wire: `control` makes it for unknown targets.
+    OriginalDestination(SocketAddr),
+    /// Endpoints from discovery, power of two choices by peak EWMA.
+    Balance {
+        /// The path for `Destination.Get`.
+        authority: Arc<str>,
+        /// Latency assumed of an endpoint without history.
+        default_rtt: Duration,
+        /// Time constant of the moving average.
+        decay: Duration,
+    },
+}
+
+/// `outbound.*.Retry`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// Tries after the first.
+    pub max_retries: u32,
+    /// Largest body that is kept for replay, bytes.
+    pub max_request_bytes: u32,
+    /// HTTP status ranges, both ends included.
+    pub statuses: Vec<(u16, u16)>,
+    /// gRPC codes.
+    pub grpc_codes: Vec<u16>,
+    /// Limit of each try.
+    pub timeout: Option<Duration>,
+    /// Pause between tries.
+    pub backoff: Option<Backoff>,
+}
+
+/// `outbound.ExponentialBackoff`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Backoff {
+    /// First pause.
+    pub min: Duration,
+    /// Longest pause.
+    pub max: Duration,
+    /// Share of the pause that may be added at random.
+    pub jitter_ratio: f32,
+    /// Whether `Retry-After` sets the first pause, within min and max.
+    pub honour_retry_after: bool,
+}
+
+/// `outbound.FailureAccrual`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailureAccrual {
+    /// Failures in a row that trip the circuit; 0: this rule is off.
+    pub max_consecutive_failures: u32,
+    /// Success rate below which the circuit trips, 0 to 1; 0: this rule is off.
+    pub success_rate_threshold: f64,
+    /// Window of the success rate.
+    pub decay: Duration,
+    /// Requests before the success rate counts.
+    pub min_requests: u32,
+    /// How long an endpoint is out.
+    pub backoff: Backoff,
+    /// Endpoints that are never ejected.
+    pub min_ready_endpoints: u32,
+}

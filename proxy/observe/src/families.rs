@@ -1,0 +1,405 @@
+//! The families that this proxy exposes. Names and labels are those of Linkerd 2.20, which users' dashboards
+//! query (INTERFACE of the project, metrics); `hauberk_*` is what Linkerd does not have.
+//!
+//! The doc comment of each names its labels. `target_*` stands for `target_addr`, `target_ip` and
+//! `target_port`; `srv_*`, `route_*`, `authz_*`, `parent_*` and `backend_*` for the parts of an object's name.
+
+use crate::family::{
+    BACKEND_RESPONSE_BOUNDS, CounterFamily, GaugeFamily, HistogramFamily, ROUTE_REQUEST_BOUNDS,
+};
+
+/// Labels: `direction`, `authority`, `target_addr`, `target_ip`, `target_port`, `tls`, `no_tls_reason`,
+/// `client_id` or `server_id`, and inbound `srv_*`, `route_*`, `authz_*`, outbound `dst_*`.
+pub static REQUEST_TOTAL: CounterFamily =
+    CounterFamily { name: "request_total", help: "Total count of HTTP requests." };
+
+/// Labels: `direction`, `authority`, `target_addr`, `target_ip`, `target_port`, `tls`, `no_tls_reason`,
+/// `client_id` or `server_id`, and inbound `srv_*`, `route_*`, `authz_*`, outbound `dst_*`, `status_code`,
+/// `classification`, `grpc_status`, `error`.
+pub static RESPONSE_TOTAL: CounterFamily =
+    CounterFamily { name: "response_total", help: "Total count of HTTP responses." };
+
+/// Labels: `direction`, `authority`, `target_addr`, `target_ip`, `target_port`, `tls`, `no_tls_reason`,
+/// `client_id` or `server_id`, and inbound `srv_*`, `route_*`, `authz_*`, outbound `dst_*`, `status_code`.
+pub static RESPONSE_LATENCY_MS: HistogramFamily = HistogramFamily::latency_ms(
+    "response_latency_ms",
+    "Elapsed times between a request's headers being received and its response stream completing.",
+);
+
+/// Labels: `direction`, `peer`, `target_addr`, `target_ip`, `target_port`, `tls`, `no_tls_reason`,
+/// `client_id` or `server_id`, inbound `srv_*`, outbound `dst_*`.
+pub static TCP_OPEN_TOTAL: CounterFamily =
+    CounterFamily { name: "tcp_open_total", help: "Total count of opened connections." };
+
+/// Labels: `direction`, `peer`, `target_addr`, `target_ip`, `target_port`, `tls`, `no_tls_reason`,
+/// `client_id` or `server_id`, inbound `srv_*`, outbound `dst_*`, `errno`.
+pub static TCP_CLOSE_TOTAL: CounterFamily =
+    CounterFamily { name: "tcp_close_total", help: "Total count of closed connections." };
+
+/// Labels: `direction`, `peer`, `target_addr`, `target_ip`, `target_port`, `tls`, `no_tls_reason`,
+/// `client_id` or `server_id`, inbound `srv_*`, outbound `dst_*`.
+pub static TCP_OPEN_CONNECTIONS: GaugeFamily =
+    GaugeFamily { name: "tcp_open_connections", help: "Number of currently-open connections." };
+
+/// Labels: `direction`, `peer`, `target_addr`, `target_ip`, `target_port`, `tls`, `no_tls_reason`,
+/// `client_id` or `server_id`, inbound `srv_*`, outbound `dst_*`.
+pub static TCP_READ_BYTES_TOTAL: CounterFamily =
+    CounterFamily { name: "tcp_read_bytes_total", help: "Total count of bytes read from peers." };
+
+/// Labels: `direction`, `peer`, `target_addr`, `target_ip`, `target_port`, `tls`, `no_tls_reason`,
+/// `client_id` or `server_id`, inbound `srv_*`, outbound `dst_*`.
+pub static TCP_WRITE_BYTES_TOTAL: CounterFamily =
+    CounterFamily { name: "tcp_write_bytes_total", help: "Total count of bytes written to peers." };
+
+/// Labels: `target_addr`, `target_ip`, `target_port`, `srv_*`, `route_*`, `tls`, `client_id`, `authz_*`.
+pub static INBOUND_HTTP_AUTHZ_ALLOW_TOTAL: CounterFamily = CounterFamily {
+    name: "inbound_http_authz_allow_total",
+    help: "The total number of inbound HTTP requests that were authorized.",
+};
+
+/// Labels: `target_addr`, `target_ip`, `target_port`, `srv_*`, `route_*`, `tls`, `client_id`.
+pub static INBOUND_HTTP_AUTHZ_DENY_TOTAL: CounterFamily = CounterFamily {
+    name: "inbound_http_authz_deny_total",
+    help: "The total number of inbound HTTP requests that could not be processed due to being deny by policy.",
+};
+
+/// Labels: `target_addr`, `target_ip`, `target_port`, `srv_*`, `tls`, `client_id`.
+pub static INBOUND_HTTP_ROUTE_NOT_FOUND_TOTAL: CounterFamily = CounterFamily {
+    name: "inbound_http_route_not_found_total",
+    help: "The total number of inbound HTTP requests that could not be associated with a route.",
+};
+
+/// Labels: `target_addr`, `target_ip`, `target_port`, `srv_*`, `route_*`, `tls`, `client_id`,
+/// `ratelimit_{group,kind,name}`, `scope`.
+pub static INBOUND_HTTP_LOCAL_RATELIMIT_TOTAL: CounterFamily = CounterFamily {
+    name: "inbound_http_local_ratelimit_total",
+    help: "The total number of inbound HTTP requests that could not be processed due to being rate limited.",
+};
+
+/// Labels: `target_addr`, `target_ip`, `target_port`, `srv_*`, `tls`, `client_id`, `authz_*`.
+pub static INBOUND_TCP_AUTHZ_ALLOW_TOTAL: CounterFamily = CounterFamily {
+    name: "inbound_tcp_authz_allow_total",
+    help: "The total number of inbound TCP connections that were authorized.",
+};
+
+/// Labels: `target_addr`, `target_ip`, `target_port`, `srv_*`, `tls`, `client_id`.
+pub static INBOUND_TCP_AUTHZ_DENY_TOTAL: CounterFamily = CounterFamily {
+    name: "inbound_tcp_authz_deny_total",
+    help: "The total number of inbound TCP connections that were denied.",
+};
+
+/// Labels: `target_addr`, `target_ip`, `target_port`, `srv_*`, `tls`, `client_id`.
+pub static INBOUND_TCP_AUTHZ_TERMINATE_TOTAL: CounterFamily = CounterFamily {
+    name: "inbound_tcp_authz_terminate_total",
+    help: "The total number of inbound TCP connections that were terminated due to an authorization change.",
+};
+
+/// Labels: `error`, `target_addr`, `target_ip`, `target_port`.
+pub static INBOUND_HTTP_ERRORS_TOTAL: CounterFamily = CounterFamily {
+    name: "inbound_http_errors_total",
+    help: "The total number of inbound HTTP requests that could not be processed due to a proxy error.",
+};
+
+/// Labels: `error`, `target_addr`, `target_ip`, `target_port`.
+pub static INBOUND_TCP_ERRORS_TOTAL: CounterFamily = CounterFamily {
+    name: "inbound_tcp_errors_total",
+    help: "The total number of inbound TCP connections that could not be processed due to a proxy error.",
+};
+
+/// Labels: `error`.
+pub static OUTBOUND_HTTP_ERRORS_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_http_errors_total",
+    help: "The total number of outbound HTTP requests that could not be processed due to a proxy error.",
+};
+
+/// Labels: `error`.
+pub static OUTBOUND_TCP_ERRORS_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_tcp_errors_total",
+    help: "The total number of outbound TCP connections that could not be processed due to a proxy error.",
+};
+
+/// Labels: `parent_*`, `route_*`, `backend_*`.
+pub static OUTBOUND_HTTP_ROUTE_BACKEND_REQUESTS_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_http_route_backend_requests_total",
+    help: "The total number of HTTP requests dispatched to route-backends.",
+};
+
+/// Labels: `parent_*`, `route_*`, `backend_*`, `http_status`, `error`.
+pub static OUTBOUND_HTTP_ROUTE_BACKEND_RESPONSE_STATUSES_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_http_route_backend_response_statuses_total",
+    help: "Completed responses of route-backends, by HTTP status.",
+};
+
+/// Labels: `parent_*`, `route_*`, `backend_*`.
+pub static OUTBOUND_HTTP_ROUTE_BACKEND_RESPONSE_DURATION_SECONDS: HistogramFamily = HistogramFamily::seconds(
+    "outbound_http_route_backend_response_duration_seconds",
+    "The time between request completion and response completion.",
+    BACKEND_RESPONSE_BOUNDS,
+);
+
+/// Labels: `parent_*`, `route_*`, `hostname`, `http_status`, `error`.
+pub static OUTBOUND_HTTP_ROUTE_REQUEST_STATUSES_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_http_route_request_statuses_total",
+    help: "Completed request-response streams, by HTTP status.",
+};
+
+/// Labels: `parent_*`, `route_*`, `hostname`.
+pub static OUTBOUND_HTTP_ROUTE_REQUEST_DURATION_SECONDS: HistogramFamily = HistogramFamily::seconds(
+    "outbound_http_route_request_duration_seconds",
+    "The time between request initialization and response completion.",
+    ROUTE_REQUEST_BOUNDS,
+);
+
+/// Labels: `parent_*`, `route_*`.
+pub static OUTBOUND_HTTP_ROUTE_RETRY_REQUESTS_TOTAL: CounterFamily =
+    CounterFamily { name: "outbound_http_route_retry_requests_total", help: "Retry requests emitted." };
+
+/// Labels: `parent_*`, `route_*`.
+pub static OUTBOUND_HTTP_ROUTE_RETRY_SUCCESSES_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_http_route_retry_successes_total",
+    help: "Successful responses to retry requests.",
+};
+
+/// Labels: `parent_*`, `route_*`.
+pub static OUTBOUND_HTTP_ROUTE_RETRY_LIMIT_EXCEEDED_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_http_route_retry_limit_exceeded_total",
+    help: "Retryable requests not retried because the retry limit was reached.",
+};
+
+/// Labels: `parent_*`, `route_*`.
+pub static OUTBOUND_HTTP_ROUTE_RETRY_OVERFLOW_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_http_route_retry_overflow_total",
+    help: "Retryable requests not retried because the retry budget was exhausted.",
+};
+
+/// Labels: `parent_*`, `route_*`, `backend_*`.
+pub static OUTBOUND_GRPC_ROUTE_BACKEND_REQUESTS_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_grpc_route_backend_requests_total",
+    help: "The total number of gRPC requests dispatched to route-backends.",
+};
+
+/// Labels: `parent_*`, `route_*`, `backend_*`, `grpc_status`, `error`.
+pub static OUTBOUND_GRPC_ROUTE_BACKEND_RESPONSE_STATUSES_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_grpc_route_backend_response_statuses_total",
+    help: "Completed responses of route-backends, by gRPC status.",
+};
+
+/// Labels: `parent_*`, `route_*`, `backend_*`.
+pub static OUTBOUND_GRPC_ROUTE_BACKEND_RESPONSE_DURATION_SECONDS: HistogramFamily = HistogramFamily::seconds(
+    "outbound_grpc_route_backend_response_duration_seconds",
+    "The time between request completion and response completion.",
+    BACKEND_RESPONSE_BOUNDS,
+);
+
+/// Labels: `parent_*`, `route_*`, `hostname`, `grpc_status`, `error`.
+pub static OUTBOUND_GRPC_ROUTE_REQUEST_STATUSES_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_grpc_route_request_statuses_total",
+    help: "Completed request-response streams, by gRPC status.",
+};
+
+/// Labels: `parent_*`, `route_*`, `hostname`.
+pub static OUTBOUND_GRPC_ROUTE_REQUEST_DURATION_SECONDS: HistogramFamily = HistogramFamily::seconds(
+    "outbound_grpc_route_request_duration_seconds",
+    "The time between request initialization and response completion.",
+    ROUTE_REQUEST_BOUNDS,
+);
+
+/// Labels: `parent_*`, `route_*`.
+pub static OUTBOUND_GRPC_ROUTE_RETRY_REQUESTS_TOTAL: CounterFamily =
+    CounterFamily { name: "outbound_grpc_route_retry_requests_total", help: "Retry requests emitted." };
+
+/// Labels: `parent_*`, `route_*`.
+pub static OUTBOUND_GRPC_ROUTE_RETRY_SUCCESSES_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_grpc_route_retry_successes_total",
+    help: "Successful responses to retry requests.",
+};
+
+/// Labels: `parent_*`, `route_*`.
+pub static OUTBOUND_GRPC_ROUTE_RETRY_LIMIT_EXCEEDED_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_grpc_route_retry_limit_exceeded_total",
+    help: "Retryable requests not retried because the retry limit was reached.",
+};
+
+/// Labels: `parent_*`, `route_*`.
+pub static OUTBOUND_GRPC_ROUTE_RETRY_OVERFLOW_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_grpc_route_retry_overflow_total",
+    help: "Retryable requests not retried because the retry budget was exhausted.",
+};
+
+/// Labels: `endpoint_state` (`ready` or `pending`), `parent_*`, `backend_*`.
+pub static OUTBOUND_HTTP_BALANCER_ENDPOINTS: GaugeFamily = GaugeFamily {
+    name: "outbound_http_balancer_endpoints",
+    help: "The number of endpoints of a balancer, by state.",
+};
+
+/// Labels: `parent_*`, `route_*`.
+pub static INBOUND_HTTP_REQUESTS_TOTAL: CounterFamily =
+    CounterFamily { name: "inbound_http_requests_total", help: "The total number of inbound HTTP requests." };
+
+/// Labels: `parent_*`, `route_*`, `http_status`, `error`.
+pub static INBOUND_HTTP_STATUSES_TOTAL: CounterFamily = CounterFamily {
+    name: "inbound_http_statuses_total",
+    help: "Completed inbound responses, by HTTP status.",
+};
+
+/// Labels: `parent_*`, `route_*`.
+pub static INBOUND_HTTP_REQUEST_DURATION_SECONDS: HistogramFamily = HistogramFamily::seconds(
+    "inbound_http_request_duration_seconds",
+    "The time between request initialization and response completion.",
+    ROUTE_REQUEST_BOUNDS,
+);
+
+/// Labels: `parent_*`, `route_*`.
+pub static INBOUND_GRPC_REQUESTS_TOTAL: CounterFamily =
+    CounterFamily { name: "inbound_grpc_requests_total", help: "The total number of inbound gRPC requests." };
+
+/// Labels: `parent_*`, `route_*`, `grpc_status`, `error`.
+pub static INBOUND_GRPC_STATUSES_TOTAL: CounterFamily = CounterFamily {
+    name: "inbound_grpc_statuses_total",
+    help: "Completed inbound responses, by gRPC status.",
+};
+
+/// Labels: `parent_*`, `route_*`.
+pub static INBOUND_GRPC_REQUEST_DURATION_SECONDS: HistogramFamily = HistogramFamily::seconds(
+    "inbound_grpc_request_duration_seconds",
+    "The time between request initialization and response completion.",
+    ROUTE_REQUEST_BOUNDS,
+);
+
+/// Labels: `result` (`http/1`, `http/2`, `not_http`, `read_timeout`, `error`), `srv_*`, `target_*`.
+pub static INBOUND_TCP_DETECT_HTTP_RESULTS_TOTAL: CounterFamily = CounterFamily {
+    name: "inbound_tcp_detect_http_results_total",
+    help: "Results of inbound protocol detection.",
+};
+
+/// Labels: `result` (`http/1`, `http/2`, `not_http`, `read_timeout`, `error`), `parent_*`.
+pub static OUTBOUND_TCP_DETECT_HTTP_RESULTS_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_tcp_detect_http_results_total",
+    help: "Results of outbound protocol detection.",
+};
+
+/// Labels: `session_protocol`, `target_port`, `target_name`, `client_id`.
+pub static INBOUND_TCP_TRANSPORT_HEADER_CONNECTIONS_TOTAL: CounterFamily = CounterFamily {
+    name: "inbound_tcp_transport_header_connections_total",
+    help: "TCP connections with transport headers.",
+};
+
+/// Labels: none.
+pub static IDENTITY_CERT_EXPIRATION_TIMESTAMP_SECONDS: GaugeFamily = GaugeFamily {
+    name: "identity_cert_expiration_timestamp_seconds",
+    help: "Time when this proxy's current mTLS identity certificate will expire (in seconds since the UNIX epoch).",
+};
+
+/// Labels: none.
+pub static IDENTITY_CERT_REFRESH_TIMESTAMP_SECONDS: GaugeFamily = GaugeFamily {
+    name: "identity_cert_refresh_timestamp_seconds",
+    help: "Time when this proxy's mTLS identity certificate was last refreshed (in seconds since the UNIX epoch).",
+};
+
+/// Labels: `result` (`success`, `failure`).
+pub static IDENTITY_CERT_REFRESHES_TOTAL: CounterFamily = CounterFamily {
+    name: "identity_cert_refreshes_total",
+    help: "The total number of times this proxy's mTLS identity certificate was to be refreshed, by result.",
+};
+
+/// Labels: none; the name that Linkerd's documents use.
+pub static IDENTITY_CERT_REFRESH_COUNT: CounterFamily = CounterFamily {
+    name: "identity_cert_refresh_count",
+    help: "The total number of times this proxy's mTLS identity certificate has been refreshed by the Identity service.",
+};
+
+/// Labels: `addr`, `tls`, `no_tls_reason`, `server_id`.
+pub static CONTROL_REQUEST_TOTAL: CounterFamily =
+    CounterFamily { name: "control_request_total", help: "Total count of requests to the control plane." };
+
+/// Labels: `addr`, `tls`, `no_tls_reason`, `server_id`, `status_code`, `classification`, `grpc_status`,
+/// `error`.
+pub static CONTROL_RESPONSE_TOTAL: CounterFamily =
+    CounterFamily { name: "control_response_total", help: "Total count of responses of the control plane." };
+
+/// Labels: `addr`, `tls`, `no_tls_reason`, `server_id`, `status_code`.
+pub static CONTROL_RESPONSE_LATENCY_MS: HistogramFamily = HistogramFamily::latency_ms(
+    "control_response_latency_ms",
+    "Elapsed times between a control-plane request and the headers of its response.",
+);
+
+/// Labels: `version`, `git_sha`, `profile`, `vendor`, `date`; always 1.
+pub static PROXY_BUILD_INFO: GaugeFamily =
+    GaugeFamily { name: "proxy_build_info", help: "Proxy build info." };
+
+/// Labels: `tls_suites`, `tls_kx_groups`, `tls_rand`, `tls_key_provider`, `tls_fips`; always 1.
+pub static RUSTLS_INFO: GaugeFamily = GaugeFamily { name: "rustls_info", help: "Proxy TLS info." };
+
+/// Labels: none.
+pub static PROCESS_START_TIME_SECONDS: GaugeFamily = GaugeFamily {
+    name: "process_start_time_seconds",
+    help: "Time that the process started (in seconds since the UNIX epoch).",
+};
+
+/// Labels: none.
+pub static PROCESS_UPTIME_SECONDS_TOTAL: CounterFamily = CounterFamily {
+    name: "process_uptime_seconds_total",
+    help: "Total time since the process started (in seconds).",
+};
+
+/// Labels: none.
+pub static PROCESS_CPU_SECONDS_TOTAL: CounterFamily = CounterFamily {
+    name: "process_cpu_seconds_total",
+    help: "Total user and system CPU time spent in seconds.",
+};
+
+/// Labels: none.
+pub static PROCESS_OPEN_FDS: GaugeFamily =
+    GaugeFamily { name: "process_open_fds", help: "Number of open file descriptors." };
+
+/// Labels: none.
+pub static PROCESS_MAX_FDS: GaugeFamily =
+    GaugeFamily { name: "process_max_fds", help: "Maximum number of open file descriptors." };
+
+/// Labels: none.
+pub static PROCESS_VIRTUAL_MEMORY_BYTES: GaugeFamily =
+    GaugeFamily { name: "process_virtual_memory_bytes", help: "Virtual memory size in bytes." };
+
+/// Labels: none.
+pub static PROCESS_RESIDENT_MEMORY_BYTES: GaugeFamily =
+    GaugeFamily { name: "process_resident_memory_bytes", help: "Resident memory size in bytes." };
+
+/// Labels: none.
+pub static PROCESS_THREADS: GaugeFamily =
+    GaugeFamily { name: "process_threads", help: "Number of OS threads in the process." };
+
+/// Labels: `direction`, `client_id`, `server_id`, `tls_version`, `tls_cipher`, `tls_group`.
+pub static HAUBERK_TLS_CONNECTIONS_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_tls_connections_total",
+    help: "Mesh TLS connections established, with what was negotiated.",
+};
+
+/// Labels: `direction`, `client_id`, `server_id`, `tls_version`, `tls_cipher`, `tls_group`.
+pub static HAUBERK_TLS_OPEN_CONNECTIONS: GaugeFamily = GaugeFamily {
+    name: "hauberk_tls_open_connections",
+    help: "Mesh TLS connections open now, with what was negotiated.",
+};
+
+/// Labels: `kind` (`endpoints`, `outbound`, `inbound`), `target`.
+pub static HAUBERK_DISCOVERY_AGE_SECONDS: GaugeFamily = GaugeFamily {
+    name: "hauberk_discovery_age_seconds",
+    help: "Time since the control plane last confirmed what is known of a target.",
+};
+
+/// Labels: `kind`.
+pub static HAUBERK_DISCOVERY_CONNECTED: GaugeFamily = GaugeFamily {
+    name: "hauberk_discovery_connected",
+    help: "Whether a stream to the control plane is up (1) or answers are the last known ones (0).",
+};
+
+/// Labels: `reason` (`connection`, `timeout`, `consecutive_failures`, `success_rate`), `backend_*`.
+pub static HAUBERK_ENDPOINT_EJECTIONS_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_endpoint_ejections_total",
+    help: "Endpoints taken out of a balancer, by reason.",
+};
+
+/// Labels: `family`. Made by the registry itself.
+pub static SERIES_REFUSED_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_metrics_series_refused_total",
+    help: "Handles that were given an overflow series because their family was full.",
+};

@@ -1,1 +1,20 @@
-//! Written by its own change.
+//! Mutual TLS 1.3 between workloads. The only crate that names the TLS library and its cryptography.
+//!
+//! A [`Keypair`] is made here and certified elsewhere; with the certificate it becomes [`Credentials`], which
+//! [`accept`] and [`connect`] use. A [`VerifiedPeer`] comes out of a handshake and from nowhere else.
+
+mod anchors;
+mod credentials;
+mod handshake;
+mod keypair;
+mod provider;
+#[cfg(test)]
+mod testing;
+mod verify;
+
+pub use anchors::{ANCHORS_MAX, AnchorsError, TrustAnchors};
+pub use credentials::{ALPN_H2, ALPN_TRANSPORT, Credentials, CredentialsError, CredentialsWatch, Dialer};
+pub use handshake::{ClientStream, Handshake, HandshakeError, ServerStream, accept, connect};
+pub use keypair::{Keypair, KeypairError};
+pub use provider::{PostQuantum, ProviderFacts, facts, kem, warm_up};
+pub use verify::VerifiedPeer;

@@ -1,0 +1,81 @@
+//! The certificates that every chain must end in.
+
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
+/// Most anchors in a bundle. A rotation has two or three.
+pub const ANCHORS_MAX: usize = 64;
+
+/// A trust bundle that holds at least one anchor.
+#[derive(Clone, Debug)]
+pub struct TrustAnchors(Arc<RootCertStore>);
+
+/// Why a bundle is refused. One bad certificate refuses the whole, so that nobody believes it is trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum AnchorsError {
+    /// The text is not PEM.
+    #[error("the trust bundle is not PEM: {0}")]
+    Pem(String),
+    /// There is none in it.
+    #[error("the trust bundle holds no certificate")]
+    Empty,
+    /// More than [`ANCHORS_MAX`].
+    #[error("the trust bundle holds {0} certificates, more than {ANCHORS_MAX}")]
+    TooMany(usize),
+    /// One of them cannot be used.
+    #[error("certificate {index} of the trust bundle cannot be used")]
+    Certificate {
+        /// Counted from 0.
+        index: usize,
+        /// What is wrong with it.
+        #[source]
+        source: rustls::Error,
+    },
+}
+
+impl TrustAnchors {
+    /// Reads a bundle of PEM certificates.
+    ///
+    /// # Errors
+    /// [`AnchorsError`] says which certificate is bad.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, AnchorsError> {
+        let certificates = CertificateDer::pem_slice_iter(pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| AnchorsError::Pem(error.to_string()))?;
+        if certificates.is_empty() {
+            return Err(AnchorsError::Empty);
+        }
+        if certificates.len() > ANCHORS_MAX {
+            return Err(AnchorsError::TooMany(certificates.len()));
+        }
+        let mut roots = RootCertStore::empty();
+        for (index, certificate) in certificates.into_iter().enumerate() {
+            roots.add(certificate).map_err(|source| AnchorsError::Certificate { index, source })?;
+        }
+        Ok(Self(Arc::new(roots)))
+    }
+
+    pub(crate) fn roots(&self) -> &Arc<RootCertStore> {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_or_broken_bundle_is_refused_whole() {
+        let good = crate::testing::Ca::new("root").pem();
+        assert!(TrustAnchors::from_pem(good.as_bytes()).is_ok());
+        assert!(matches!(TrustAnchors::from_pem(b""), Err(AnchorsError::Empty)));
+        let broken = format!("{good}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        assert!(matches!(
+            TrustAnchors::from_pem(broken.as_bytes()),
+            Err(AnchorsError::Certificate { index: 1, .. })
+        ));
+    }
+}

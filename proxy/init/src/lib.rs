@@ -1,1 +1,3 @@
-//! Written by its own change.
+//! Transparent redirection of a pod's connections through the proxy.
+
+pub mod netlink;

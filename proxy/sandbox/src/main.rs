@@ -1,1 +1,48 @@
-fn main() {}
+//! Pods as network namespaces, with nothing but the kernel: no `ip`, no container runtime, and no root where the
+//! kernel lets users make namespaces.
+//!
+//! `serve` keeps the pods and obeys one JSON object per line (see `protocol`); `exec` runs a command in one;
+//! `publish` opens a door into one.
+
+mod args;
+mod exec;
+mod forward;
+mod link;
+mod namespace;
+mod protocol;
+mod publish;
+mod report;
+mod serve;
+mod services;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use args::Invocation;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match args::parse(&words) {
+        Ok(Invocation::Help) => {
+            println!("{}", args::USAGE);
+            ExitCode::SUCCESS
+        }
+        Ok(Invocation::Serve { rootless }) => ended(serve::serve(rootless)),
+        Ok(Invocation::Exec(options)) => ended(exec::exec(&options)),
+        Ok(Invocation::Publish(options)) => ended(publish::publish(&options)),
+        Err(error) => {
+            eprintln!("hauberk-sandbox: {error}\n{}", args::USAGE);
+            ExitCode::from(64)
+        }
+    }
+}
+
+fn ended<T, E: Error>(outcome: Result<T, E>) -> ExitCode {
+    match outcome {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hauberk-sandbox: {}", report::chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -119,6 +119,25 @@ export type ChainRefusal =
   | { readonly code: "unknown_extension"; readonly fingerprint: string; readonly oid: string }
   | { readonly code: "no_anchor"; readonly fingerprint: string };
 
+/** What an operator reads. Certificates are named by the first digits of their fingerprint. */
+export function explainChain(refusal: ChainRefusal): string {
+  const which = `certificate ${refusal.fingerprint.slice(0, 16)}`;
+  switch (refusal.code) {
+    case "not_yet_valid":
+      return `${which} is valid only from ${new Date(refusal.notBeforeMs).toISOString()}`;
+    case "expired":
+      return `${which} ended at ${new Date(refusal.notAfterMs).toISOString()}`;
+    case "not_an_authority":
+      return `${which} may not sign others`;
+    case "path_too_long":
+      return `${which} has more authorities below it than it allows`;
+    case "unknown_extension":
+      return `${which} has the critical extension ${refusal.oid}, which is not understood`;
+    case "no_anchor":
+      return `${which} was not signed by a trust anchor`;
+  }
+}
+
 /** A verified path, from the certificate to the anchor that vouches for it. */
 export type ChainVerdict =
   | { readonly ok: true; readonly anchor: Certificate }

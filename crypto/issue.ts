@@ -124,7 +124,7 @@ export function openKeyPair(privateKeyPem: string): KeyPair {
 
 /** A private key as PKCS #8 in PEM. The caller owns where it goes. */
 export function writePrivateKeyPem(keys: KeyPair): string {
-  return keys.privateKey.export({ format: "pem", type: "pkcs8" }).toString();
+  return keys.privateKey.export({ format: "pem", type: "pkcs8" });
 }
 
 /** The identifier of a key: the first 160 bits of the SHA-256 of its bits (RFC 7093 §2, method 1). */

@@ -1,0 +1,157 @@
+//! The few productions of RFC 9110 and RFC 3986 that more than one module reads.
+
+use super::H1Error;
+
+/// `tchar` of RFC 9110 §5.6.2.
+pub(crate) const fn is_tchar(byte: u8) -> bool {
+    matches!(byte,
+        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+}
+
+/// A non-empty token.
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&byte| is_tchar(byte))
+}
+
+/// A byte of a field value: visible, space, tab or obs-text.
+pub(crate) const fn is_value_byte(byte: u8) -> bool {
+    (byte >= 0x20 && byte != 0x7f) || byte == b'\t'
+}
+
+/// A field value as it may be written: no control characters, no whitespace at its ends.
+pub(crate) fn is_value(bytes: &[u8]) -> bool {
+    let ends = |byte: Option<&u8>| !matches!(byte, Some(b' ' | b'\t'));
+    ends(bytes.first()) && ends(bytes.last()) && bytes.iter().all(|&byte| is_value_byte(byte))
+}
+
+/// Without optional whitespace at both ends.
+pub(crate) fn trim_ows(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// The members of a comma-separated list, trimmed, without the empty ones.
+pub(crate) fn list(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|&byte| byte == b',').map(trim_ows).filter(|member| !member.is_empty())
+}
+
+/// `protocol-name ["/" protocol-version]` of RFC 9110 §7.8.
+pub(crate) fn is_protocol(name: &[u8]) -> bool {
+    let mut parts = name.splitn(2, |&byte| byte == b'/');
+    parts.all(is_token)
+}
+
+/// Largest body length: lengths are added and subtracted in 64 bits.
+const LENGTH_MAX: u64 = i64::MAX as u64;
+
+/// Reads a Content-Length: digits only, no sign, no list.
+pub(crate) fn content_length(value: &[u8]) -> Result<u64, H1Error> {
+    if value.contains(&b',') {
+        return Err(H1Error::LengthRepeated);
+    }
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(H1Error::Length);
+    }
+    let number = value
+        .iter()
+        .try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit.wrapping_sub(b'0'))));
+    number.filter(|&length| length <= LENGTH_MAX).ok_or(H1Error::LengthOverflow)
+}
+
+/// Reads a transfer coding: exactly `chunked`, in any case, is the only one there is.
+pub(crate) fn transfer_encoding(value: &[u8]) -> Result<(), H1Error> {
+    if value.eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    let mut codings = list(value);
+    match (codings.next(), codings.next()) {
+        (None, _) => Err(H1Error::TransferEncoding),
+        (Some(first), Some(_)) if first.eq_ignore_ascii_case(b"chunked") => Err(H1Error::TransferEncoding),
+        (Some(first), None) if first.eq_ignore_ascii_case(b"chunked") => Err(H1Error::TransferEncoding),
+        (Some(_), _) => Err(H1Error::TransferCoding),
+    }
+}
+
+/// Whether this is `uri-host [":" port]` with a name of letters, digits, `-`, `.`, `_` and `~`, or an address in brackets.
+///
+/// Narrower than RFC 3986: percent escapes, sub-delimiters and user information have no use in a host of a mesh and
+/// are read differently by different servers. Empty is valid (RFC 9112 §3.2).
+pub(crate) fn is_host(host: &[u8]) -> bool {
+    let (name_ok, rest) = match host {
+        [b'[', inner @ ..] => {
+            let Some(end) = inner.iter().position(|&byte| byte == b']') else { return false };
+            let (address, rest) = inner.split_at(end);
+            let v6 = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+            (!address.is_empty() && address.iter().all(v6), rest.get(1..).unwrap_or_default())
+        }
+        _ => {
+            let end = host.iter().position(|&byte| byte == b':').unwrap_or(host.len());
+            let (name, rest) = host.split_at(end);
+            let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+            (name.iter().all(plain) && (!name.is_empty() || rest.is_empty()), rest)
+        }
+    };
+    name_ok
+        && (rest.is_empty() || rest.strip_prefix(b":").is_some_and(|port| port.is_empty() || is_port(port)))
+}
+
+/// Decimal, at most 65535.
+pub(crate) fn is_port(port: &[u8]) -> bool {
+    (1..=5).contains(&port.len())
+        && port.iter().all(u8::is_ascii_digit)
+        && port.iter().fold(0_u32, |sum, digit| sum * 10 + u32::from(digit.wrapping_sub(b'0'))) <= 65_535
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_length_is_digits_only() {
+        assert_eq!(content_length(b"0"), Ok(0));
+        assert_eq!(content_length(b"9223372036854775807"), Ok(i64::MAX as u64));
+        for (value, error) in [
+            (&b"+5"[..], H1Error::Length),
+            (b"-1", H1Error::Length),
+            (b"", H1Error::Length),
+            (b"5 5", H1Error::Length),
+            (b"0x5", H1Error::Length),
+            (b"5,5", H1Error::LengthRepeated),
+            (b"5, 5", H1Error::LengthRepeated),
+            (b"9223372036854775808", H1Error::LengthOverflow),
+            (b"99999999999999999999999", H1Error::LengthOverflow),
+        ] {
+            assert_eq!(content_length(value), Err(error), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn only_chunked_is_a_transfer_coding() {
+        assert_eq!(transfer_encoding(b"Chunked"), Ok(()));
+        assert_eq!(transfer_encoding(b"chunked, chunked"), Err(H1Error::TransferEncoding));
+        assert_eq!(transfer_encoding(b"chunked,"), Err(H1Error::TransferEncoding));
+        assert_eq!(transfer_encoding(b""), Err(H1Error::TransferEncoding));
+        assert_eq!(transfer_encoding(b"gzip, chunked"), Err(H1Error::TransferCoding));
+        assert_eq!(transfer_encoding(b"xchunked"), Err(H1Error::TransferCoding));
+        assert_eq!(transfer_encoding(b"\x0bchunked"), Err(H1Error::TransferCoding));
+        assert_eq!(transfer_encoding(b"identity"), Err(H1Error::TransferCoding));
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_address_with_an_optional_port() {
+        for host in
+            ["", "a", "a.b:80", "a_b.c", "10.0.0.1:65535", "[::1]", "[::1]:80", "a:", "[fe80::1.2.3.4]:1"]
+        {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            ":80", "a:b", "a:65536", "a:123456", "a,b", "a b", "u@a", "[::1", "[]", "[::1]x", "a/b", "a%41",
+            "é", "a:80:80",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
+}

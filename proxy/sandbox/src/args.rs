@@ -10,6 +10,7 @@ pub const USAGE: &str = "\
 usage: hauberk-sandbox serve [--rootless]
        hauberk-sandbox exec --net PATH [--user PATH] [--resolv-conf FILE] [--hosts FILE] [--hostname NAME]
                 [--uid N] [--keep-cap net_admin|net_raw]... [--cwd DIR] -- COMMAND [ARGUMENT]...
+       hauberk-sandbox init [--net PATH [--user PATH]] -- [OPTION OF hauberk-proxy init]...
        hauberk-sandbox publish --net PATH [--user PATH] --listen ADDRESS:PORT --to ADDRESS:PORT";
 
 /// What to do.
@@ -19,17 +20,30 @@ pub enum Invocation {
     Serve { rootless: bool },
     /// Run a command in a pod.
     Exec(Exec),
+    /// Set or remove a pod's redirection.
+    Init(Init),
     /// Open a door into a pod.
     Publish(Publish),
     /// Print the usage.
     Help,
 }
 
+/// A redirection to set, as `hauberk-proxy init` does from within.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Init {
+    /// The sandbox's user namespace, when it is rootless.
+    pub user: Option<String>,
+    /// The pod's network namespace; without it, the caller's.
+    pub net: Option<String>,
+    /// As `hauberk-proxy init` takes them.
+    pub options: Vec<String>,
+}
+
 /// What is wrong with the command line.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum ArgumentError {
     /// No or an unknown subcommand.
-    #[error("expected serve, exec or publish")]
+    #[error("expected serve, exec, init or publish")]
     Command,
     /// No such option for this subcommand.
     #[error("unknown option {0}")]
@@ -51,6 +65,7 @@ pub fn parse(words: &[String]) -> Result<Invocation, ArgumentError> {
     match words.next().as_deref() {
         Some("serve") => serve(words),
         Some("exec") => exec(words),
+        Some("init") => init(words),
         Some("publish") => publish(words),
         Some("--help" | "-h" | "help") => Ok(Invocation::Help),
         _ => Err(ArgumentError::Command),
@@ -96,6 +111,23 @@ fn exec(mut words: impl Iterator<Item = String>) -> Result<Invocation, ArgumentE
         return Err(ArgumentError::Missing("-- COMMAND"));
     }
     Ok(Invocation::Exec(options))
+}
+
+fn init(mut words: impl Iterator<Item = String>) -> Result<Invocation, ArgumentError> {
+    let mut init = Init::default();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--" => break,
+            "--net" => init.net = Some(value(word, &mut words)?),
+            "--user" => init.user = Some(value(word, &mut words)?),
+            _ => return Err(ArgumentError::Unknown(word)),
+        }
+    }
+    init.options.extend(words);
+    match init {
+        Init { user: Some(_), net: None, .. } => Err(ArgumentError::Missing("--net")),
+        init => Ok(Invocation::Init(init)),
+    }
 }
 
 fn publish(mut words: impl Iterator<Item = String>) -> Result<Invocation, ArgumentError> {
@@ -146,11 +178,13 @@ mod tests {
     #[test]
     fn nonsense_is_refused_by_name() {
         for (line, expected) in [
-            ("fly", "expected serve, exec or publish"),
+            ("fly", "expected serve, exec, init or publish"),
             ("serve --rootles", "unknown option --rootles"),
             ("exec --net", "--net needs a value"),
             ("exec --net /n", "-- COMMAND is needed"),
             ("exec -- true", "--net is needed"),
+            ("init --user /u -- --remove", "--net is needed"),
+            ("init --remove", "unknown option --remove"),
             ("exec --net /n --uid x -- true", "--uid: cannot read \"x\""),
             ("exec --net /n --keep-cap sys_admin -- true", "--keep-cap: cannot read \"sys_admin\""),
             ("publish --net /n --listen 127.0.0.1:1", "--to is needed"),

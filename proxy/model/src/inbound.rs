@@ -18,7 +18,7 @@ pub struct InboundPolicy {
     pub server: Metadata,
     /// What to expect on the connection.
     pub protocol: InboundProtocol,
-    /// Who may connect. A connection, or a request on a route without its own list, needs one that admits it.
+    /// Who may connect, and use any route: a route's own list extends this one (`inbound.HttpRoute`).
     pub authorizations: Arc<[Authorization]>,
     /// Descriptive labels as given.
     pub labels: Labels,
@@ -29,23 +29,39 @@ pub struct InboundPolicy {
 pub enum InboundProtocol {
     /// Look at the first bytes. After `timeout` without any: opaque if no route has its own authorizations, else refuse.
     Detect {
+        /// How long to wait for the first bytes.
         timeout: Duration,
+        /// If it is HTTP.
         routes: Arc<[HttpRoute<RouteAuthorizations>]>,
+        /// If it is HTTP.
         rate_limit: Option<Arc<RateLimit>>,
     },
     /// HTTP/1 without detection.
-    Http1 { routes: Arc<[HttpRoute<RouteAuthorizations>]>, rate_limit: Option<Arc<RateLimit>> },
+    Http1 {
+        /// In order of precedence as given.
+        routes: Arc<[HttpRoute<RouteAuthorizations>]>,
+        /// Of all routes together.
+        rate_limit: Option<Arc<RateLimit>>,
+    },
     /// HTTP/2 without detection.
-    Http2 { routes: Arc<[HttpRoute<RouteAuthorizations>]>, rate_limit: Option<Arc<RateLimit>> },
+    Http2 {
+        /// In order of precedence as given.
+        routes: Arc<[HttpRoute<RouteAuthorizations>]>,
+        /// Of all routes together.
+        rate_limit: Option<Arc<RateLimit>>,
+    },
     /// gRPC.
-    Grpc { routes: Arc<[GrpcRoute<RouteAuthorizations>]> },
+    Grpc {
+        /// In order of precedence as given.
+        routes: Arc<[GrpcRoute<RouteAuthorizations>]>,
+    },
     /// Bytes.
     Opaque,
     /// TLS of the application's own: bytes.
     Tls,
 }
 
-/// Who may use a route. All rules of one route share one list.
+/// Who may use a route besides those whom the server's own list admits. All rules of one route share one list.
 #[derive(Clone, Debug)]
 pub struct RouteAuthorizations(pub Arc<[Authorization]>);
 

@@ -1,11 +1,29 @@
 //! The vocabulary and the decisions of the data plane: pure code, no socket, no clock, no lock.
 //!
-//! `control` turns the control plane's answers into these types; `data` carries out what they decide.
+//! `control` turns the control plane's answers into these types; `data` carries out what they decide. Time
+//! and chance are arguments.
 
+#![forbid(unsafe_code)]
+
+pub mod authorize;
+pub mod backend;
+pub mod backoff;
+pub mod balance;
+pub mod budget;
+pub mod canonical;
+pub mod deadline;
 pub mod discovery;
+pub mod drain;
 pub mod endpoint;
+pub mod filters;
 pub mod identity;
 pub mod inbound;
+pub mod lease;
+pub mod matching;
 pub mod metadata;
 pub mod outbound;
+pub mod random;
+pub mod ratelimit;
+pub mod retry;
 pub mod route;
+pub mod status;

@@ -25,7 +25,16 @@ pub struct OutboundPolicy {
 #[derive(Clone, Debug)]
 pub enum OutboundProtocol {
     /// Look at the first bytes; after `timeout` without any, treat as opaque.
-    Detect { timeout: Duration, http1: HttpPolicy, http2: HttpPolicy, opaque: OpaquePolicy },
+    Detect {
+        /// How long to wait for the first bytes.
+        timeout: Duration,
+        /// If it is HTTP/1.
+        http1: HttpPolicy,
+        /// If it is HTTP/2.
+        http2: HttpPolicy,
+        /// If it is neither.
+        opaque: OpaquePolicy,
+    },
     /// HTTP/1 without detection.
     Http1(HttpPolicy),
     /// HTTP/2 without detection.
@@ -41,7 +50,7 @@ pub enum OutboundProtocol {
 /// Routes for HTTP.
 #[derive(Clone, Debug)]
 pub struct HttpPolicy {
-    /// In order of precedence as given; `model::route` picks the best match.
+    /// In order of precedence as given; [`crate::matching`] picks the best match.
     pub routes: Arc<[HttpRoute<Arc<RouteTarget>>]>,
     /// Circuit breaking; `None`: only passive ejection of refused and reset connections.
     pub failure_accrual: Option<FailureAccrual>,

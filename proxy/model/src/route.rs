@@ -73,6 +73,19 @@ pub struct HttpMatch {
     pub method: Option<Arc<str>>,
 }
 
+impl HttpMatch {
+    /// Whether this match lets some requests through and others not.
+    #[must_use]
+    pub fn tells_apart(&self) -> bool {
+        let by_path = match &self.path {
+            None => false,
+            Some(PathMatch::Prefix(prefix)) => &**prefix != "/",
+            Some(PathMatch::Exact(_) | PathMatch::Regex(_)) => true,
+        };
+        by_path || self.method.is_some() || !self.headers.is_empty() || !self.query.is_empty()
+    }
+}
+
 /// Path of a request.
 #[derive(Clone, Debug)]
 pub enum PathMatch {
@@ -80,8 +93,18 @@ pub enum PathMatch {
     Exact(Arc<str>),
     /// Whole segments from the start: `/a` matches `/a` and `/a/b`, not `/ab`.
     Prefix(Arc<str>),
-    /// The whole path must match (anchored at both ends). Linear time.
+    /// The whole path must match; build it with [`whole`]. Linear time.
     Regex(Regex),
+}
+
+/// Compiles a pattern that must match a whole value, as Gateway API regular expressions do here.
+///
+/// # Errors
+/// The pattern is not one that `regex-lite` takes, or compiles to more than its size limit.
+pub fn whole(pattern: &str) -> Result<Regex, regex_lite::Error> {
+    // Alone first: `a)|(b` is wrong, but would become right inside the group.
+    Regex::new(pattern)?;
+    Regex::new(&format!("^(?:{pattern})$"))
 }
 
 /// A header, all of whose values are seen joined by commas.
@@ -126,9 +149,23 @@ pub struct GrpcMatch {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Filter {
     /// Answer with this status instead of forwarding, for a share of requests.
-    HttpFailure { status: u16, message: Arc<str>, ratio: Ratio },
+    HttpFailure {
+        /// 100 to 599.
+        status: u16,
+        /// For `l5d-proxy-error`.
+        message: Arc<str>,
+        /// Which share of requests fails.
+        ratio: Ratio,
+    },
     /// Answer with this gRPC status instead of forwarding, for a share of calls.
-    GrpcFailure { code: u16, message: Arc<str>, ratio: Ratio },
+    GrpcFailure {
+        /// `grpc-status`.
+        code: u16,
+        /// `grpc-message`.
+        message: Arc<str>,
+        /// Which share of calls fails.
+        ratio: Ratio,
+    },
     /// Change the request's headers.
     RequestHeaders(HeaderModifier),
     /// Change the response's headers.
@@ -148,7 +185,7 @@ pub struct Ratio {
     pub denominator: u32,
 }
 
-/// Headers to set, add and remove; names are lower case.
+/// Headers to add, set and remove, in this order; names are lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderModifier {
     /// Replaces all values.
@@ -170,7 +207,7 @@ pub struct Redirect {
     pub path: Option<PathRewrite>,
     /// Port.
     pub port: Option<u16>,
-    /// 301, 302, 303, 307 or 308; `None`: 302.
+    /// 301, 302, 303, 307 or 308; `None`: 301 (`http_route.RequestRedirect`).
     pub status: Option<u16>,
 }
 

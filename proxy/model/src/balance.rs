@@ -1,0 +1,429 @@
+//! Power of two choices by peak EWMA over the ready endpoints of one destination, and who is ready.
+//!
+//! One [`Balancer`] belongs to one data thread: no lock, no queue, no task. Of two endpoints drawn at random the
+//! one with the lower expected wait gets the request (Mitzenmacher 2001; Finagle's peak EWMA). Endpoints that do
+//! not answer are ejected and probed with single requests: see [`health`].
+
+mod ewma;
+pub mod health;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use self::ewma::Ewma;
+use self::health::{Admission, Health, Limits, Reason};
+use crate::endpoint::{Endpoint, EndpointSet};
+use crate::outbound::FailureAccrual;
+use crate::random::Random;
+
+/// An endpoint of one balancer. It stays valid until the endpoint leaves the set; afterwards it names nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EndpointKey {
+    slot: u32,
+    generation: u32,
+}
+
+/// A request that an endpoint has. Made by [`Balancer::started`], ended by [`Balancer::finished`].
+#[derive(Debug)]
+#[must_use = "a request that is never finished weighs on its endpoint for ever"]
+pub struct InFlight {
+    key: EndpointKey,
+    since: Instant,
+    answered: bool,
+}
+
+impl InFlight {
+    /// The endpoint that has the request.
+    #[must_use]
+    pub const fn key(&self) -> EndpointKey {
+        self.key
+    }
+}
+
+/// How a request at an endpoint ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered, and by the route's measure well.
+    Success,
+    /// Answered with what counts as a failure (5xx, a failing gRPC code).
+    Failure,
+    /// Connection refused, reset, closed without an answer, not established in time, or the wrong identity.
+    Unreachable,
+    /// No answer in time.
+    Unanswered,
+    /// The client went away, or the request was moved while it waited: says nothing of the endpoint.
+    Cancelled,
+}
+
+/// What a request needs of its endpoint.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// Endpoints that have failed this request already.
+    pub exclude: &'a [EndpointKey],
+    /// Whether the request may go elsewhere if it is not answered. Such requests are preferred as probes.
+    pub movable: bool,
+}
+
+/// How a balancer measures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Latency assumed of an endpoint without history.
+    pub default_rtt: Duration,
+    /// Time constant of the moving average.
+    pub decay: Duration,
+    /// Circuit breaking by policy; `None`: passive ejection only.
+    pub accrual: Option<FailureAccrual>,
+}
+
+/// Ejections since the balancer was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ejections {
+    /// Refused, reset or not connected.
+    pub connection: u64,
+    /// Not answered in time.
+    pub timeout: u64,
+    /// By accrual: failures in a row.
+    pub consecutive_failures: u64,
+    /// By accrual: success rate.
+    pub success_rate: u64,
+}
+
+/// Least time without any answer after which an endpoint with waiting requests counts as frozen. Long enough
+/// for a garbage collection or a cold cache.
+pub const STALL_MIN: Duration = Duration::from_secs(2);
+
+/// As many times its expected latency an endpoint may stay silent before it counts as frozen.
+pub const STALL_FACTOR: u32 = 20;
+
+#[derive(Debug)]
+struct Member {
+    endpoint: Arc<Endpoint>,
+    latency: Ewma,
+    /// Requests that have not ended, streams included: the load.
+    pending: u32,
+    /// Of these, without response headers.
+    unanswered: u32,
+    /// Since when the unanswered ones have seen nothing from this endpoint.
+    silent_since: Instant,
+    health: Health,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    member: Option<Member>,
+}
+
+/// The endpoints of one destination as one data thread sees them.
+#[derive(Debug)]
+pub struct Balancer {
+    settings: Settings,
+    limits: Limits,
+    slots: Vec<Slot>,
+    /// Slots of the endpoints that are ready and have weight.
+    ready: Vec<u32>,
+    /// The earliest moment at which an ejected endpoint may be probed.
+    next_probe: Option<Instant>,
+    ejections: Ejections,
+}
+
+impl Balancer {
+    /// A balancer without endpoints.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let limits = Limits::of(settings.accrual.as_ref());
+        let ejections = Ejections::default();
+        Self { settings, limits, slots: Vec::new(), ready: Vec::new(), next_probe: None, ejections }
+    }
+
+    /// Takes in a new set. An endpoint with the same address and identity keeps its history; the same address
+    /// with another identity is another endpoint.
+    pub fn update(&mut self, set: &EndpointSet, now: Instant) {
+        let mut known: Vec<(SocketAddr, usize)> =
+            self.members().map(|(slot, m)| (m.endpoint.addr, slot)).collect();
+        known.sort_unstable();
+        let mut kept = vec![false; self.slots.len()];
+        let mut fresh = Vec::new();
+        for endpoint in set.endpoints.iter() {
+            let held = known
+                .binary_search_by_key(&endpoint.addr, |(addr, _)| *addr)
+                .ok()
+                .and_then(|at| known.get(at))
+                .and_then(|(_, slot)| Some((*slot, self.slots.get_mut(*slot)?.member.as_mut()?)));
+            match held {
+                Some((slot, member)) if member.endpoint.tls == endpoint.tls => {
+                    member.endpoint = Arc::clone(endpoint);
+                    if let Some(kept) = kept.get_mut(slot) {
+                        *kept = true;
+                    }
+                }
+                Some(_) | None => fresh.push(endpoint),
+            }
+        }
+        for (slot, kept) in self.slots.iter_mut().zip(kept) {
+            if !kept && slot.member.take().is_some() {
+                slot.generation = slot.generation.wrapping_add(1);
+            }
+        }
+        let mut free = 0;
+        for endpoint in fresh {
+            let member = Member {
+                endpoint: Arc::clone(endpoint),
+                latency: Ewma::new(self.settings.default_rtt, now),
+                pending: 0,
+                unanswered: 0,
+                silent_since: now,
+                health: Health::new(now),
+            };
+            while self.slots.get(free).is_some_and(|slot| slot.member.is_some()) {
+                free += 1;
+            }
+            match self.slots.get_mut(free) {
+                Some(slot) => slot.member = Some(member),
+                None => self.slots.push(Slot { generation: 0, member: Some(member) }),
+            }
+        }
+        self.rebuild();
+    }
+
+    /// Chooses the endpoint of a request. `None`: none is there, all are excluded, or the circuits of all are open.
+    pub fn pick(&mut self, now: Instant, random: &mut Random, wanted: Wanted<'_>) -> Option<EndpointKey> {
+        if self.next_probe.is_some_and(|due| due <= now)
+            && let Some(slot) = self.due_probe(now, wanted)
+        {
+            return self.key(slot);
+        }
+        // Each round either chooses or ejects one endpoint that turned out to be frozen.
+        for _ in 0..=self.ready.len() {
+            let Some(slot) = self.choose(now, random, wanted) else { break };
+            if !self.ejects_if_frozen(slot, now, random) {
+                return self.key(slot);
+            }
+        }
+        self.last_resort(now, wanted).and_then(|slot| self.key(slot))
+    }
+
+    /// The endpoint of a key, while it is in the set.
+    #[must_use]
+    pub fn endpoint(&self, key: EndpointKey) -> Option<&Arc<Endpoint>> {
+        self.member(key).map(|member| &member.endpoint)
+    }
+
+    /// How long to wait for an answer before a request that may be sent twice is also sent elsewhere: far beyond
+    /// what this endpoint usually takes.
+    #[must_use]
+    pub fn patience(&self, key: EndpointKey, now: Instant) -> Duration {
+        self.member(key).map_or(STALL_MIN, |member| stall_bound(member, self.settings.decay, now))
+    }
+
+    /// Notes that a request goes to an endpoint.
+    pub fn started(&mut self, key: EndpointKey, now: Instant) -> InFlight {
+        if let Some(member) = self.member_mut(key) {
+            if member.unanswered == 0 {
+                member.silent_since = now;
+            }
+            member.pending = member.pending.saturating_add(1);
+            member.unanswered = member.unanswered.saturating_add(1);
+        }
+        InFlight { key, since: now, answered: false }
+    }
+
+    /// Notes the head of a response: its latency counts, and the endpoint lives.
+    pub fn answered(&mut self, request: &mut InFlight, now: Instant) {
+        if std::mem::replace(&mut request.answered, true) {
+            return;
+        }
+        let decay = self.settings.decay;
+        if let Some(member) = self.member_mut(request.key) {
+            member.unanswered = member.unanswered.saturating_sub(1);
+            member.silent_since = now;
+            member.latency.observe(now.saturating_duration_since(request.since), now, decay);
+        }
+    }
+
+    /// Notes the end of a request. May eject the endpoint, or take it back.
+    pub fn finished(&mut self, request: InFlight, outcome: Outcome, now: Instant, random: &mut Random) {
+        let (ready, decay) = (self.ready.len(), self.settings.decay);
+        let Self { slots, limits, .. } = self;
+        let Some(member) = member_of(slots, request.key) else { return };
+        member.pending = member.pending.saturating_sub(1);
+        if !request.answered {
+            member.unanswered = member.unanswered.saturating_sub(1);
+            if outcome == Outcome::Unanswered {
+                member.latency.observe(now.saturating_duration_since(request.since), now, decay);
+            }
+        }
+        // The others may do without this one if any of them is ready.
+        let others_ready = if member.health.is_ready() { ready.saturating_sub(1) } else { ready };
+        let was_ready = member.health.is_ready();
+        let ejected = member.health.on(outcome, limits, others_ready, now, random);
+        if let Some(reason) = ejected {
+            self.count(reason);
+        }
+        if ejected.is_some()
+            || member_of(&mut self.slots, request.key).is_some_and(|m| m.health.is_ready() != was_ready)
+        {
+            self.rebuild();
+        }
+    }
+
+    /// Endpoints that are chosen from.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// All endpoints of the set.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members().count()
+    }
+
+    /// Whether the set is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ejections so far, for the metric.
+    #[must_use]
+    pub const fn ejections(&self) -> Ejections {
+        self.ejections
+    }
+
+    /// Two draws, the cheaper one. With exclusions among the draws: the cheapest of all others.
+    fn choose(&self, now: Instant, random: &mut Random, wanted: Wanted<'_>) -> Option<u32> {
+        if let [only] = *self.ready {
+            return self.allows(only, wanted).then_some(only);
+        }
+        let first = random.index(self.ready.len());
+        // Drawn from the others: never the same one twice.
+        let second = (first + 1 + random.index(self.ready.len().saturating_sub(1))) % self.ready.len().max(1);
+        let draw = |at: usize| self.ready.get(at).copied().filter(|slot| self.allows(*slot, wanted));
+        match (draw(first), draw(second)) {
+            (Some(a), Some(b)) => Some(if self.cost(b, now) < self.cost(a, now) { b } else { a }),
+            _ if wanted.exclude.is_empty() => None,
+            _ => {
+                let allowed = self.ready.iter().copied().filter(|slot| self.allows(*slot, wanted));
+                allowed.min_by(|a, b| self.cost(*a, now).total_cmp(&self.cost(*b, now)))
+            }
+        }
+    }
+
+    /// Expected wait, in seconds, for one request more; weights divide it.
+    fn cost(&self, slot: u32, now: Instant) -> f64 {
+        let Some(member) = self.slot(slot) else { return f64::INFINITY };
+        let latency = member.latency.seconds(now, self.settings.decay);
+        latency * (f64::from(member.pending) + 1.0) / f64::from(member.endpoint.weight.max(1))
+    }
+
+    fn due_probe(&mut self, now: Instant, wanted: Wanted<'_>) -> Option<u32> {
+        let due = self.members().find_map(|(slot, member)| {
+            let slot = u32::try_from(slot).ok()?;
+            let may = member.endpoint.weight > 0 && member.health.admits_probe(now, wanted.movable);
+            (may && self.allows(slot, wanted)).then_some(slot)
+        });
+        let found = due.and_then(|slot| {
+            self.slots.get_mut(slot as usize)?.member.as_mut()?.health.begin_probe(now);
+            Some(slot)
+        });
+        self.schedule_probe();
+        found
+    }
+
+    /// Nothing is ready: probe early, or, among those that were ejected without a policy, take the one that would
+    /// be back first. Endpoints whose circuit a policy opened stay closed until their time.
+    fn last_resort(&mut self, now: Instant, wanted: Wanted<'_>) -> Option<u32> {
+        let candidate = self
+            .members()
+            .filter_map(|(slot, member)| Some((u32::try_from(slot).ok()?, member)))
+            .filter(|(slot, member)| member.endpoint.weight > 0 && self.allows(*slot, wanted))
+            .filter_map(|(slot, member)| match member.health.admission(now) {
+                Admission::Ready => Some((now, slot)),
+                Admission::Panic(back) => Some((back, slot)),
+                Admission::Closed => None,
+            })
+            .min()?;
+        Some(candidate.1)
+    }
+
+    /// An endpoint with waiting requests and no sign of life is ejected before it gets another one.
+    fn ejects_if_frozen(&mut self, slot: u32, now: Instant, random: &mut Random) -> bool {
+        let (others, decay) = (self.ready.len().saturating_sub(1), self.settings.decay);
+        let Self { slots, limits, .. } = self;
+        let Some(member) = slots.get_mut(slot as usize).and_then(|slot| slot.member.as_mut()) else {
+            return false;
+        };
+        let silent = now.saturating_duration_since(member.silent_since);
+        if member.unanswered == 0 || silent < stall_bound(member, decay, now) {
+            return false;
+        }
+        let ejected = member.health.stalled(limits, others, now, random);
+        if let Some(reason) = ejected {
+            self.count(reason);
+            self.rebuild();
+        }
+        ejected.is_some()
+    }
+
+    fn count(&mut self, reason: Reason) {
+        let counter = match reason {
+            Reason::Connection => &mut self.ejections.connection,
+            Reason::Timeout => &mut self.ejections.timeout,
+            Reason::ConsecutiveFailures => &mut self.ejections.consecutive_failures,
+            Reason::SuccessRate => &mut self.ejections.success_rate,
+        };
+        *counter = counter.saturating_add(1);
+    }
+
+    fn rebuild(&mut self) {
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.clear();
+        ready.extend(self.members().filter_map(|(slot, member)| {
+            let counts = member.endpoint.weight > 0 && member.health.is_ready();
+            if counts { u32::try_from(slot).ok() } else { None }
+        }));
+        self.ready = ready;
+        self.schedule_probe();
+    }
+
+    fn schedule_probe(&mut self) {
+        self.next_probe = self.members().filter_map(|(_, member)| member.health.probe_at()).min();
+    }
+
+    fn allows(&self, slot: u32, wanted: Wanted<'_>) -> bool {
+        wanted.exclude.is_empty() || self.key(slot).is_some_and(|key| !wanted.exclude.contains(&key))
+    }
+
+    fn members(&self) -> impl Iterator<Item = (usize, &Member)> {
+        self.slots.iter().enumerate().filter_map(|(at, slot)| Some((at, slot.member.as_ref()?)))
+    }
+
+    fn key(&self, slot: u32) -> Option<EndpointKey> {
+        self.slots.get(slot as usize).map(|held| EndpointKey { slot, generation: held.generation })
+    }
+
+    fn slot(&self, slot: u32) -> Option<&Member> {
+        self.slots.get(slot as usize)?.member.as_ref()
+    }
+
+    fn member(&self, key: EndpointKey) -> Option<&Member> {
+        let slot = self.slots.get(key.slot as usize)?;
+        if slot.generation == key.generation { slot.member.as_ref() } else { None }
+    }
+
+    fn member_mut(&mut self, key: EndpointKey) -> Option<&mut Member> {
+        member_of(&mut self.slots, key)
+    }
+}
+
+fn member_of(slots: &mut [Slot], key: EndpointKey) -> Option<&mut Member> {
+    let slot = slots.get_mut(key.slot as usize)?;
+    if slot.generation == key.generation { slot.member.as_mut() } else { None }
+}
+
+fn stall_bound(member: &Member, decay: Duration, now: Instant) -> Duration {
+    let expected = Duration::try_from_secs_f64(member.latency.seconds(now, decay)).unwrap_or(STALL_MIN);
+    expected.saturating_mul(STALL_FACTOR).max(STALL_MIN)
+}

@@ -1,0 +1,1 @@
+//! Holds a pinned dependency and no code: see `Cargo.toml`.

@@ -66,14 +66,18 @@ pub fn connection<'p>(policy: &'p InboundPolicy, client: &Client<'_>) -> Result<
 /// protocol's.
 ///
 /// It is judged as bytes, unless the port has an HTTP policy. Then silence would be a way around it, and the
-/// connection is refused: a port whose protocol is HTTP by declaration, or one whose routes do more than let
-/// everything through.
+/// connection is refused: a port whose protocol is HTTP by declaration, one with a rate limit, or one whose
+/// routes do more than let everything through.
 ///
 /// # Errors
 /// [`Denied`]: the connection must be closed.
 pub fn undetected<'p>(policy: &'p InboundPolicy, client: &Client<'_>) -> Result<&'p Metadata, Denied> {
     match &policy.protocol {
-        InboundProtocol::Detect { routes, .. } if has_http_policy(routes) => Err(Denied),
+        InboundProtocol::Detect { routes, rate_limit, .. }
+            if rate_limit.is_some() || has_http_policy(routes) =>
+        {
+            Err(Denied)
+        }
         InboundProtocol::Http1 { .. } | InboundProtocol::Http2 { .. } | InboundProtocol::Grpc { .. } => {
             Err(Denied)
         }

@@ -137,6 +137,12 @@ impl Balancer {
         Self { settings, limits, slots: Vec::new(), ready: Vec::new(), next_probe: None, ejections }
     }
 
+    /// Takes in new settings of the backend's policy; what is known of the endpoints stays.
+    pub fn configure(&mut self, settings: Settings) {
+        self.limits = Limits::of(settings.accrual.as_ref());
+        self.settings = settings;
+    }
+
     /// Takes in a new set. An endpoint with the same address and identity keeps its history; the same address
     /// with another identity is another endpoint.
     pub fn update(&mut self, set: &EndpointSet, now: Instant) {
@@ -244,26 +250,23 @@ impl Balancer {
 
     /// Notes the end of a request. May eject the endpoint, or take it back.
     pub fn finished(&mut self, request: InFlight, outcome: Outcome, now: Instant, random: &mut Random) {
-        let (ready, decay) = (self.ready.len(), self.settings.decay);
+        let ready = self.ready.len();
         let Self { slots, limits, .. } = self;
         let Some(member) = member_of(slots, request.key) else { return };
         member.pending = member.pending.saturating_sub(1);
         if !request.answered {
+            // A wait without an answer is no latency: counted as one, it would make the next wait longer.
             member.unanswered = member.unanswered.saturating_sub(1);
-            if outcome == Outcome::Unanswered {
-                member.latency.observe(now.saturating_duration_since(request.since), now, decay);
-            }
         }
-        // The others may do without this one if any of them is ready.
-        let others_ready = if member.health.is_ready() { ready.saturating_sub(1) } else { ready };
         let was_ready = member.health.is_ready();
+        // The others may do without this one if any of them is ready.
+        let others_ready = if was_ready { ready.saturating_sub(1) } else { ready };
         let ejected = member.health.on(outcome, limits, others_ready, now, random);
+        let stays_ready = was_ready && member.health.is_ready();
         if let Some(reason) = ejected {
             self.count(reason);
         }
-        if ejected.is_some()
-            || member_of(&mut self.slots, request.key).is_some_and(|m| m.health.is_ready() != was_ready)
-        {
+        if !stays_ready {
             self.rebuild();
         }
     }

@@ -177,7 +177,7 @@ impl Health {
                 let anyone = movable || reason == Reason::Connection || until + pause <= now;
                 until <= now && anyone
             }
-            State::Probing { since, .. } => since + PROBE_MAX <= now && movable,
+            State::Probing { since, .. } => since + PROBE_MAX <= now,
         }
     }
 

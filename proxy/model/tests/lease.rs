@@ -1,0 +1,113 @@
+//! The certificate lease under any order of events.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::time::{Duration, Instant, SystemTime};
+
+use hauberk_model::lease::{Certificate, Event, Fetch, Lease, Moment, REFUSED};
+use hauberk_model::random::Random;
+use proptest::prelude::*;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn issue(life: Duration, now: Moment, random: &mut Random) -> Certificate<u8> {
+    Certificate::issued(1, now.wall + life, now, random).unwrap()
+}
+
+fn later(now: Moment, by: Duration) -> Moment {
+    Moment { instant: now.instant + by, wall: now.wall + by }
+}
+
+fn start() -> Moment {
+    Moment { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) }
+}
+
+#[test]
+fn a_certificate_is_renewed_at_about_seven_tenths_of_its_life() {
+    let now = start();
+    let mut random = Random::seeded(5);
+    let mut shares: Vec<f64> = (0..1_000)
+        .map(|_| issue(DAY, now, &mut random).renew_at().duration_since(now.instant).as_secs_f64() / 86_400.0)
+        .collect();
+    shares.sort_by(f64::total_cmp);
+    assert!(shares[0] >= 0.65 && shares[999] <= 0.75 && shares[999] - shares[0] > 0.09, "{shares:?}");
+}
+
+#[test]
+fn the_old_certificate_serves_until_its_end_while_the_identity_service_refuses() {
+    let (now, mut random) = (start(), Random::seeded(1));
+    let (lease, first) = Lease::begin();
+    assert_eq!(first, Fetch { after: Duration::ZERO });
+    let (mut lease, none) = lease.on(Event::Issued(issue(DAY, now, &mut random)), &mut random);
+    assert_eq!(none, None);
+    let due = later(now, DAY.mul_f64(0.76));
+    let (renewing, fetch) = lease.on(Event::Tick(due), &mut random);
+    assert_eq!(fetch, Some(Fetch { after: Duration::ZERO }));
+    lease = renewing;
+    for refusals in 1..8 {
+        let (next, fetch) = lease.on(Event::Refused, &mut random);
+        let after = fetch.unwrap().after;
+        assert!(after >= REFUSED.min && after <= REFUSED.max.mul_f64(1.5), "{refusals}: {after:?}");
+        lease = next;
+    }
+    assert!(lease.usable(later(now, DAY - Duration::from_secs(1)).instant).is_some());
+    assert!(lease.usable(later(now, DAY).instant).is_none());
+}
+
+#[test]
+fn a_machine_that_slept_renews_at_once() {
+    let (now, mut random) = (start(), Random::seeded(1));
+    let (lease, _) = Lease::begin();
+    let (lease, _) = lease.on(Event::Issued(issue(DAY, now, &mut random)), &mut random);
+    let woken = Moment { instant: now.instant + Duration::from_secs(5), wall: now.wall + DAY };
+    assert!(lease.on(Event::Tick(woken), &mut random).1.is_some());
+}
+
+#[test]
+fn a_certificate_that_is_over_on_arrival_is_none() {
+    let (now, mut random) = (start(), Random::seeded(1));
+    assert!(Certificate::issued(1, now.wall, now, &mut random).is_none());
+    assert!(Certificate::issued(1, now.wall - DAY, now, &mut random).is_none());
+}
+
+proptest! {
+    #[test]
+    fn a_lease_that_is_not_valid_has_exactly_one_fetch_and_never_serves_what_has_ended(
+        seed: u64,
+        steps in proptest::collection::vec((0_u8..3, 1_u64..40_000), 1..200),
+    ) {
+        let mut random = Random::seeded(seed);
+        let mut now = start();
+        let (mut lease, _) = Lease::begin();
+        let mut outstanding = 1;
+        let mut newest_end = None;
+        for (step, seconds) in steps {
+            now = later(now, Duration::from_secs(seconds));
+            let event = match step {
+                // A report only for a fetch that is out.
+                0 if outstanding > 0 => {
+                    outstanding -= 1;
+                    let life = Duration::from_secs(seconds);
+                    newest_end = Some(now.instant + life);
+                    Event::Issued(issue(life, now, &mut random))
+                }
+                1 if outstanding > 0 => {
+                    outstanding -= 1;
+                    Event::Refused
+                }
+                _ => Event::Tick(now),
+            };
+            let (next, fetch) = lease.on(event, &mut random);
+            outstanding += u32::from(fetch.is_some());
+            lease = next;
+            let expected = match &lease {
+                Lease::Valid { .. } => 0,
+                Lease::Vacant { .. } | Lease::Renewing { .. } => 1,
+            };
+            prop_assert_eq!(outstanding, expected);
+            if lease.usable(now.instant).is_some() {
+                prop_assert!(newest_end.is_some_and(|end| now.instant < end));
+            }
+        }
+    }
+}

@@ -21,7 +21,7 @@ pub enum Decoded {
     /// The next bytes of the body, never empty.
     Data(Bytes),
     /// The trailers; [`Decoded::End`] follows.
-    Trailers(Trailers),
+    Trailers(Box<Trailers>),
     /// The body is complete. Bytes left in the buffer belong to the next message.
     End,
     /// Nothing more can be said before more bytes arrive.
@@ -97,7 +97,7 @@ impl Decoder {
                     };
                     self.state = State::Done;
                     if !trailers.is_empty() {
-                        return Ok(Decoded::Trailers(trailers));
+                        return Ok(Decoded::Trailers(Box::new(trailers)));
                     }
                 }
             }

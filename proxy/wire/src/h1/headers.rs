@@ -105,6 +105,11 @@ impl Span {
         block.get(start..start.saturating_add(self.len as usize)).unwrap_or_default()
     }
 
+    /// The same bytes, sharing the block.
+    pub(crate) fn share(self, block: &Bytes) -> Bytes {
+        if self.end() <= block.len() { block.slice(self.start as usize..self.end()) } else { Bytes::new() }
+    }
+
     /// The same bytes as text; every span that is read so was checked to be ASCII.
     pub(crate) fn text(self, block: &[u8]) -> &str {
         std::str::from_utf8(self.of(block)).unwrap_or_default()

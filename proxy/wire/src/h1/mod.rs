@@ -6,12 +6,12 @@ pub mod encode;
 pub mod encoder;
 mod error;
 pub(crate) mod grammar;
-mod headers;
+pub(crate) mod headers;
 mod limits;
 pub mod request;
 pub mod response;
-mod scan;
-mod target;
+pub(crate) mod scan;
+pub(crate) mod target;
 pub mod trailers;
 
 pub use error::H1Error;

@@ -1,0 +1,152 @@
+//! HTTP/1 messages put on an HTTP/2 connection.
+
+use http::header::{CONTENT_LENGTH, TE};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, request, response};
+
+use super::incoming::assemble;
+use super::{ORIG_PROTO, OrigProto, TranslateError};
+use crate::edit::Edits;
+use crate::h1::grammar::is_host;
+use crate::h1::target::check_path_and_query;
+use crate::h1::{Body, Headers, Kind, RequestHead, ResponseHead, Trailers, Version};
+
+/// How a request is put on HTTP/2.
+#[derive(Clone, Copy, Debug)]
+pub struct UpRequest<'a> {
+    /// Host instead of the request's own.
+    pub host: Option<&'a str>,
+    /// Path and query instead of the request's own.
+    pub path_and_query: Option<&'a str>,
+    /// Whether the other side is a meshed proxy that will take it off again.
+    pub orig_proto: bool,
+    /// Whether `Expect` is passed on; not if the proxy answers 100 itself.
+    pub expect: bool,
+}
+
+impl UpRequest<'_> {
+    /// To a meshed proxy, as the request came; the proxy that speaks HTTP/1 with the application handles `Expect`.
+    pub const MESH: Self = Self { host: None, path_and_query: None, orig_proto: true, expect: false };
+}
+
+/// Translates a request head. A wish to upgrade is not passed on; CONNECT is refused.
+pub fn request(
+    head: &RequestHead,
+    how: &UpRequest<'_>,
+    edits: &Edits<'_>,
+) -> Result<request::Parts, TranslateError> {
+    if head.method() == "CONNECT" {
+        return Err(TranslateError::Tunnel);
+    }
+    let host = how.host.or_else(|| edits.host()).unwrap_or(head.host());
+    if !is_host(host.as_bytes()) {
+        return Err(TranslateError::Host);
+    }
+    let path = match how.path_and_query {
+        Some(path) if check_path_and_query(path.as_bytes()).is_err() => return Err(TranslateError::Target),
+        Some(path) => path,
+        None => head.path_and_query(),
+    };
+    let path = PathAndQuery::try_from(path).map_err(|_| TranslateError::Target)?;
+    let authority = match host {
+        "" => None,
+        host => Some(Authority::try_from(host).map_err(|_| TranslateError::Host)?),
+    };
+    let mut headers = HeaderMap::with_capacity(head.headers().len().saturating_add(4));
+    copy(head.headers(), edits, |kind| kind != Kind::Expect || how.expect, &mut headers)?;
+    if let Body::Length(length) = head.body() {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if head.te_trailers() {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    if how.orig_proto {
+        headers.insert(ORIG_PROTO, HeaderValue::from_static(OrigProto::of(head).as_str()));
+    }
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = Method::from_bytes(head.method().as_bytes()).map_err(|_| TranslateError::Method)?;
+    parts.uri = assemble(Some(Scheme::HTTP), authority, path)?;
+    parts.version = http::Version::HTTP_2;
+    parts.headers = headers;
+    Ok(parts)
+}
+
+/// Translates a response head, interim ones too. `orig_proto`: the request came with `l5d-orig-proto`, so the response
+/// says its version back. 101 is refused.
+pub fn response(
+    head: &ResponseHead,
+    orig_proto: bool,
+    edits: &Edits<'_>,
+) -> Result<response::Parts, TranslateError> {
+    if head.status() == 101 {
+        return Err(TranslateError::Tunnel);
+    }
+    let mut headers = HeaderMap::with_capacity(head.headers().len().saturating_add(2));
+    copy(head.headers(), edits, |_| true, &mut headers)?;
+    let length = match head.body() {
+        Body::Length(length) => Some(length),
+        Body::None => head.declared_length(),
+        Body::Chunked | Body::UntilClose => None,
+    };
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if orig_proto {
+        headers.insert(ORIG_PROTO, HeaderValue::from_static(version(head.version())));
+    }
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    parts.status = StatusCode::from_u16(head.status()).map_err(|_| TranslateError::FieldValue)?;
+    parts.version = http::Version::HTTP_2;
+    parts.headers = headers;
+    Ok(parts)
+}
+
+/// Translates trailers; only names that may stand in one are there.
+pub fn trailers(trailers: &Trailers) -> Result<HeaderMap, TranslateError> {
+    let mut map = HeaderMap::new();
+    for field in trailers.iter() {
+        let name = HeaderName::from_bytes(field.name).map_err(|_| TranslateError::FieldName)?;
+        let value = HeaderValue::from_bytes(field.value).map_err(|_| TranslateError::FieldValue)?;
+        map.try_append(name, value).map_err(|_| TranslateError::TooManyFields)?;
+    }
+    Ok(map)
+}
+
+fn version(version: Version) -> &'static str {
+    OrigProto { version, absolute_form: false }.as_str()
+}
+
+/// Fills the map with the kept and the added fields. Values share the head's bytes.
+fn copy(
+    headers: &Headers,
+    edits: &Edits<'_>,
+    passes: impl Fn(Kind) -> bool,
+    map: &mut HeaderMap,
+) -> Result<(), TranslateError> {
+    let block = &headers.block;
+    for slot in headers.table.slots() {
+        let name = slot.name().of(block);
+        if passes(slot.kind) && edits.keeps(name, slot.kind) {
+            let name = HeaderName::from_bytes(name).map_err(|_| TranslateError::FieldName)?;
+            let value = HeaderValue::from_maybe_shared(slot.value().share(block));
+            append(map, name, value.map_err(|_| TranslateError::FieldValue)?)?;
+        }
+    }
+    add_written(edits, map)
+}
+
+/// Adds what filters and the proxy write.
+pub(crate) fn add_written(edits: &Edits<'_>, map: &mut HeaderMap) -> Result<(), TranslateError> {
+    if !edits.are_writable() {
+        return Err(crate::h1::encode::EncodeError::Field.into());
+    }
+    for (name, value) in edits.written() {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| TranslateError::FieldName)?;
+        append(map, name, HeaderValue::from_bytes(value).map_err(|_| TranslateError::FieldValue)?)?;
+    }
+    Ok(())
+}
+
+fn append(map: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), TranslateError> {
+    map.try_append(name, value).map(|_| ()).map_err(|_| TranslateError::TooManyFields)
+}

@@ -27,3 +27,59 @@ pub struct Resource {
     /// Port of a service; 0 if none applies.
     pub port: u16,
 }
+
+impl Metadata {
+    /// API group, for a `*_group` label; empty for a default and for core.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        match self {
+            Self::Default(_) => "",
+            Self::Resource(resource) => &resource.group,
+        }
+    }
+
+    /// Kind, for a `*_kind` label; `default` for a default, as under Linkerd.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Default(_) => "default",
+            Self::Resource(resource) => &resource.kind,
+        }
+    }
+
+    /// Name, for a `*_name` label.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Default(name) => name,
+            Self::Resource(resource) => &resource.name,
+        }
+    }
+
+    /// Namespace, for a `*_namespace` label; empty for a default.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        match self {
+            Self::Default(_) => "",
+            Self::Resource(resource) => &resource.namespace,
+        }
+    }
+
+    /// Section, for a `*_section_name` label; empty for a default.
+    #[must_use]
+    pub fn section(&self) -> &str {
+        match self {
+            Self::Default(_) => "",
+            Self::Resource(resource) => &resource.section,
+        }
+    }
+
+    /// Port, for a `*_port` label.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Default(_) => None,
+            Self::Resource(resource) => (resource.port > 0).then_some(resource.port),
+        }
+    }
+}

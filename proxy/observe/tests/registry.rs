@@ -173,3 +173,25 @@ proptest! {
         prop_assert!(lines.is_empty() || lines == [counted]);
     }
 }
+
+#[test]
+fn no_two_families_have_one_name_and_each_is_exposed_under_its_own_constants_name() {
+    let source = include_str!("../src/families.rs");
+    let constants: Vec<&str> =
+        source.lines().filter_map(|line| line.strip_prefix("pub static ")?.split(':').next()).collect();
+    let names: Vec<&str> = source
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|text| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'))
+        .collect();
+    assert!(constants.len() > 60);
+    let expected: Vec<String> = constants.iter().map(|name| name.to_ascii_lowercase()).collect();
+    let given: Vec<String> =
+        names.iter().map(|name| name.trim_start_matches("hauberk_metrics_").to_owned()).collect();
+    assert_eq!(given, expected);
+    let mut unique = given.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!(unique.len(), given.len());
+}

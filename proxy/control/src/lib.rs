@@ -1,1 +1,20 @@
-//! Written by its own change.
+//! The control plane's clients: discovery, policy and identity, turned into snapshots for the data threads.
+//!
+//! Everything here runs on the control thread. Answers are kept for as long as it takes when the control plane is
+//! gone; what was never known is decided by [`defaults`].
+
+#![forbid(unsafe_code)]
+
+mod chance;
+pub mod convert;
+pub mod defaults;
+pub mod directory;
+mod endpoints;
+mod freshness;
+pub mod identity;
+mod join;
+pub mod stream;
+mod table;
+pub mod transport;
+
+pub use directory::{Directory, Services};

@@ -8,6 +8,7 @@ use rustls::client::Resumption;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ServerConfig};
+use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::sync::watch;
 use webpki::EndEntityCert;
@@ -62,6 +63,17 @@ pub enum CredentialsError {
     /// The library refused the configuration.
     #[error("TLS cannot be configured")]
     Configuration(#[source] rustls::Error),
+}
+
+/// The DER of a certificate that is given as DER, as Linkerd's identity service does, or as PEM, as its API says.
+///
+/// Bytes that are neither are returned as they are; [`Credentials::new`] refuses them.
+#[must_use]
+pub fn certificate_der(given: Vec<u8>) -> Vec<u8> {
+    match CertificateDer::from_pem_slice(&given) {
+        Ok(certificate) => certificate.to_vec(),
+        Err(_) => given,
+    }
 }
 
 impl Credentials {

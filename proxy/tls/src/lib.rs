@@ -13,7 +13,9 @@ mod testing;
 mod verify;
 
 pub use anchors::{ANCHORS_MAX, AnchorsError, TrustAnchors};
-pub use credentials::{ALPN_H2, ALPN_TRANSPORT, Credentials, CredentialsError, CredentialsWatch, Dialer};
+pub use credentials::{
+    ALPN_H2, ALPN_TRANSPORT, Credentials, CredentialsError, CredentialsWatch, Dialer, certificate_der,
+};
 pub use handshake::{ClientStream, Handshake, HandshakeError, ServerStream, accept, connect};
 pub use keypair::{Keypair, KeypairError};
 pub use provider::{PostQuantum, ProviderFacts, facts, kem, warm_up};

@@ -1,0 +1,224 @@
+//! Inbound policies (`inbound.Server`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hauberk_model::identity::Identity;
+use hauberk_model::inbound::{
+    Authentication, Authorization, Cidr, InboundPolicy, InboundProtocol, Network, RateLimit,
+    RouteAuthorizations,
+};
+use hauberk_model::metadata::{Metadata, Resource};
+use hauberk_model::route::{GrpcRoute, GrpcRule, HttpRoute, HttpRule};
+use linkerd2_proxy_api::inbound as proto;
+use linkerd2_proxy_api::net;
+
+use super::{Malformed, duration, filters, ip_address, labels, matches, metadata};
+
+/// Detection timeout where the control plane gives none, as the peer has it.
+const DETECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Reads the policy of a port. Its generation is the caller's to set.
+///
+/// # Errors
+/// [`Malformed`] if it cannot be understood as a whole.
+pub fn policy(proto: proto::Server) -> Result<InboundPolicy, Malformed> {
+    use proto::proxy_protocol::Kind;
+    let labels = labels(proto.labels);
+    let kind = proto.protocol.and_then(|protocol| protocol.kind).ok_or(Malformed::Missing("protocol"))?;
+    let protocol = match kind {
+        Kind::Detect(detect) => InboundProtocol::Detect {
+            timeout: detect
+                .timeout
+                .map_or(Ok(DETECT_WITHIN), |timeout| duration("detection timeout", timeout))?,
+            routes: http_routes(detect.http_routes)?,
+            rate_limit: rate_limit(detect.http_local_rate_limit)?,
+        },
+        Kind::Http1(http) => InboundProtocol::Http1 {
+            routes: http_routes(http.routes)?,
+            rate_limit: rate_limit(http.local_rate_limit)?,
+        },
+        Kind::Http2(http) => InboundProtocol::Http2 {
+            routes: http_routes(http.routes)?,
+            rate_limit: rate_limit(http.local_rate_limit)?,
+        },
+        Kind::Grpc(grpc) => InboundProtocol::Grpc { routes: grpc_routes(grpc.routes)? },
+        Kind::Opaque(_) => InboundProtocol::Opaque,
+        Kind::Tls(_) => InboundProtocol::Tls,
+    };
+    Ok(InboundPolicy {
+        generation: 0,
+        server: server(&labels),
+        protocol,
+        authorizations: authorizations(proto.authorizations)?,
+        labels,
+    })
+}
+
+/// The message has no metadata of its own: `group`, `kind` and `name` are among its labels.
+fn server(labels: &[(Arc<str>, Arc<str>)]) -> Metadata {
+    let label = |wanted: &str| {
+        let found = labels.iter().find(|(name, _)| name.as_ref() == wanted);
+        found.map(|(_, value)| Arc::clone(value)).unwrap_or_default()
+    };
+    match label("kind").as_ref() {
+        "" | "default" => Metadata::Default(label("name")),
+        _ => Metadata::Resource(Arc::new(Resource {
+            group: label("group"),
+            kind: label("kind"),
+            name: label("name"),
+            ..Resource::default()
+        })),
+    }
+}
+
+fn http_routes(proto: Vec<proto::HttpRoute>) -> Result<Arc<[HttpRoute<RouteAuthorizations>]>, Malformed> {
+    let read = |route: proto::HttpRoute| {
+        let then = RouteAuthorizations(authorizations(route.authorizations)?);
+        let rule = |rule: proto::http_route::Rule| {
+            Ok(HttpRule {
+                matches: rule.matches.into_iter().map(matches::http).collect::<Result<_, _>>()?,
+                filters: rule.filters.into_iter().map(filters::inbound_http).collect::<Result<_, _>>()?,
+                then: then.clone(),
+            })
+        };
+        Ok(HttpRoute {
+            metadata: metadata(route.metadata),
+            hosts: matches::hosts(route.hosts)?,
+            rules: route.rules.into_iter().map(rule).collect::<Result<_, _>>()?,
+        })
+    };
+    proto.into_iter().map(read).collect()
+}
+
+fn grpc_routes(proto: Vec<proto::GrpcRoute>) -> Result<Arc<[GrpcRoute<RouteAuthorizations>]>, Malformed> {
+    let read = |route: proto::GrpcRoute| {
+        let then = RouteAuthorizations(authorizations(route.authorizations)?);
+        let rule = |rule: proto::grpc_route::Rule| {
+            Ok(GrpcRule {
+                matches: rule.matches.into_iter().map(matches::grpc).collect::<Result<_, _>>()?,
+                filters: rule.filters.into_iter().map(filters::inbound_grpc).collect::<Result<_, _>>()?,
+                then: then.clone(),
+            })
+        };
+        Ok(GrpcRoute {
+            metadata: metadata(route.metadata),
+            hosts: matches::hosts(route.hosts)?,
+            rules: route.rules.into_iter().map(rule).collect::<Result<_, _>>()?,
+        })
+    };
+    proto.into_iter().map(read).collect()
+}
+
+/// An authorization that names no network or proof that we know admits nobody, so it is left out (`inbound.Authz`).
+fn authorizations(proto: Vec<proto::Authz>) -> Result<Arc<[Authorization]>, Malformed> {
+    let mut known = Vec::with_capacity(proto.len());
+    for authz in proto {
+        let Some(authentication) = authentication(authz.authentication)? else { continue };
+        let networks = authz.networks.into_iter().map(network).collect::<Result<Vec<_>, _>>()?;
+        if networks.is_empty() {
+            continue;
+        }
+        let metadata = match authz.metadata {
+            Some(given) => metadata(Some(given)),
+            None => server(&labels(authz.labels)),
+        };
+        known.push(Authorization { metadata, networks, authentication });
+    }
+    Ok(known.into())
+}
+
+fn authentication(proto: Option<proto::Authn>) -> Result<Option<Authentication>, Malformed> {
+    use proto::authn::Permit;
+    use proto::authn::permit_mesh_tls::Clients;
+    let clients = match proto.and_then(|authn| authn.permit) {
+        None => return Ok(None),
+        Some(Permit::Unauthenticated(_)) => return Ok(Some(Authentication::Unauthenticated)),
+        Some(Permit::MeshTls(tls)) => tls.clients,
+    };
+    Ok(match clients {
+        None => None,
+        Some(Clients::Unauthenticated(_)) => Some(Authentication::TlsUnauthenticated),
+        Some(Clients::Identities(permitted)) => Some(Authentication::TlsIdentities {
+            identities: identities(permitted.identities)?,
+            suffixes: permitted
+                .suffixes
+                .into_iter()
+                .map(|suffix| suffix.parts.iter().map(|part| part.to_ascii_lowercase().into()).collect())
+                .collect(),
+        }),
+    })
+}
+
+fn identities(proto: Vec<proto::Identity>) -> Result<Vec<Identity>, Malformed> {
+    let read = |identity: proto::Identity| {
+        Identity::parse(&identity.name).map_err(|error| Malformed::unreadable("identity", error))
+    };
+    proto.into_iter().map(read).collect()
+}
+
+fn network(proto: proto::Network) -> Result<Network, Malformed> {
+    let net = proto.net.ok_or(Malformed::Missing("network"))?;
+    Ok(Network { net: cidr(net)?, except: proto.except.into_iter().map(cidr).collect::<Result<_, _>>()? })
+}
+
+fn cidr(proto: net::IpNetwork) -> Result<Cidr, Malformed> {
+    let addr = proto.ip.ok_or(Malformed::Missing("network")).and_then(|ip| ip_address("network", ip))?;
+    let bits = if addr.is_ipv4() { 32 } else { 128 };
+    let prefix_len = u8::try_from(proto.prefix_len).ok().filter(|len| *len <= bits);
+    Ok(Cidr { addr, prefix_len: prefix_len.ok_or(Malformed::Range("network prefix"))? })
+}
+
+fn rate_limit(proto: Option<proto::HttpLocalRateLimit>) -> Result<Option<Arc<RateLimit>>, Malformed> {
+    let Some(proto) = proto else { return Ok(None) };
+    let overrides = proto.overrides.into_iter().map(|one| {
+        let limit = one.limit.ok_or(Malformed::Missing("rate limit of an override"))?;
+        let clients = one.clients.map(|clients| clients.identities).unwrap_or_default();
+        Ok((identities(clients)?, limit.requests_per_second))
+    });
+    Ok(Some(Arc::new(RateLimit {
+        metadata: metadata(proto.metadata),
+        total: proto.total.map(|limit| limit.requests_per_second),
+        per_identity: proto.identity.map(|limit| limit.requests_per_second),
+        overrides: overrides.collect::<Result<_, _>>()?,
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authz(permit: Option<proto::authn::Permit>, networks: Vec<proto::Network>) -> proto::Authz {
+        proto::Authz { networks, authentication: Some(proto::Authn { permit }), ..Default::default() }
+    }
+
+    fn everywhere() -> Vec<proto::Network> {
+        let net = net::IpNetwork { ip: Some([0, 0, 0, 0].into()), prefix_len: 0 };
+        vec![proto::Network { net: Some(net), except: vec![] }]
+    }
+
+    fn unauthenticated() -> Option<proto::authn::Permit> {
+        Some(proto::authn::Permit::Unauthenticated(proto::authn::PermitUnauthenticated {}))
+    }
+
+    #[test]
+    fn an_authorization_of_unknown_kind_or_without_network_admits_nobody() {
+        assert_eq!(authorizations(vec![authz(unauthenticated(), everywhere())]).expect("read").len(), 1);
+        assert_eq!(authorizations(vec![authz(None, everywhere())]).expect("read").len(), 0);
+        assert_eq!(authorizations(vec![authz(unauthenticated(), vec![])]).expect("read").len(), 0);
+        let tls = proto::authn::PermitMeshTls { clients: None };
+        let unknown = authz(Some(proto::authn::Permit::MeshTls(tls)), everywhere());
+        assert_eq!(authorizations(vec![unknown]).expect("read").len(), 0);
+    }
+
+    #[test]
+    fn an_unknown_protocol_is_refused() {
+        assert_eq!(policy(proto::Server::default()).err(), Some(Malformed::Missing("protocol")));
+    }
+
+    #[test]
+    fn a_prefix_longer_than_its_address_is_refused() {
+        let net = net::IpNetwork { ip: Some([10, 0, 0, 0].into()), prefix_len: 33 };
+        assert_eq!(cidr(net), Err(Malformed::Range("network prefix")));
+    }
+}

@@ -1,0 +1,383 @@
+//! Outbound policies (`outbound.OutboundPolicy`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hauberk_model::endpoint::Labels;
+use hauberk_model::metadata::Metadata;
+use hauberk_model::outbound::{
+    Backend, BackendKind, Backoff, Distribution, FailureAccrual, GrpcPolicy, HttpPolicy, OpaquePolicy,
+    OpaqueRefusal, OpaqueRoute, OutboundProtocol, Retry, RouteBackend, RouteTarget, TlsPolicy, TlsRoute,
+};
+use hauberk_model::route::{Filter, GrpcRoute, GrpcRule, HttpRoute, HttpRule, Timeouts};
+use linkerd2_proxy_api::{http_route, outbound as proto};
+
+use super::{Malformed, duration, endpoint, filters, limit, matches, metadata};
+
+/// Detection timeout where the control plane gives none, as the peer has it.
+pub(crate) const DETECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a request waits for a ready endpoint where the control plane gives no limit.
+pub(crate) const FAILFAST_WITHIN: Duration = Duration::from_secs(3);
+/// Requests that may wait where the control plane gives no limit.
+pub(crate) const QUEUE_CAPACITY: u32 = 10_000;
+/// Latency assumed of an endpoint without history, and the time constant of the average, where none is given.
+pub(crate) const DEFAULT_RTT: Duration = Duration::from_millis(30);
+pub(crate) const DECAY: Duration = Duration::from_secs(10);
+/// Largest body that is kept for replay where a retry gives no limit.
+const RETRY_BODY_BYTES: u32 = 64 * 1024;
+
+/// Backends by value: routes that name the same one share it, also from one answer to the next, so that its
+/// balancer and breakers are kept.
+#[derive(Debug, Default)]
+pub struct Backends(Vec<Arc<Backend>>);
+
+impl Backends {
+    pub(crate) fn intern(&mut self, backend: Backend) -> Arc<Backend> {
+        if let Some(known) = self.0.iter().find(|known| ***known == backend) {
+            return Arc::clone(known);
+        }
+        let backend = Arc::new(backend);
+        self.0.push(Arc::clone(&backend));
+        backend
+    }
+
+    /// Forgets backends that no policy holds any more.
+    pub(crate) fn sweep(&mut self) {
+        self.0.retain(|backend| Arc::strong_count(backend) > 1);
+    }
+}
+
+/// Reads the protocol and the parent of a policy.
+///
+/// # Errors
+/// [`Malformed`] if it cannot be understood as a whole.
+pub fn policy(
+    proto: proto::OutboundPolicy,
+    backends: &mut Backends,
+) -> Result<(Metadata, OutboundProtocol), Malformed> {
+    use proto::proxy_protocol::Kind;
+    let kind = proto.protocol.and_then(|protocol| protocol.kind).ok_or(Malformed::Missing("protocol"))?;
+    let mut read = Reader(backends);
+    let protocol = match kind {
+        Kind::Detect(detect) => {
+            let http1 = detect.http1.ok_or(Malformed::Missing("HTTP/1 policy"))?;
+            let http2 = detect.http2.ok_or(Malformed::Missing("HTTP/2 policy"))?;
+            let opaque = detect.opaque.ok_or(Malformed::Missing("opaque policy"))?;
+            let timeout = detect.timeout.map(|timeout| duration("detection timeout", timeout));
+            OutboundProtocol::Detect {
+                timeout: timeout.transpose()?.unwrap_or(DETECT_WITHIN),
+                http1: read.http(http1.routes, http1.failure_accrual)?,
+                http2: read.http(http2.routes, http2.failure_accrual)?,
+                opaque: read.opaque(opaque.routes)?,
+            }
+        }
+        Kind::Http1(http) => OutboundProtocol::Http1(read.http(http.routes, http.failure_accrual)?),
+        Kind::Http2(http) => OutboundProtocol::Http2(read.http(http.routes, http.failure_accrual)?),
+        Kind::Grpc(grpc) => OutboundProtocol::Grpc(GrpcPolicy {
+            routes: grpc.routes.into_iter().map(|route| read.grpc_route(route)).collect::<Result<_, _>>()?,
+            failure_accrual: grpc.failure_accrual.map(failure_accrual).transpose()?.flatten(),
+        }),
+        Kind::Opaque(opaque) => OutboundProtocol::Opaque(read.opaque(opaque.routes)?),
+        Kind::Tls(tls) => OutboundProtocol::Tls(TlsPolicy {
+            routes: tls.routes.into_iter().map(|route| read.tls_route(route)).collect::<Result<_, _>>()?,
+        }),
+    };
+    Ok((metadata(proto.metadata), protocol))
+}
+
+/// The four kinds of route have their own, equal messages for a distribution over backends.
+macro_rules! distribution {
+    ($read:expr, $proto:expr, $($kind:ident)::+, $filter:expr) => {{
+        use $($kind)::+ as Kind;
+        match $proto.and_then(|distribution| distribution.kind) {
+            None => Err(Malformed::Missing("distribution")),
+            Some(Kind::Empty(_)) => Ok(Distribution::Empty),
+            Some(Kind::FirstAvailable(first)) => {
+                let mut backends = Vec::with_capacity(first.backends.len());
+                for one in first.backends {
+                    backends.push(route_backend!($read, Some(one), $filter)?);
+                }
+                Ok(Distribution::FirstAvailable(backends.into()))
+            }
+            Some(Kind::RandomAvailable(random)) => {
+                let mut backends = Vec::with_capacity(random.backends.len());
+                for one in random.backends {
+                    backends.push((route_backend!($read, one.backend, $filter)?, one.weight));
+                }
+                Ok(Distribution::RandomAvailable(backends.into()))
+            }
+        }
+    }};
+}
+
+macro_rules! route_backend {
+    ($read:expr, $proto:expr, $filter:expr) => {{
+        match $proto {
+            None => Err(Malformed::Missing("backend")),
+            Some(given) => given
+                .filters
+                .into_iter()
+                .map($filter)
+                .collect::<Result<Vec<Filter>, Malformed>>()
+                .and_then(|filters| Ok(RouteBackend { backend: $read.backend(given.backend)?, filters })),
+        }
+    }};
+}
+
+struct Reader<'a>(&'a mut Backends);
+
+impl Reader<'_> {
+    fn http(
+        &mut self,
+        routes: Vec<proto::HttpRoute>,
+        accrual: Option<proto::FailureAccrual>,
+    ) -> Result<HttpPolicy, Malformed> {
+        Ok(HttpPolicy {
+            routes: routes.into_iter().map(|route| self.http_route(route)).collect::<Result<_, _>>()?,
+            failure_accrual: accrual.map(failure_accrual).transpose()?.flatten(),
+        })
+    }
+
+    fn http_route(&mut self, proto: proto::HttpRoute) -> Result<HttpRoute<Arc<RouteTarget>>, Malformed> {
+        Ok(HttpRoute {
+            metadata: metadata(proto.metadata),
+            hosts: matches::hosts(proto.hosts)?,
+            rules: proto.rules.into_iter().map(|rule| self.http_rule(rule)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    #[expect(deprecated, reason = "older control planes send only `requestTimeout`")]
+    fn http_rule(&mut self, proto: proto::http_route::Rule) -> Result<HttpRule<Arc<RouteTarget>>, Malformed> {
+        let distribution = distribution!(
+            self,
+            proto.backends,
+            proto::http_route::distribution::Kind,
+            filters::outbound_http
+        )?;
+        Ok(HttpRule {
+            matches: proto.matches.into_iter().map(matches::http).collect::<Result<_, _>>()?,
+            filters: proto.filters.into_iter().map(filters::outbound_http).collect::<Result<_, _>>()?,
+            then: Arc::new(RouteTarget {
+                distribution,
+                timeouts: timeouts(proto.timeouts, proto.request_timeout)?,
+                retry: proto.retry.map(http_retry).transpose()?,
+                allow_l5d_request_headers: proto.allow_l5d_request_headers,
+            }),
+        })
+    }
+
+    fn grpc_route(&mut self, proto: proto::GrpcRoute) -> Result<GrpcRoute<Arc<RouteTarget>>, Malformed> {
+        Ok(GrpcRoute {
+            metadata: metadata(proto.metadata),
+            hosts: matches::hosts(proto.hosts)?,
+            rules: proto.rules.into_iter().map(|rule| self.grpc_rule(rule)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    #[expect(deprecated, reason = "older control planes send only `requestTimeout`")]
+    fn grpc_rule(&mut self, proto: proto::grpc_route::Rule) -> Result<GrpcRule<Arc<RouteTarget>>, Malformed> {
+        let distribution = distribution!(
+            self,
+            proto.backends,
+            proto::grpc_route::distribution::Kind,
+            filters::outbound_grpc
+        )?;
+        Ok(GrpcRule {
+            matches: proto.matches.into_iter().map(matches::grpc).collect::<Result<_, _>>()?,
+            filters: proto.filters.into_iter().map(filters::outbound_grpc).collect::<Result<_, _>>()?,
+            then: Arc::new(RouteTarget {
+                distribution,
+                timeouts: timeouts(proto.timeouts, proto.request_timeout)?,
+                retry: proto.retry.map(grpc_retry).transpose()?,
+                allow_l5d_request_headers: proto.allow_l5d_request_headers,
+            }),
+        })
+    }
+
+    fn opaque(&mut self, routes: Vec<proto::OpaqueRoute>) -> Result<OpaquePolicy, Malformed> {
+        let read = |route: proto::OpaqueRoute| {
+            let rule = route.rules.into_iter().next().ok_or(Malformed::Missing("rule of an opaque route"))?;
+            let refusal = rule.filters.into_iter().next().map(|filter| {
+                use proto::opaque_route::filter::Kind;
+                match filter.kind {
+                    Some(Kind::Invalid(invalid)) => OpaqueRefusal::Invalid(invalid.message.into()),
+                    Some(Kind::Forbidden(_)) => OpaqueRefusal::Forbidden,
+                    None => unknown_refusal(),
+                }
+            });
+            // Byte streams have no filter that passes them, on a backend as on a rule.
+            let filter = |_| Ok(Filter::Unknown("a filter on an opaque backend".into()));
+            let distribution =
+                distribution!(self, rule.backends, proto::opaque_route::distribution::Kind, filter)?;
+            let target = Arc::new(target(distribution));
+            Ok(OpaqueRoute { metadata: metadata(route.metadata), target, refusal })
+        };
+        Ok(OpaquePolicy { routes: routes.into_iter().map(read).collect::<Result<_, _>>()? })
+    }
+
+    fn tls_route(&mut self, route: proto::TlsRoute) -> Result<TlsRoute, Malformed> {
+        let rule = route.rules.into_iter().next().ok_or(Malformed::Missing("rule of a TLS route"))?;
+        let refusal = rule.filters.into_iter().next().map(|filter| {
+            use proto::tls_route::filter::Kind;
+            match filter.kind {
+                Some(Kind::Invalid(invalid)) => OpaqueRefusal::Invalid(invalid.message.into()),
+                Some(Kind::Forbidden(_)) => OpaqueRefusal::Forbidden,
+                None => unknown_refusal(),
+            }
+        });
+        let filter = |_| Ok(Filter::Unknown("a filter on a TLS backend".into()));
+        let distribution = distribution!(self, rule.backends, proto::tls_route::distribution::Kind, filter)?;
+        let snis = matches::snis(route.snis)?;
+        let target = Arc::new(target(distribution));
+        Ok(TlsRoute { metadata: metadata(route.metadata), snis, target, refusal })
+    }
+
+    fn backend(&mut self, proto: Option<proto::Backend>) -> Result<Arc<Backend>, Malformed> {
+        use proto::backend::Kind;
+        let proto = proto.ok_or(Malformed::Missing("backend"))?;
+        let kind = match proto.kind.ok_or(Malformed::Missing("kind of a backend"))? {
+            Kind::Forward(address) => {
+                BackendKind::Forward(Arc::new(endpoint::endpoint(address, &Labels::from([]))?))
+            }
+            Kind::Balancer(balancer) => balance(balancer)?,
+        };
+        let (capacity, failfast) =
+            proto.queue.map_or((0, None), |queue| (queue.capacity, queue.failfast_timeout));
+        Ok(self.0.intern(Backend {
+            metadata: metadata(proto.metadata),
+            kind,
+            failfast_timeout: limit("failfast timeout", failfast)?.unwrap_or(FAILFAST_WITHIN),
+            queue_capacity: if capacity == 0 { QUEUE_CAPACITY } else { capacity },
+        }))
+    }
+}
+
+fn balance(proto: proto::backend::BalanceP2c) -> Result<BackendKind, Malformed> {
+    use proto::backend::balance_p2c::Load;
+    use proto::backend::endpoint_discovery::Kind;
+    let discovery = proto.discovery.and_then(|discovery| discovery.kind);
+    let Kind::Dst(get) = discovery.ok_or(Malformed::Missing("discovery of a backend"))?;
+    let (default_rtt, decay) = match proto.load.ok_or(Malformed::Missing("load of a balancer"))? {
+        Load::PeakEwma(ewma) => (ewma.default_rtt, ewma.decay),
+        // The penalty for overloaded endpoints is left out; the average is the same.
+        Load::PenaltyPeakEwma(ewma) => (ewma.default_rtt, ewma.decay),
+    };
+    Ok(BackendKind::Balance {
+        authority: get.path.into(),
+        default_rtt: limit("default RTT", default_rtt)?.unwrap_or(DEFAULT_RTT),
+        decay: limit("decay", decay)?.unwrap_or(DECAY),
+    })
+}
+
+/// A target without limits or retries.
+pub(crate) fn target(distribution: Distribution) -> RouteTarget {
+    RouteTarget { distribution, timeouts: Timeouts::default(), retry: None, allow_l5d_request_headers: false }
+}
+
+fn unknown_refusal() -> OpaqueRefusal {
+    OpaqueRefusal::Invalid("the control plane sent a filter that this proxy does not know".into())
+}
+
+fn timeouts(
+    proto: Option<http_route::Timeouts>,
+    older: Option<prost_types::Duration>,
+) -> Result<Timeouts, Malformed> {
+    let Some(proto) = proto else {
+        return Ok(Timeouts { response: limit("request timeout", older)?, ..Timeouts::default() });
+    };
+    Ok(Timeouts {
+        request: limit("request timeout", proto.request)?,
+        response: limit("response timeout", proto.response)?,
+        idle: limit("idle timeout", proto.idle)?,
+    })
+}
+
+fn http_retry(proto: proto::http_route::Retry) -> Result<Retry, Malformed> {
+    let conditions = proto.conditions.ok_or(Malformed::Missing("retry conditions"))?;
+    let range = |range: proto::http_route::retry::conditions::StatusRange| {
+        let status = |status: u32| u16::try_from(status).map_err(|_| Malformed::Range("retry status"));
+        Ok((status(range.start)?, status(range.end)?))
+    };
+    Ok(Retry {
+        statuses: conditions.status_ranges.into_iter().map(range).collect::<Result<_, _>>()?,
+        grpc_codes: Vec::new(),
+        ..retry(proto.max_retries, proto.max_request_bytes, proto.timeout, proto.backoff)?
+    })
+}
+
+fn grpc_retry(proto: proto::grpc_route::Retry) -> Result<Retry, Malformed> {
+    let given = proto.conditions.ok_or(Malformed::Missing("retry conditions"))?;
+    let codes = [
+        (given.cancelled, 1),
+        (given.deadine_exceeded, 4),
+        (given.resource_exhausted, 8),
+        (given.internal, 13),
+        (given.unavailable, 14),
+    ];
+    Ok(Retry {
+        grpc_codes: codes.into_iter().filter(|(wanted, _)| *wanted).map(|(_, code)| code).collect(),
+        ..retry(proto.max_retries, proto.max_request_bytes, proto.timeout, proto.backoff)?
+    })
+}
+
+fn retry(
+    max_retries: u32,
+    max_request_bytes: u32,
+    timeout: Option<prost_types::Duration>,
+    pause: Option<proto::ExponentialBackoff>,
+) -> Result<Retry, Malformed> {
+    Ok(Retry {
+        max_retries,
+        max_request_bytes: if max_request_bytes == 0 { RETRY_BODY_BYTES } else { max_request_bytes },
+        statuses: Vec::new(),
+        grpc_codes: Vec::new(),
+        timeout: limit("retry timeout", timeout)?,
+        backoff: pause.map(backoff).transpose()?,
+    })
+}
+
+fn backoff(proto: proto::ExponentialBackoff) -> Result<Backoff, Malformed> {
+    let min = limit("least pause", proto.min_backoff)?.ok_or(Malformed::Missing("least pause"))?;
+    let max = limit("longest pause", proto.max_backoff)?.ok_or(Malformed::Missing("longest pause"))?;
+    if max < min || !proto.jitter_ratio.is_finite() || proto.jitter_ratio < 0.0 {
+        return Err(Malformed::Range("backoff"));
+    }
+    let honour_retry_after = proto.respect_retry_after_hint;
+    Ok(Backoff { min, max, jitter_ratio: proto.jitter_ratio, honour_retry_after })
+}
+
+/// `None` where every rule is off.
+fn failure_accrual(proto: proto::FailureAccrual) -> Result<Option<FailureAccrual>, Malformed> {
+    use proto::failure_accrual::Kind;
+    let min_ready_endpoints = proto.ejection.map_or(0, |ejection| ejection.min_ready_endpoints);
+    let pause = |given: Option<_>| given.map(backoff).ok_or(Malformed::Missing("backoff of a breaker"))?;
+    let accrual = match proto.kind {
+        // Nothing to count: a kind that we do not know ejects nothing, which is what no breaker does.
+        None => return Ok(None),
+        Some(Kind::ConsecutiveFailures(given)) => FailureAccrual {
+            max_consecutive_failures: given.max_failures,
+            success_rate_threshold: 0.0,
+            decay: Duration::ZERO,
+            min_requests: 0,
+            backoff: pause(given.backoff)?,
+            min_ready_endpoints,
+        },
+        Some(Kind::Unified(given)) => FailureAccrual {
+            max_consecutive_failures: given.max_consecutive_failures,
+            success_rate_threshold: given.success_rate_threshold,
+            decay: limit("decay of a breaker", given.decay)?.unwrap_or(DECAY),
+            min_requests: given.min_requests,
+            backoff: pause(given.backoff)?,
+            min_ready_endpoints,
+        },
+    };
+    if !(0.0..=1.0).contains(&accrual.success_rate_threshold) {
+        return Err(Malformed::Range("success rate"));
+    }
+    let counts = accrual.max_consecutive_failures > 0 || accrual.success_rate_threshold > 0.0;
+    Ok(counts.then_some(accrual))
+}
+
+#[cfg(test)]
+#[path = "outbound_tests.rs"]
+mod tests;

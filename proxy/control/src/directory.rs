@@ -1,0 +1,429 @@
+//! What data threads may ask, and the subscriptions that answer.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hauberk_model::discovery::{Discovery, Watched};
+use hauberk_model::endpoint::EndpointSet;
+use hauberk_model::inbound::{Cidr, InboundPolicy};
+use hauberk_model::metadata::Metadata;
+use hauberk_model::outbound::OutboundPolicy;
+use hauberk_observe::{CounterFamily, Labels, Registry, families};
+use linkerd2_proxy_api::destination::GetDestination;
+use linkerd2_proxy_api::destination::destination_client::DestinationClient;
+use linkerd2_proxy_api::inbound::PortSpec;
+use linkerd2_proxy_api::inbound::inbound_server_policies_client::InboundServerPoliciesClient;
+use linkerd2_proxy_api::net::TcpAddress;
+use linkerd2_proxy_api::outbound::outbound_policies_client::OutboundPoliciesClient;
+use linkerd2_proxy_api::outbound::{self, TrafficSpec, traffic_spec};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+
+use crate::convert::{self, Malformed};
+use crate::defaults::{self, DefaultPolicy};
+use crate::endpoints::Endpoints;
+use crate::freshness::Freshness;
+use crate::join::{Answer, Join, Unknown};
+use crate::stream::{Heard, Limits, follow};
+use crate::table::{Publisher, Table};
+use crate::transport::Channel;
+
+/// Most watches of one kind. A watch takes about 20 KiB with its two streams; a scraper that talks to every workload of
+/// a large cluster still fits.
+pub const WATCHES_MAX: usize = 10_240;
+/// Largest message: about 100 000 endpoints of one service.
+const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Answers that were not used because they made no sense.
+pub static ANSWERS_REFUSED_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_discovery_answers_refused_total",
+    help: "Answers of the control plane that were not used because they made no sense.",
+};
+
+/// The control plane, as discovery sees it.
+#[derive(Clone)]
+pub struct Services {
+    /// `Destination`.
+    pub destination: Channel,
+    /// `OutboundPolicies` and `InboundServerPolicies`.
+    pub policy: Channel,
+}
+
+/// Settings of discovery.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `DESTINATION_CONTEXT`, sent as it is.
+    pub context: String,
+    /// `POLICY_WORKLOAD`, sent as it is.
+    pub workload: String,
+    /// Limits of each stream.
+    pub limits: Limits,
+    /// How long a target may stay without any answer before [`defaults`] decide.
+    pub first_answer: Duration,
+    /// The policy of ports of which nothing is known.
+    pub default_policy: DefaultPolicy,
+    /// `POLICY_CLUSTER_NETWORKS`.
+    pub cluster_networks: Vec<Cidr>,
+    /// `DESTINATION_PROFILE_NETWORKS`: profiles are asked for addresses in these only.
+    pub profile_networks: Vec<Cidr>,
+    /// Whether targets inside the cluster of which nothing is known are reached in plaintext instead of refused.
+    pub dangerous_forward_unknown: bool,
+}
+
+/// Starts and joins watches; its tasks end when it is dropped.
+#[derive(Clone)]
+pub struct Directory(Arc<Inner>);
+
+struct Inner {
+    outbound: Mutex<Table<SocketAddr, OutboundPolicy>>,
+    endpoints: Mutex<Table<Arc<str>, EndpointSet>>,
+    inbound: Mutex<Table<u16, InboundPolicy>>,
+    runtime: Handle,
+    asker: Asker,
+}
+
+/// What the tasks need.
+#[derive(Clone)]
+struct Asker {
+    services: Services,
+    config: Arc<Config>,
+    refused: Arc<Refused>,
+}
+
+#[derive(Default)]
+struct Refused {
+    outbound: AtomicU64,
+    endpoints: AtomicU64,
+    inbound: AtomicU64,
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Directory")
+    }
+}
+
+impl Directory {
+    /// Discovery over `services`, whose tasks run on `runtime`, with its metrics in `registry`.
+    #[must_use]
+    pub fn new(services: Services, config: Config, runtime: Handle, registry: &Registry) -> Self {
+        let asker = Asker { services, config: Arc::new(config), refused: Arc::default() };
+        let inner = Inner {
+            outbound: Mutex::new(Table::new(WATCHES_MAX)),
+            endpoints: Mutex::new(Table::new(WATCHES_MAX)),
+            inbound: Mutex::new(Table::new(WATCHES_MAX)),
+            runtime,
+            asker,
+        };
+        let directory = Self(Arc::new(inner));
+        directory.register(registry);
+        directory
+    }
+
+    fn register(&self, registry: &Registry) {
+        let weak = Arc::downgrade(&self.0);
+        registry.gauge_source(
+            &families::HAUBERK_DISCOVERY_AGE_SECONDS,
+            Box::new(move |put| {
+                if let Some(inner) = weak.upgrade() {
+                    ages(&inner.outbound, "outbound", put);
+                    ages(&inner.endpoints, "endpoints", put);
+                    ages(&inner.inbound, "inbound", put);
+                }
+            }),
+        );
+        let services = self.0.asker.services.clone();
+        registry.gauge_source(
+            &families::HAUBERK_DISCOVERY_CONNECTED,
+            Box::new(move |put| {
+                for (kind, channel) in [("destination", &services.destination), ("policy", &services.policy)]
+                {
+                    put(Labels::new().with("kind", kind), f64::from(u8::from(channel.is_connected())));
+                }
+            }),
+        );
+        let refused = Arc::clone(&self.0.asker.refused);
+        registry.counter_source(
+            &ANSWERS_REFUSED_TOTAL,
+            Box::new(move |put| {
+                let counts = [
+                    ("outbound", &refused.outbound),
+                    ("endpoints", &refused.endpoints),
+                    ("inbound", &refused.inbound),
+                ];
+                for (kind, count) in counts {
+                    put(Labels::new().with("kind", kind), count.load(Ordering::Relaxed) as f64);
+                }
+            }),
+        );
+    }
+}
+
+impl Discovery for Directory {
+    fn outbound(&self, target: SocketAddr) -> Watched<OutboundPolicy> {
+        let asker = &self.0.asker;
+        let start = |publish, fresh| self.0.spawn(asker.clone().watch_outbound(target, publish, fresh));
+        lock(&self.0.outbound).watch(&target, start).unwrap_or_else(|| {
+            log::warn!(target:% = target; "too many outbound watches are in use");
+            let mut join = Join::new(target, Unknown::Refuse);
+            join.overdue();
+            full(join.policy())
+        })
+    }
+
+    fn endpoints(&self, authority: &str) -> Watched<EndpointSet> {
+        let authority = Arc::from(authority);
+        let asker = &self.0.asker;
+        let start = |publish, fresh| {
+            self.0.spawn(asker.clone().watch_endpoints(Arc::clone(&authority), publish, fresh))
+        };
+        lock(&self.0.endpoints).watch(&authority, start).unwrap_or_else(|| {
+            log::warn!(authority:%; "too many endpoint watches are in use");
+            full(Some(EndpointSet::default()))
+        })
+    }
+
+    fn inbound(&self, port: u16) -> Watched<InboundPolicy> {
+        let asker = &self.0.asker;
+        let start = |publish, fresh| self.0.spawn(asker.clone().watch_inbound(port, publish, fresh));
+        lock(&self.0.inbound).watch(&port, start).unwrap_or_else(|| {
+            log::warn!(port; "too many inbound watches are in use");
+            full(Some(DefaultPolicy::Deny.policy(&[])))
+        })
+    }
+}
+
+impl Inner {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.runtime.spawn(task).abort_handle()
+    }
+}
+
+impl Asker {
+    async fn watch_outbound(
+        self,
+        target: SocketAddr,
+        publish: Publisher<OutboundPolicy>,
+        freshness: Arc<Freshness>,
+    ) {
+        let config = &self.config;
+        let inside = defaults::within(&config.cluster_networks, target.ip());
+        let unknown =
+            if inside && !config.dangerous_forward_unknown { Unknown::Refuse } else { Unknown::Forward };
+        let join = Mutex::new(Join::new(target, unknown));
+        let has_profile = defaults::within(&config.profile_networks, target.ip());
+        if !has_profile {
+            lock(&join).profile = Answer::Absent;
+        }
+        let change = |apply: &mut dyn FnMut(&mut Join)| {
+            let mut join = lock(&join);
+            apply(&mut join);
+            if let Some(policy) = join.policy() {
+                publish.send_replace(Some(Arc::new(policy)));
+            }
+        };
+        let policy = self.follow_policy(target, &freshness, &change);
+        let profile = async {
+            if has_profile {
+                self.follow_profile(target, &change).await;
+            }
+        };
+        let late = async {
+            sleep(config.first_answer).await;
+            if lock(&join).is_unheard() || publish.borrow().is_none() {
+                log::warn!(target:% = target, decision:? = unknown; "the control plane has said nothing of a target");
+            }
+            change(&mut |join: &mut Join| join.overdue());
+        };
+        // Boxed: three streams in one future would be large, and it is polled rarely.
+        tokio::join!(Box::pin(policy), Box::pin(profile), late);
+    }
+
+    async fn follow_policy(
+        &self,
+        target: SocketAddr,
+        freshness: &Freshness,
+        change: &impl Fn(&mut dyn FnMut(&mut Join)),
+    ) {
+        let channel = &self.services.policy;
+        let client = OutboundPoliciesClient::with_origin(channel.clone(), channel.origin())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let open = || {
+            let mut client = client.clone();
+            let spec = TrafficSpec {
+                source_workload: self.config.workload.clone(),
+                target: Some(traffic_spec::Target::Addr(tcp_address(target))),
+            };
+            async move { client.watch(spec).await }
+        };
+        let hear = |heard| match heard {
+            Heard::Absent => change(&mut |join: &mut Join| join.policy = Answer::Absent),
+            Heard::Answer { message, .. } => {
+                let mut message = Some(message);
+                change(&mut |join: &mut Join| {
+                    if let Some(message) = message.take() {
+                        self.hear_policy(target, message, join);
+                    }
+                });
+            }
+        };
+        follow("outbound", channel, self.config.limits, freshness, open, hear).await;
+    }
+
+    fn hear_policy(&self, target: SocketAddr, message: outbound::OutboundPolicy, join: &mut Join) {
+        match convert::outbound::policy(message, &mut join.backends) {
+            Ok(policy) => join.policy = Answer::Known(policy),
+            Err(error) => {
+                self.refuse(&self.refused.outbound, &target, &error);
+                // Nothing better is known: what cannot be understood is not passed.
+                if !matches!(join.policy, Answer::Known(_)) {
+                    let refused = defaults::refuse("the policy of this address cannot be understood");
+                    join.policy = Answer::Known((Metadata::Default("invalid".into()), refused));
+                }
+            }
+        }
+    }
+
+    async fn follow_profile(&self, target: SocketAddr, change: &impl Fn(&mut dyn FnMut(&mut Join))) {
+        let client = self.destination();
+        let open = || {
+            let mut client = client.clone();
+            let get = self.get_destination(target.to_string());
+            async move { client.get_profile(get).await }
+        };
+        let hear = |heard| match heard {
+            Heard::Absent => change(&mut |join: &mut Join| join.profile = Answer::Absent),
+            Heard::Answer { message, .. } => match convert::profile::profile(message) {
+                Ok(profile) => change(&mut |join: &mut Join| join.profile = Answer::Known(profile.clone())),
+                // Without a profile the limit of the first answer decides.
+                Err(error) => self.refuse(&self.refused.outbound, &target, &error),
+            },
+        };
+        // The policy's stream tells the age of the answer.
+        let freshness = Freshness::default();
+        follow("profile", &self.services.destination, self.config.limits, &freshness, open, hear).await;
+    }
+
+    async fn watch_endpoints(
+        self,
+        authority: Arc<str>,
+        publish: Publisher<EndpointSet>,
+        freshness: Arc<Freshness>,
+    ) {
+        let mut endpoints = Endpoints::default();
+        let client = self.destination();
+        let open = || {
+            let mut client = client.clone();
+            let get = self.get_destination(authority.to_string());
+            async move { client.get(get).await }
+        };
+        let hear = |heard| {
+            match heard {
+                Heard::Absent => endpoints.absent(),
+                Heard::Answer { first, message } => {
+                    for error in endpoints.apply(first, message) {
+                        self.refuse(&self.refused.endpoints, &authority, &error);
+                    }
+                }
+            }
+            let set = endpoints.set();
+            publish.send_if_modified(|published| {
+                let changed = published.as_deref() != Some(&set);
+                if changed {
+                    *published = Some(Arc::new(set));
+                }
+                changed
+            });
+        };
+        follow("endpoints", &self.services.destination, self.config.limits, &freshness, open, hear).await;
+    }
+
+    async fn watch_inbound(self, port: u16, publish: Publisher<InboundPolicy>, freshness: Arc<Freshness>) {
+        let channel = &self.services.policy;
+        let client = InboundServerPoliciesClient::with_origin(channel.clone(), channel.origin())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let open = || {
+            let mut client = client.clone();
+            let spec = PortSpec { workload: self.config.workload.clone(), port: u32::from(port) };
+            async move { client.watch_port(spec).await }
+        };
+        let config = &self.config;
+        let replace = |mut policy: InboundPolicy| {
+            let before = publish.borrow().as_ref().map_or(0, |policy| policy.generation);
+            policy.generation = before.saturating_add(1);
+            publish.send_replace(Some(Arc::new(policy)));
+        };
+        let default = || config.default_policy.policy(&config.cluster_networks);
+        let heard = Mutex::new(false);
+        let hear = |said| {
+            let before = std::mem::replace(&mut *lock(&heard), true);
+            match said {
+                // The control plane knows every port of the workload; one that it does not is under the default.
+                Heard::Absent => replace(default()),
+                Heard::Answer { message, .. } => match convert::inbound::policy(message) {
+                    Ok(policy) => replace(policy),
+                    Err(error) => {
+                        self.refuse(&self.refused.inbound, &port, &error);
+                        // Nothing better is known: what cannot be understood admits nobody.
+                        if !before {
+                            replace(DefaultPolicy::Deny.policy(&[]));
+                        }
+                    }
+                },
+            }
+        };
+        let late = async {
+            sleep(config.first_answer).await;
+            if !*lock(&heard) {
+                log::warn!(port, policy = config.default_policy.name(); "no policy of a port is known; the default holds");
+                replace(default());
+            }
+        };
+        tokio::join!(follow("inbound", channel, config.limits, &freshness, open, hear), late);
+    }
+
+    fn destination(&self) -> DestinationClient<Channel> {
+        let channel = &self.services.destination;
+        DestinationClient::with_origin(channel.clone(), channel.origin())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    fn get_destination(&self, path: String) -> GetDestination {
+        GetDestination { scheme: "k8s".into(), path, context_token: self.config.context.clone() }
+    }
+
+    fn refuse(&self, count: &AtomicU64, target: &dyn fmt::Display, error: &Malformed) {
+        count.fetch_add(1, Ordering::Relaxed);
+        log::warn!(target:%, error:%; "an answer of the control plane makes no sense and is not used");
+    }
+}
+
+fn tcp_address(address: SocketAddr) -> TcpAddress {
+    TcpAddress { ip: Some(address.ip().into()), port: u32::from(address.port()) }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An answer that will not change, for a target that there is no room to watch.
+fn full<T>(value: Option<T>) -> Watched<T> {
+    tokio::sync::watch::channel(value.map(Arc::new)).1
+}
+
+fn ages<K: fmt::Display + Clone + Eq + std::hash::Hash, T>(
+    table: &Mutex<Table<K, T>>,
+    kind: &'static str,
+    put: &mut dyn FnMut(Labels, f64),
+) {
+    for (target, freshness) in lock(table).freshness() {
+        if let Some(age) = freshness.age() {
+            put(Labels::new().with("kind", kind).with("target", target.to_string()), age.as_secs_f64());
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! gRPC to the control plane over the `h2` crate: one connection per service, made again whenever it ends.
+
+mod channel;
+mod dial;
+mod resolve;
+mod response;
+
+pub use channel::{Channel, ChannelError, maintain};
+pub use dial::{DialError, Security, Service};
+pub use resolve::{Authority, AuthorityError, Resolver};
+pub use response::ResponseBody;

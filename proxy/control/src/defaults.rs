@@ -116,12 +116,7 @@ fn everywhere() -> Vec<Cidr> {
 /// Whether `ip` is in one of `networks`.
 #[must_use]
 pub fn within(networks: &[Cidr], ip: IpAddr) -> bool {
-    let shared_bits = |a: IpAddr, b: IpAddr| match (a, b) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => Some((a.to_bits() ^ b.to_bits()).leading_zeros()),
-        (IpAddr::V6(a), IpAddr::V6(b)) => Some((a.to_bits() ^ b.to_bits()).leading_zeros()),
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => None,
-    };
-    networks.iter().any(|net| shared_bits(net.addr, ip).is_some_and(|bits| bits >= u32::from(net.prefix_len)))
+    networks.iter().any(|network| network.contains(ip))
 }
 
 /// The address as the application asked for it, in plaintext.

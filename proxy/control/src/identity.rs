@@ -5,10 +5,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hauberk_model::backoff::{Attempts, CONTROL_STREAM};
 use hauberk_model::identity::Identity;
+use hauberk_model::lease::{Certificate, Event, Lease, Moment};
+use hauberk_model::random::Random;
 use hauberk_observe::{Counter, Gauge, Labels, Registry, families};
 use hauberk_tls::{
     Credentials, CredentialsError, CredentialsWatch, Keypair, KeypairError, PostQuantum, TrustAnchors,
@@ -25,10 +26,8 @@ use crate::transport::{Resolver, Service, maintain};
 
 /// Longest wait for one certificate, connection included.
 const CERTIFY_WITHIN: Duration = Duration::from_secs(10);
-/// Share of a certificate's life after which it is renewed, give or take [`RENEW_JITTER`].
-const RENEW_AT: f64 = 0.7;
-/// So that a fleet that started together does not renew together.
-const RENEW_JITTER: f64 = 0.05;
+/// How often the clock of the day is looked at: it may have been set.
+const TICK_EVERY: Duration = Duration::from_secs(30);
 /// Largest token file. A projected service account token has about 1 KiB.
 const TOKEN_BYTES_MAX: u64 = 64 * 1024;
 
@@ -110,45 +109,88 @@ pub async fn keep(
 ) {
     let meters = Meters::new(&registry);
     let mut random = chance::random();
-    let mut attempts = Attempts::new(CONTROL_STREAM);
+    let (mut lease, fetch) = Lease::begin();
+    let mut fetch = Some(fetch);
     loop {
-        let wait = match certify(&config, &request, &service, &resolver).await {
-            Ok(credentials) => {
-                attempts.succeeded();
-                meters.refreshed(&credentials);
-                let left = credentials.not_after().duration_since(SystemTime::now()).unwrap_or_default();
-                let wait = renew_after(left, config.min_refresh, config.max_refresh, random.unit());
-                log::info!(identity:% = config.identity, valid_s = left.as_secs(), renew_s = wait.as_secs(); "certified");
-                publish.send_replace(Some(Arc::new(credentials)));
-                wait
+        let event = match fetch.take() {
+            Some(fetch) => {
+                sleep_serving(fetch.after, &lease, &publish).await;
+                let certified = certify(&config, &request, &service, &resolver, &mut random).await;
+                report(&config, &meters, certified)
             }
-            Err(error) => {
-                meters.failed.inc();
-                let wait = attempts.failed(&mut random);
-                let failures = attempts.failures();
-                log::warn!(identity:% = config.identity, error:? , failures, next_try_ms = wait.as_millis() as u64; "certificate request failed");
-                wait
+            None => {
+                let due = lease.wakes_at().map(|at| at.saturating_duration_since(Instant::now()));
+                sleep(due.unwrap_or(TICK_EVERY).min(TICK_EVERY)).await;
+                Event::Tick(now())
             }
         };
-        wait_or_expire(wait, &publish).await;
+        (lease, fetch) = lease.on(event, &mut random);
+        serve(&lease, &publish);
     }
 }
 
-/// Sleeps for `wait`; credentials that end meanwhile are taken back, so that nobody serves with them.
-async fn wait_or_expire(wait: Duration, publish: &watch::Sender<Option<Arc<Credentials>>>) {
-    let left = publish
-        .borrow()
-        .as_ref()
-        .map(|current| current.not_after().duration_since(SystemTime::now()).unwrap_or_default());
-    match left.filter(|left| *left < wait) {
-        None => sleep(wait).await,
-        Some(left) => {
-            sleep(left).await;
+/// Publishes what the lease says may be served with, if it changed.
+fn serve(lease: &Lease<Arc<Credentials>>, publish: &watch::Sender<Option<Arc<Credentials>>>) {
+    let usable = lease.usable(Instant::now()).map(|certificate| Arc::clone(&certificate.material));
+    publish.send_if_modified(|published| {
+        let same = match (&*published, &usable) {
+            (Some(published), Some(usable)) => Arc::ptr_eq(published, usable),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if published.is_some() && usable.is_none() {
             log::error!("the certificate has ended; no connection can be proven until it is renewed");
-            publish.send_replace(None);
-            sleep(wait.saturating_sub(left)).await;
+        }
+        *published = usable;
+        !same
+    });
+}
+
+/// A pause between fetches, during which a certificate that ends is taken back.
+async fn sleep_serving(
+    pause: Duration,
+    lease: &Lease<Arc<Credentials>>,
+    publish: &watch::Sender<Option<Arc<Credentials>>>,
+) {
+    let until = Instant::now() + pause;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        sleep(left.min(Duration::from_secs(1))).await;
+        serve(lease, publish);
+    }
+}
+
+fn report(
+    config: &Config,
+    meters: &Meters,
+    certified: Result<Certificate<Arc<Credentials>>, CertifyError>,
+) -> Event<Arc<Credentials>> {
+    match certified {
+        Ok(certificate) => {
+            meters.refreshed(&certificate.material);
+            let renew = certificate.renew_at().saturating_duration_since(Instant::now());
+            log::info!(identity:% = config.identity, renew_s = renew.as_secs(); "certified");
+            Event::Issued(certificate)
+        }
+        Err(error) => {
+            meters.failed.inc();
+            log::warn!(identity:% = config.identity, error:% = chain(&error); "certificate request failed");
+            Event::Refused
         }
     }
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn now() -> Moment {
+    Moment { instant: Instant::now(), wall: SystemTime::now() }
 }
 
 async fn certify(
@@ -156,7 +198,8 @@ async fn certify(
     request: &Request,
     service: &Service,
     resolver: &Resolver,
-) -> Result<Credentials, CertifyError> {
+    random: &mut Random,
+) -> Result<Certificate<Arc<Credentials>>, CertifyError> {
     let stop = CancellationToken::new();
     let (channel, connection) = maintain(service.clone(), resolver.clone(), stop.clone());
     let call = async {
@@ -177,7 +220,11 @@ async fn certify(
         () = connection => Err(CertifyError::TimedOut),
     };
     stop.cancel();
-    certified
+    let credentials = Arc::new(certified?);
+    let (now, not_after) = (now(), credentials.not_after());
+    let certificate =
+        Certificate::issued(credentials, not_after, now, random).ok_or(CertifyError::Validity)?;
+    Ok(certificate.renewed_within(config.min_refresh, config.max_refresh, now))
 }
 
 fn credentials(
@@ -208,14 +255,6 @@ fn read_token(path: &std::path::Path) -> Result<Vec<u8>, CertifyError> {
         .and_then(|file| file.take(TOKEN_BYTES_MAX).read_to_end(&mut token))
         .map_err(|source| CertifyError::Token { path: path.to_owned(), source })?;
     Ok(token)
-}
-
-/// When to renew a certificate with `left` to live: at about [`RENEW_AT`] of it, within the configured bounds, and
-/// never after its end.
-fn renew_after(left: Duration, min: Duration, max: Duration, chance: f64) -> Duration {
-    let share = RENEW_AT - RENEW_JITTER + 2.0 * RENEW_JITTER * chance;
-    let bounded = left.mul_f64(share).min(max).max(min);
-    bounded.min(left.mul_f64(0.9))
 }
 
 struct Meters {
@@ -261,33 +300,7 @@ pub fn channel() -> (watch::Sender<Option<Arc<Credentials>>>, CredentialsWatch) 
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    proptest! {
-        #[test]
-        fn a_renewal_is_due_at_about_seventy_percent_of_a_life(hours in 1_u64..1000, chance in 0.0..1.0) {
-            let left = Duration::from_secs(hours * 3600);
-            let after = renew_after(left, Duration::ZERO, Duration::MAX, chance);
-            prop_assert!(after >= left.mul_f64(0.649) && after <= left.mul_f64(0.751));
-        }
-
-        #[test]
-        fn a_renewal_never_waits_for_the_end(left in 0_u64..100_000, min in 0_u64..100_000, chance in 0.0..1.0) {
-            let left = Duration::from_secs(left);
-            let after = renew_after(left, Duration::from_secs(min), Duration::from_secs(86_400), chance);
-            prop_assert!(after <= left);
-        }
-    }
-
-    #[test]
-    fn the_configured_bounds_hold() {
-        let day = Duration::from_secs(86_400);
-        let hour = Duration::from_secs(3_600);
-        assert_eq!(renew_after(day, Duration::ZERO, hour, 0.5), hour);
-        assert_eq!(renew_after(day, hour * 20, day, 0.5), hour * 20);
-    }
 
     #[test]
     fn half_a_request_on_disk_is_ignored_and_a_broken_one_refused() {

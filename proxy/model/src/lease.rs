@@ -57,6 +57,17 @@ impl<C> Certificate<C> {
         })
     }
 
+    /// The same certificate, renewed no sooner than `min` and no later than `max` from now
+    /// (`IDENTITY_MIN_REFRESH`, `IDENTITY_MAX_REFRESH`), and in any case before nine tenths of its life.
+    #[must_use]
+    pub fn renewed_within(mut self, min: Duration, max: Duration, now: Moment) -> Self {
+        let latest = self.ends_at.saturating_duration_since(now.instant).mul_f64(0.9);
+        let asked = self.renew_at.saturating_duration_since(now.instant).min(max).max(min).min(latest);
+        self.renew_at = now.instant + asked;
+        self.renew_wall = now.wall + asked;
+        self
+    }
+
     /// When its successor is to be fetched.
     pub const fn renew_at(&self) -> Instant {
         self.renew_at

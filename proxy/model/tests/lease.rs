@@ -111,3 +111,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn configured_bounds_move_a_renewal_but_never_to_the_end() {
+    let now = Moment { instant: Instant::now(), wall: SystemTime::now() };
+    let hour = Duration::from_secs(3_600);
+    let issued = |min, max| {
+        let certificate = Certificate::issued((), now.wall + hour * 10, now, &mut Random::seeded(1));
+        certificate.unwrap().renewed_within(min, max, now).renew_at() - now.instant
+    };
+    assert_eq!(issued(Duration::ZERO, hour), hour);
+    assert_eq!(issued(hour * 8, hour * 24), hour * 8);
+    assert_eq!(issued(hour * 24, hour * 24), hour * 9);
+}

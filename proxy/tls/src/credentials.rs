@@ -41,7 +41,7 @@ pub struct Credentials {
 /// How to dial: the anchors that a server must chain to, and our certificate if there is one.
 #[derive(Clone, Debug)]
 pub struct Dialer {
-    config: ClientConfig,
+    config: Arc<ClientConfig>,
     anchors: TrustAnchors,
 }
 
@@ -154,12 +154,12 @@ impl Dialer {
     /// # Errors
     /// [`CredentialsError::Configuration`] if the library refuses it.
     pub fn anonymous(anchors: &TrustAnchors, mode: PostQuantum) -> Result<Self, CredentialsError> {
-        Ok(Self { config: client_config(anchors, None, mode)?, anchors: anchors.clone() })
+        Ok(Self { config: Arc::new(client_config(anchors, None, mode)?), anchors: anchors.clone() })
     }
 
     /// The configuration for one connection: rustls binds the verifier, and with it the expected identity, to it.
     pub(crate) fn config_for(&self, expected: Identity, alpn: &[&[u8]]) -> Arc<ClientConfig> {
-        let mut config = self.config.clone();
+        let mut config = ClientConfig::clone(&self.config);
         let roots = Arc::clone(self.anchors.roots());
         config.dangerous().set_certificate_verifier(Arc::new(ServerIs { expected, roots }));
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();

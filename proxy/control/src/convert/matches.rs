@@ -4,12 +4,9 @@ use std::sync::Arc;
 
 use hauberk_model::route::{GrpcMatch, HeaderMatch, HostMatch, HttpMatch, PathMatch, QueryMatch, ValueMatch};
 use linkerd2_proxy_api::{grpc_route, http_route as proto, tls_route};
-use regex_lite::{Regex, RegexBuilder};
+use regex_lite::Regex;
 
 use super::Malformed;
-
-/// Largest compiled pattern. A route that needs more is refused.
-const REGEX_BYTES_MAX: usize = 256 * 1024;
 
 /// Reads a route's hosts.
 ///
@@ -101,15 +98,7 @@ fn query(proto: proto::QueryParamMatch) -> Result<QueryMatch, Malformed> {
 
 /// Compiles a pattern that must match a whole value.
 pub(crate) fn whole(pattern: &str) -> Result<Regex, Malformed> {
-    let compile = |pattern: &str| {
-        RegexBuilder::new(pattern)
-            .size_limit(REGEX_BYTES_MAX)
-            .build()
-            .map_err(|error| Malformed::unreadable("regular expression", error))
-    };
-    // Alone first: `a)|(b` is wrong, but would become right inside the group.
-    compile(pattern)?;
-    compile(&format!("^(?:{pattern})$"))
+    hauberk_model::route::whole(pattern).map_err(|error| Malformed::unreadable("regular expression", error))
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl Credentials {
             not_after,
             server: Arc::new(server_config(anchors, Arc::clone(&certified), mode)?),
             client: Dialer {
-                config: client_config(anchors, Some(certified), mode)?,
+                config: Arc::new(client_config(anchors, Some(certified), mode)?),
                 anchors: anchors.clone(),
             },
         })

@@ -10,6 +10,7 @@ export interface ObjectMeta {
   readonly uid: string | undefined;
   /** RFC 3339, as written. */
   readonly creationTimestamp: string | undefined;
+  readonly deletionTimestamp: string | undefined;
   readonly ownerReferences: readonly OwnerReference[];
 }
 
@@ -42,6 +43,8 @@ export interface ManifestDocument {
 
 /** Something wrong with a manifest: where, what, and why. */
 export interface Problem {
+  /** `error`: the object is not in effect as written. `warning`: it is, but a part of it has no effect. */
+  readonly severity: "error" | "warning";
   readonly file: string;
   readonly line: number;
   /** `Kind namespace/name`, or empty when the object could not be told. */

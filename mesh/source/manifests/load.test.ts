@@ -47,7 +47,14 @@ test("a problem names file, line, object and field, and the rest of the file is 
   const [problem] = parsed.problems;
   assert.deepEqual(
     { ...problem, message: "" },
-    { file: "x.yaml", line: 10, object: "Service default/bad", field: "metadata.labels.tier", message: "" },
+    {
+      severity: "error",
+      file: "x.yaml",
+      line: 10,
+      object: "Service default/bad",
+      field: "metadata.labels.tier",
+      message: "",
+    },
   );
 });
 

@@ -52,7 +52,7 @@ function codeOf(error: unknown): string {
 function refuse(file: string, message: string, before: Cache): CachedFile {
   const known = before.get(file);
   if (known?.signature === message) return known;
-  const problem: Problem = { file, line: 0, object: "", field: "", message };
+  const problem: Problem = { severity: "error", file, line: 0, object: "", field: "", message };
   return { signature: message, parsed: { documents: [], problems: [problem], whole: false } };
 }
 
@@ -129,7 +129,14 @@ function collect(cache: Cache): Loaded {
       }
       const { line } = document;
       const message = `is already defined at ${earlier.file}:${earlier.line}; that one is used`;
-      problems.push({ file, line, object: describeObject(document.object), field: "", message });
+      problems.push({
+        severity: "error",
+        file,
+        line,
+        object: describeObject(document.object),
+        field: "",
+        message,
+      });
     }
   }
   return { documents: [...first.values()], problems, broken };

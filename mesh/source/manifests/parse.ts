@@ -29,6 +29,7 @@ const Head = z.looseObject({
     annotations: Strings,
     uid: z.string().nullish(),
     creationTimestamp: z.string().nullish(),
+    deletionTimestamp: z.string().nullish(),
     ownerReferences: z
       .array(z.object({ kind: z.string(), name: z.string(), controller: z.boolean().nullish() }))
       .nullish(),
@@ -68,6 +69,7 @@ function withMeta(head: z.infer<typeof Head>): ManifestObject {
       annotations: metadata.annotations ?? {},
       uid: metadata.uid ?? undefined,
       creationTimestamp: metadata.creationTimestamp ?? undefined,
+      deletionTimestamp: metadata.deletionTimestamp ?? undefined,
       ownerReferences: (metadata.ownerReferences ?? []).map((owner) => ({
         kind: owner.kind,
         name: owner.name,
@@ -105,6 +107,7 @@ function expand(file: string, raw: Raw, prefix: readonly PropertyKey[]): ParsedF
     };
   }
   const problems = head.error.issues.map((issue) => ({
+    severity: "error" as const,
     file,
     line: raw.lineOf(issue.path),
     object: guessObject(raw.value),
@@ -135,7 +138,11 @@ function join(files: readonly ParsedFile[]): ParsedFile {
 }
 
 function broken(file: string, line: number, message: string): ParsedFile {
-  return { documents: [], problems: [{ file, line, object: "", field: "", message }], whole: false };
+  return {
+    documents: [],
+    problems: [{ severity: "error", file, line, object: "", field: "", message }],
+    whole: false,
+  };
 }
 
 function lineFinder(document: Document, lines: LineCounter, fallback: number) {

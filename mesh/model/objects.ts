@@ -1,0 +1,70 @@
+/** All kinds the mesh understands. */
+import { keyOf, type Meta } from "./meta.ts";
+import type {
+  AuthorizationPolicy,
+  EgressNetwork,
+  MeshTlsAuthentication,
+  NetworkAuthentication,
+  RateLimitPolicy,
+  Server,
+  ServerAuthorization,
+} from "./policy.ts";
+import type { GrpcRoute, HttpRoute } from "./route.ts";
+import type { EndpointSlice, Service, ServiceProfile } from "./service.ts";
+import type { ExternalWorkload, Namespace, Node, Pod, ServiceAccount } from "./workload.ts";
+
+/** The type of the objects of each kind. */
+export interface Objects {
+  readonly AuthorizationPolicy: AuthorizationPolicy;
+  readonly EgressNetwork: EgressNetwork;
+  readonly EndpointSlice: EndpointSlice;
+  readonly ExternalWorkload: ExternalWorkload;
+  readonly GRPCRoute: GrpcRoute;
+  readonly HTTPLocalRateLimitPolicy: RateLimitPolicy;
+  readonly HTTPRoute: HttpRoute;
+  readonly MeshTLSAuthentication: MeshTlsAuthentication;
+  readonly Namespace: Namespace;
+  readonly NetworkAuthentication: NetworkAuthentication;
+  readonly Node: Node;
+  readonly Pod: Pod;
+  readonly Server: Server;
+  readonly ServerAuthorization: ServerAuthorization;
+  readonly Service: Service;
+  readonly ServiceAccount: ServiceAccount;
+  readonly ServiceProfile: ServiceProfile;
+}
+
+export type Kind = keyof Objects;
+
+export const KINDS = [
+  "AuthorizationPolicy",
+  "EgressNetwork",
+  "EndpointSlice",
+  "ExternalWorkload",
+  "GRPCRoute",
+  "HTTPLocalRateLimitPolicy",
+  "HTTPRoute",
+  "MeshTLSAuthentication",
+  "Namespace",
+  "NetworkAuthentication",
+  "Node",
+  "Pod",
+  "Server",
+  "ServerAuthorization",
+  "Service",
+  "ServiceAccount",
+  "ServiceProfile",
+] as const satisfies readonly Kind[];
+
+/** An object with its kind. */
+export type TaggedOf<K extends Kind> = { [P in K]: { readonly kind: P; readonly object: Objects[P] } }[K];
+export type Tagged = TaggedOf<Kind>;
+
+const CLUSTER_SCOPED: ReadonlySet<Kind> = new Set<Kind>(["Namespace", "Node"]);
+
+/** Key of an object among those of its kind. An HTTPRoute's group is part of it: both groups may hold the name. */
+export function keyOfObject(kind: Kind, object: { readonly meta: Meta; readonly group?: string }): string {
+  if (CLUSTER_SCOPED.has(kind)) return object.meta.name;
+  const key = keyOf(object.meta);
+  return kind === "HTTPRoute" && object.group !== undefined ? `${object.group}/${key}` : key;
+}

@@ -1,0 +1,88 @@
+/** Who may call what: servers, authorizations, authentications, limits and egress. */
+import type { Network } from "./address.ts";
+import type { Meta, NamespacedName } from "./meta.ts";
+import type { Selector } from "./selector.ts";
+
+/** What a port does with a connection that no authorization speaks of. */
+export const ACCESS_POLICIES = [
+  "deny",
+  "all-unauthenticated",
+  "all-authenticated",
+  "cluster-authenticated",
+  "cluster-unauthenticated",
+  "audit",
+] as const;
+export type AccessPolicy = (typeof ACCESS_POLICIES)[number];
+
+export const PROXY_PROTOCOLS = ["unknown", "HTTP/1", "HTTP/2", "gRPC", "opaque", "TLS"] as const;
+export type ProxyProtocol = (typeof PROXY_PROTOCOLS)[number];
+
+export interface Server {
+  readonly meta: Meta;
+  readonly of: "Pod" | "ExternalWorkload";
+  readonly selector: Selector;
+  readonly port: number | string;
+  readonly proxyProtocol: ProxyProtocol;
+  readonly accessPolicy: AccessPolicy;
+}
+
+/** Which clients an authorization lets in, as far as their identity goes. */
+export type Clients =
+  | { readonly type: "unauthenticated" }
+  /** TLS of the mesh, but no client certificate is asked for. */
+  | { readonly type: "tls-unauthenticated" }
+  | {
+      readonly type: "identities";
+      readonly identities: readonly string[];
+      readonly accounts: readonly NamespacedName[];
+    };
+
+export interface ServerAuthorization {
+  readonly meta: Meta;
+  readonly server: { readonly name: string } | { readonly selector: Selector };
+  /** `undefined`: the cluster's networks. */
+  readonly networks: readonly Network[] | undefined;
+  readonly clients: Clients;
+}
+
+export type AuthenticationKind = "MeshTLSAuthentication" | "NetworkAuthentication" | "ServiceAccount";
+
+export interface AuthorizationPolicy {
+  readonly meta: Meta;
+  readonly target: {
+    readonly group: string;
+    readonly kind: "Server" | "Namespace" | "HTTPRoute" | "GRPCRoute";
+    readonly name: string;
+  };
+  readonly required: readonly (NamespacedName & { readonly kind: AuthenticationKind })[];
+}
+
+export interface MeshTlsAuthentication {
+  readonly meta: Meta;
+  /** Exact names, `*`, or `*.suffix`. */
+  readonly identities: readonly string[];
+  readonly accounts: readonly NamespacedName[];
+  /** Every account of these namespaces. */
+  readonly namespaces: readonly string[];
+}
+
+export interface NetworkAuthentication {
+  readonly meta: Meta;
+  readonly networks: readonly Network[];
+}
+
+export interface RateLimitPolicy {
+  readonly meta: Meta;
+  /** Name of the Server, in the same namespace. */
+  readonly server: string;
+  readonly totalPerSecond: number | undefined;
+  readonly identityPerSecond: number | undefined;
+  readonly overrides: readonly { readonly perSecond: number; readonly accounts: readonly NamespacedName[] }[];
+}
+
+export interface EgressNetwork {
+  readonly meta: Meta;
+  readonly trafficPolicy: "Allow" | "Deny";
+  /** `undefined`: all that is outside of the cluster's networks. */
+  readonly networks: readonly Network[] | undefined;
+}

@@ -1,0 +1,124 @@
+/** Routes of the Gateway API and of `policy.linkerd.io`. The default of every field is already filled in. */
+import type { Meta } from "./meta.ts";
+
+/** The API group of an HTTPRoute; both may hold one of the same name. */
+export type RouteGroup = "gateway.networking.k8s.io" | "policy.linkerd.io";
+
+/** What a route attaches to. The core group is the empty string, however it was written. */
+export interface ParentRef {
+  readonly group: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly port: number | undefined;
+  readonly sectionName: string | undefined;
+}
+
+export interface BackendRef<Filter> {
+  readonly group: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly port: number | undefined;
+  readonly weight: number;
+  readonly filters: readonly Filter[];
+}
+
+/** `*.example.com` is a suffix; anything else is exact. */
+export type HostMatch =
+  | { readonly type: "exact"; readonly host: string }
+  | { readonly type: "suffix"; readonly suffix: string };
+
+export type PathMatch =
+  | { readonly type: "Exact"; readonly value: string }
+  | { readonly type: "PathPrefix"; readonly value: string }
+  | { readonly type: "RegularExpression"; readonly value: string };
+
+export interface ValueMatch {
+  readonly type: "Exact" | "RegularExpression";
+  readonly name: string;
+  readonly value: string;
+}
+
+export interface HttpMatch {
+  readonly path: PathMatch;
+  readonly headers: readonly ValueMatch[];
+  readonly queryParams: readonly ValueMatch[];
+  readonly method: string | undefined;
+}
+
+export interface HeaderValue {
+  readonly name: string;
+  readonly value: string;
+}
+
+export interface HeaderModifier {
+  readonly add: readonly HeaderValue[];
+  readonly set: readonly HeaderValue[];
+  readonly remove: readonly string[];
+}
+
+export interface Redirect {
+  readonly scheme: "http" | "https" | undefined;
+  readonly hostname: string | undefined;
+  readonly port: number | undefined;
+  readonly path:
+    | { readonly type: "ReplaceFullPath"; readonly value: string }
+    | { readonly type: "ReplacePrefixMatch"; readonly value: string }
+    | undefined;
+  readonly statusCode: number;
+}
+
+/** A filter; `Unsupported` is one that we know of, or not, and cannot carry out: its rule must fail closed. */
+export type HttpFilter =
+  | { readonly type: "RequestHeaderModifier"; readonly modifier: HeaderModifier }
+  | { readonly type: "ResponseHeaderModifier"; readonly modifier: HeaderModifier }
+  | { readonly type: "RequestRedirect"; readonly redirect: Redirect }
+  | { readonly type: "Unsupported"; readonly name: string };
+
+export type GrpcFilter =
+  | { readonly type: "RequestHeaderModifier"; readonly modifier: HeaderModifier }
+  | { readonly type: "Unsupported"; readonly name: string };
+
+export interface RouteTimeouts {
+  /** From the first byte of the request to the last of the response; 0 is none. */
+  readonly requestMs: number | undefined;
+  /** For one attempt at one backend; 0 is none. */
+  readonly backendRequestMs: number | undefined;
+}
+
+export interface HttpRule {
+  readonly matches: readonly HttpMatch[];
+  readonly filters: readonly HttpFilter[];
+  readonly backends: readonly BackendRef<HttpFilter>[];
+  readonly timeouts: RouteTimeouts;
+}
+
+export interface HttpRoute {
+  readonly meta: Meta;
+  readonly group: RouteGroup;
+  readonly hosts: readonly HostMatch[];
+  readonly parents: readonly ParentRef[];
+  readonly rules: readonly HttpRule[];
+}
+
+/** Absent fields match every service or method. */
+export interface GrpcMatch {
+  readonly service: string | undefined;
+  readonly method: string | undefined;
+  readonly headers: readonly ValueMatch[];
+}
+
+export interface GrpcRule {
+  readonly matches: readonly GrpcMatch[];
+  readonly filters: readonly GrpcFilter[];
+  readonly backends: readonly BackendRef<GrpcFilter>[];
+}
+
+export interface GrpcRoute {
+  readonly meta: Meta;
+  readonly group: "gateway.networking.k8s.io";
+  readonly hosts: readonly HostMatch[];
+  readonly parents: readonly ParentRef[];
+  readonly rules: readonly GrpcRule[];
+}

@@ -1,0 +1,56 @@
+import { z } from "zod";
+import type { Clients } from "../../model/policy.ts";
+import { IdentityPattern } from "./identity_pattern.ts";
+import { decoder } from "./kind.ts";
+import { Network } from "./network.ts";
+import { LabelSelector } from "./selector.ts";
+
+const Account = z.object({ name: z.string().min(1), namespace: z.string().nullish() });
+
+const MeshTls = z.object({
+  unauthenticatedTLS: z.boolean().nullish(),
+  identities: z.array(IdentityPattern).nullish(),
+  serviceAccounts: z.array(Account).nullish(),
+});
+
+const Body = z.object({
+  spec: z.object({
+    server: z.union([z.object({ name: z.string().min(1) }), z.object({ selector: LabelSelector })]),
+    client: z
+      .object({
+        networks: z.array(Network).nullish(),
+        unauthenticated: z.boolean().nullish(),
+        meshTLS: MeshTls.nullish(),
+      })
+      .refine((client) => client.unauthenticated === true || client.meshTLS, {
+        message: "one of unauthenticated and meshTLS is required",
+      }),
+  }),
+});
+
+function clientsOf(client: z.infer<typeof Body>["spec"]["client"], namespace: string): Clients {
+  if (client.unauthenticated === true) return { type: "unauthenticated" };
+  if (client.meshTLS?.unauthenticatedTLS === true) return { type: "tls-unauthenticated" };
+  return {
+    type: "identities",
+    identities: client.meshTLS?.identities ?? [],
+    accounts: (client.meshTLS?.serviceAccounts ?? []).map((account) => ({
+      namespace: account.namespace ?? namespace,
+      name: account.name,
+    })),
+  };
+}
+
+export const serverAuthorization = decoder(
+  { group: "policy.linkerd.io", kind: "ServerAuthorization", versions: ["v1alpha1", "v1beta1"] },
+  Body,
+  (meta, { spec }) => ({
+    kind: "ServerAuthorization",
+    object: {
+      meta,
+      server: spec.server,
+      networks: spec.client.networks ?? undefined,
+      clients: clientsOf(spec.client, meta.namespace),
+    },
+  }),
+);

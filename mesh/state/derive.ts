@@ -1,0 +1,160 @@
+/** Joins over a snapshot: what belongs to what. Computed once per map of objects, however often it is asked for. */
+import { keyOf, type Meta, type NamespacedName } from "../model/meta.ts";
+import type { Server } from "../model/policy.ts";
+import { hasPort, parsePorts, SKIP_PORTS_DEFAULT, type PortSet } from "../model/ports.ts";
+import type { GrpcRoute, HttpRoute, ParentRef } from "../model/route.ts";
+import { selects } from "../model/selector.ts";
+import type { EndpointSlice, Service } from "../model/service.ts";
+import type { ContainerPort, ExternalWorkload, Pod } from "../model/workload.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+/** A function of one map of objects, remembered for as long as the map lives. */
+function once<K extends object, V>(compute: (key: K) => V): (key: K) => V {
+  const known = new WeakMap<K, { readonly value: V }>();
+  return (key) => {
+    const entry = known.get(key) ?? { value: compute(key) };
+    known.set(key, entry);
+    return entry.value;
+  };
+}
+
+const serviceByIp = once((services: ReadonlyMap<string, Service>) => {
+  const byIp = new Map<string, Service>();
+  for (const service of services.values()) for (const ip of service.clusterIps) byIp.set(ip, service);
+  return byIp;
+});
+
+/** Of two pods with one address, the one that has it now: not the one that is going, else the younger. */
+function isLaterHolder(pod: Pod, holder: Pod): boolean {
+  if (pod.isTerminating !== holder.isTerminating) return holder.isTerminating;
+  return pod.meta.createdMs > holder.meta.createdMs;
+}
+
+const podByIp = once((pods: ReadonlyMap<string, Pod>) => {
+  const byIp = new Map<string, Pod>();
+  for (const pod of pods.values()) {
+    // Pods on the host's network share its address; a finished pod's address may be another's by now.
+    if (pod.hostNetwork || pod.isFinished) continue;
+    for (const ip of pod.ips) {
+      const holder = byIp.get(ip);
+      if (holder === undefined || holder.isTerminating || pod.meta.createdMs > holder.meta.createdMs)
+        byIp.set(ip, pod);
+    }
+  }
+  return byIp;
+});
+
+const workloadByIp = once((workloads: ReadonlyMap<string, ExternalWorkload>) => {
+  const byIp = new Map<string, ExternalWorkload>();
+  for (const workload of workloads.values()) for (const ip of workload.ips) byIp.set(ip, workload);
+  return byIp;
+});
+
+const slicesByService = once((slices: ReadonlyMap<string, EndpointSlice>) =>
+  Map.groupBy(slices.values(), (slice) => keyOf({ namespace: slice.meta.namespace, name: slice.service })),
+);
+
+const serversByNamespace = once((servers: ReadonlyMap<string, Server>) =>
+  Map.groupBy(servers.values(), (server) => server.meta.namespace),
+);
+
+function parentKey({
+  group,
+  kind,
+  namespace,
+  name,
+}: Pick<ParentRef, "group" | "kind" | "namespace" | "name">): string {
+  return `${group}/${kind}/${namespace}/${name}`;
+}
+
+function byParent<R extends { readonly parents: readonly ParentRef[] }>(routes: ReadonlyMap<string, R>) {
+  const index = new Map<string, Set<R>>();
+  for (const route of routes.values()) {
+    for (const parent of route.parents) {
+      const key = parentKey(parent);
+      index.set(key, (index.get(key) ?? new Set<R>()).add(route));
+    }
+  }
+  return index;
+}
+
+const httpByParent = once((routes: ReadonlyMap<string, HttpRoute>) => byParent(routes));
+const grpcByParent = once((routes: ReadonlyMap<string, GrpcRoute>) => byParent(routes));
+
+export function findServiceByIp(snapshot: Snapshot, ip: string): Service | undefined {
+  return serviceByIp(snapshot.Service).get(ip);
+}
+
+export function findPodByIp(snapshot: Snapshot, ip: string): Pod | undefined {
+  return podByIp(snapshot.Pod).get(ip);
+}
+
+export function findWorkloadByIp(snapshot: Snapshot, ip: string): ExternalWorkload | undefined {
+  return workloadByIp(snapshot.ExternalWorkload).get(ip);
+}
+
+export function slicesOf(snapshot: Snapshot, service: NamespacedName): readonly EndpointSlice[] {
+  return slicesByService(snapshot.EndpointSlice).get(keyOf(service)) ?? [];
+}
+
+/** Routes with a parentRef to the named object, whatever port or section they name. */
+export function httpRoutesOf(
+  snapshot: Snapshot,
+  parent: Parameters<typeof parentKey>[0],
+): readonly HttpRoute[] {
+  return [...(httpByParent(snapshot.HTTPRoute).get(parentKey(parent)) ?? [])];
+}
+
+export function grpcRoutesOf(
+  snapshot: Snapshot,
+  parent: Parameters<typeof parentKey>[0],
+): readonly GrpcRoute[] {
+  return [...(grpcByParent(snapshot.GRPCRoute).get(parentKey(parent)) ?? [])];
+}
+
+/** A workload as inbound policy sees it. */
+export interface Target {
+  readonly of: Server["of"];
+  readonly meta: Meta;
+  readonly ports: readonly ContainerPort[];
+}
+
+function portMatches(server: Server, target: Target, port: number): boolean {
+  if (typeof server.port === "number") return server.port === port;
+  return target.ports.some((candidate) => candidate.name === server.port && candidate.port === port);
+}
+
+/** The Servers that select `port` of `target`. Usually one; more than one is a conflict. */
+export function serversOf(snapshot: Snapshot, target: Target, port: number): readonly Server[] {
+  return (serversByNamespace(snapshot.Server).get(target.meta.namespace) ?? []).filter(
+    (server) =>
+      server.of === target.of &&
+      selects(server.selector, target.meta.labels) &&
+      portMatches(server, target, port),
+  );
+}
+
+/** An annotation of the object, or else of its namespace. */
+export function annotationOf(snapshot: Snapshot, meta: Meta, name: string): string | undefined {
+  return meta.annotations[name] ?? snapshot.Namespace.get(meta.namespace)?.meta.annotations[name];
+}
+
+/** Whether `port` of the object is opaque; its annotation replaces the default list. */
+export function isOpaque(
+  snapshot: Snapshot,
+  { meta, ports }: { readonly meta: Meta; readonly ports: readonly ContainerPort[] },
+  { port, fallback }: { readonly port: number; readonly fallback: PortSet },
+): boolean {
+  const text = annotationOf(snapshot, meta, "config.linkerd.io/opaque-ports");
+  if (text === undefined) return hasPort(fallback, port);
+  return hasPort(
+    parsePorts(text, new Map(ports.map(({ name, port: number }) => [name, number]))).ports,
+    port,
+  );
+}
+
+/** Whether connections to `port` of the pod bypass its proxy. */
+export function isSkippedInbound(snapshot: Snapshot, pod: Pod, port: number): boolean {
+  const text = annotationOf(snapshot, pod.meta, "config.linkerd.io/skip-inbound-ports") ?? SKIP_PORTS_DEFAULT;
+  return hasPort(parsePorts(text).ports, port);
+}

@@ -1,0 +1,53 @@
+/** Following a value that changes, bounded by keeping only the latest. */
+
+/** A value with one writer. A follower that is slow misses what lay between, never the last. */
+export class Latest<T> {
+  #value: T;
+  readonly #listeners = new Set<(value: T) => void>();
+
+  constructor(value: T) {
+    this.#value = value;
+  }
+
+  get value(): T {
+    return this.#value;
+  }
+
+  /** Replaces the value; the same value again is no change. */
+  set(value: T): void {
+    if (Object.is(value, this.#value)) return;
+    this.#value = value;
+    for (const listener of this.#listeners) listener(value);
+  }
+
+  /** Calls `listener` on each change, at once and in turn; returns what ends that. */
+  listen(listener: (value: T) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Yields the present value and then each later one that the reader is in time for, until `signal` aborts. */
+  async *follow(signal: AbortSignal): AsyncGenerator<T, void> {
+    let waiting: (() => void) | undefined;
+    const wake = () => waiting?.();
+    const stop = this.listen(wake);
+    signal.addEventListener("abort", wake, { once: true });
+    try {
+      let seen: { readonly value: T } | undefined;
+      while (!signal.aborted) {
+        const value = this.#value;
+        if (seen === undefined || !Object.is(seen.value, value)) {
+          seen = { value };
+          yield value;
+          continue;
+        }
+        const { promise, resolve } = Promise.withResolvers<void>();
+        waiting = resolve;
+        await promise;
+      }
+    } finally {
+      stop();
+      signal.removeEventListener("abort", wake);
+    }
+  }
+}

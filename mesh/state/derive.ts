@@ -1,9 +1,11 @@
 /** Joins over a snapshot: what belongs to what. Computed once per map of objects, however often it is asked for. */
+import { serviceName } from "../model/authority.ts";
 import { keyOf, type Meta, type NamespacedName } from "../model/meta.ts";
 import type { Server } from "../model/policy.ts";
 import { hasPort, parsePorts, SKIP_PORTS_DEFAULT, type PortSet } from "../model/ports.ts";
 import type { GrpcRoute, HttpRoute, ParentRef } from "../model/route.ts";
 import { selects } from "../model/selector.ts";
+import type { MeshSettings } from "../model/settings.ts";
 import type { EndpointSlice, Service } from "../model/service.ts";
 import type { ContainerPort, ExternalWorkload, Pod } from "../model/workload.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -37,8 +39,7 @@ const podByIp = once((pods: ReadonlyMap<string, Pod>) => {
     if (pod.hostNetwork || pod.isFinished) continue;
     for (const ip of pod.ips) {
       const holder = byIp.get(ip);
-      if (holder === undefined || holder.isTerminating || pod.meta.createdMs > holder.meta.createdMs)
-        byIp.set(ip, pod);
+      if (holder === undefined || isLaterHolder(pod, holder)) byIp.set(ip, pod);
     }
   }
   return byIp;
@@ -142,7 +143,10 @@ export function annotationOf(snapshot: Snapshot, meta: Meta, name: string): stri
 /** Whether `port` of the object is opaque; its annotation replaces the default list. */
 export function isOpaque(
   snapshot: Snapshot,
-  { meta, ports }: { readonly meta: Meta; readonly ports: readonly ContainerPort[] },
+  {
+    meta,
+    ports,
+  }: { readonly meta: Meta; readonly ports: readonly { readonly name: string; readonly port: number }[] },
   { port, fallback }: { readonly port: number; readonly fallback: PortSet },
 ): boolean {
   const text = annotationOf(snapshot, meta, "config.linkerd.io/opaque-ports");
@@ -151,6 +155,18 @@ export function isOpaque(
     parsePorts(text, new Map(ports.map(({ name, port: number }) => [name, number]))).ports,
     port,
   );
+}
+
+/** Whether the service's port is opaque to clients: by ServiceProfile, annotation, namespace or default list. */
+export function isServicePortOpaque(
+  snapshot: Snapshot,
+  service: Service,
+  { port, settings }: { readonly port: number; readonly settings: MeshSettings },
+): boolean {
+  const name = serviceName(service.meta, settings.clusterDomain);
+  const profile = snapshot.ServiceProfile.get(keyOf({ namespace: service.meta.namespace, name }));
+  if (profile !== undefined && hasPort(profile.opaquePorts, port)) return true;
+  return isOpaque(snapshot, service, { port, fallback: settings.opaquePorts });
 }
 
 /** Whether connections to `port` of the pod bypass its proxy. */

@@ -41,6 +41,10 @@ export interface Collision {
   readonly loser: Service;
 }
 
+function needsAddress(service: Service): boolean {
+  return service.clusterIps.length === 0 && !service.isHeadless && service.externalName === undefined;
+}
+
 /**
  * Gives every service that needs one its addresses. Written addresses come before given ones, then the order of
  * names decides, so that the outcome does not depend on the order of files.
@@ -61,12 +65,10 @@ export function assignClusterIps(services: readonly Service[]): {
     return own.length === service.clusterIps.length ? service : { ...service, clusterIps: own };
   };
   const byName = services.toSorted((a, b) => compare(keyOf(a.meta), keyOf(b.meta)));
-  const needs = (service: Service) =>
-    service.clusterIps.length === 0 && !service.isHeadless && service.externalName === undefined;
   const written = byName
-    .filter((service) => !needs(service))
+    .filter((service) => !needsAddress(service))
     .map((service) => claim(service, service.clusterIps));
-  const given = byName.filter(needs).map((service) => {
+  const given = byName.filter(needsAddress).map((service) => {
     const { namespace, name } = service.meta;
     return claim(service, [clusterIpFor(namespace, name), clusterIp6For(namespace, name)]);
   });

@@ -1,0 +1,50 @@
+/** Answers that are computed from a changing world and followed by many: one topic per distinct question. */
+import type { RpcError } from "./status.ts";
+import { Topic, type Encode, type Readable } from "./topic.ts";
+
+/** What a question is answered with now. */
+export type Answer<S> =
+  | { readonly ok: true; readonly state: S }
+  /** The stream is refused, or ends. */
+  | { readonly ok: false; readonly refusal: RpcError };
+
+export interface AnswersOptions<S extends object> {
+  readonly encode: Encode<S>;
+  /** Whether readers of `before` need not be told of `after`. */
+  readonly same: (before: S, after: S) => boolean;
+}
+
+/** Topics by question. A topic lives for as long as somebody reads it. */
+export class Answers<S extends object> {
+  readonly #options: AnswersOptions<S>;
+  readonly #topics = new Map<string, { readonly topic: Topic<S>; readonly compute: () => Answer<S> }>();
+
+  constructor(options: AnswersOptions<S>) {
+    this.#options = options;
+  }
+
+  /** How many distinct questions are being followed. */
+  get size(): number {
+    return this.#topics.size;
+  }
+
+  /** The topic of the question `key`; throws its refusal. `compute` must depend on nothing but the key and the world. */
+  open(key: string, compute: () => Answer<S>): Readable {
+    const known = this.#topics.get(key);
+    if (known !== undefined) return known.topic;
+    const answer = compute();
+    if (!answer.ok) throw answer.refusal;
+    const topic = new Topic<S>(answer.state, this.#options.encode, () => void this.#topics.delete(key));
+    this.#topics.set(key, { topic, compute });
+    return topic;
+  }
+
+  /** Computes every answer anew; called after each change of the world. */
+  refresh(): void {
+    for (const { topic, compute } of this.#topics.values()) {
+      const answer = compute();
+      if (!answer.ok) topic.end(answer.refusal);
+      else if (!this.#options.same(topic.state, answer.state)) topic.publish(answer.state);
+    }
+  }
+}

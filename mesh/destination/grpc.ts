@@ -1,0 +1,142 @@
+/** `io.linkerd.proxy.destination.Destination` on the wire. */
+import { create, equals } from "@bufbuild/protobuf";
+import { z } from "zod";
+import { Answers, type Answer } from "../api/answers.ts";
+import { encodeFrame, type Frame } from "../api/frame.ts";
+import {
+  Destination,
+  DestinationProfileSchema,
+  UpdateSchema,
+  type DestinationProfile,
+  type GetDestination,
+  type Update,
+} from "../api/gen/destination_pb.ts";
+import type { Methods } from "../api/methods.ts";
+import { Code, RpcError } from "../api/status.ts";
+import type { MeshSettings } from "../model/settings.ts";
+import type { Snapshot } from "../state/snapshot.ts";
+import type { Latest } from "../state/subscribe.ts";
+import { parseAuthority, type Authority } from "../model/authority.ts";
+import type { Context } from "./endpoint.ts";
+import { profileOf } from "./profile.ts";
+import { diff, resolve, type Difference, type Query, type Resolution } from "./resolve.ts";
+
+/** What a proxy says of itself in `context_token`; anything else in it is none of ours. */
+const ContextToken = z.object({
+  nodeName: z.string().optional(),
+  ns: z.string().optional(),
+  pod: z.string().optional(),
+});
+
+/** The client's node, if its token names one. */
+function nodeNameOf(token: string): string | undefined {
+  try {
+    const parsed = ContextToken.safeParse(JSON.parse(token));
+    return parsed.success ? parsed.data.nodeName : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function updateOf(difference: Difference): Update {
+  switch (difference.type) {
+    case "add": {
+      const value = { addrs: [...difference.addrs], metricLabels: { ...difference.labels } };
+      return create(UpdateSchema, { update: { case: "add", value } });
+    }
+    case "remove": {
+      const addrs = difference.addrs.flatMap(({ addr }) => (addr === undefined ? [] : [addr]));
+      return create(UpdateSchema, { update: { case: "remove", value: { addrs } } });
+    }
+    case "empty":
+      return create(UpdateSchema, { update: { case: "noEndpoints", value: { exists: difference.exists } } });
+  }
+}
+
+function encodeResolution(from: Resolution | undefined, to: Resolution): Frame {
+  return Buffer.concat(diff(from, to).map((difference) => encodeFrame(UpdateSchema, updateOf(difference))));
+}
+
+/** The service and its parts share nothing but the snapshot they are answered from. */
+export interface DestinationOptions {
+  readonly snapshots: Latest<Snapshot>;
+  readonly settings: MeshSettings;
+}
+
+/** What the service reports of itself. */
+export interface DestinationGauges {
+  /** Distinct questions being followed. */
+  readonly topics: () => { readonly get: number; readonly profile: number };
+  /** Stops following the snapshots. */
+  readonly stop: () => void;
+}
+
+function parsePath({ path }: GetDestination, settings: MeshSettings): Authority {
+  const authority = parseAuthority(path, settings.clusterDomain);
+  if (authority === undefined)
+    throw new RpcError(Code.InvalidArgument, `Invalid authority: ${path.slice(0, 300)}`);
+  return authority;
+}
+
+function queryOf(request: GetDestination, settings: MeshSettings): Query {
+  const authority = parsePath(request, settings);
+  switch (authority.type) {
+    case "ip":
+      throw new RpcError(Code.InvalidArgument, "IP queries not supported by Get API");
+    case "foreign":
+      throw new RpcError(Code.InvalidArgument, `Invalid authority: ${authority.host} is not a service`);
+    case "service":
+      return {
+        service: authority.service,
+        hostname: authority.hostname,
+        port: authority.port,
+        nodeName: nodeNameOf(request.contextToken),
+      };
+  }
+}
+
+/** Adds the destination service to a listener's methods. */
+export function destinationMethods(
+  methods: Methods,
+  { snapshots, settings }: DestinationOptions,
+): DestinationGauges {
+  const contextOf = (nodeName: string | undefined): Context => ({
+    snapshot: snapshots.value,
+    settings,
+    clientZone: nodeName === undefined ? undefined : snapshots.value.Node.get(nodeName)?.zone,
+  });
+  const resolutions = new Answers<Resolution>({
+    encode: encodeResolution,
+    same: (before, after) => diff(before, after).length === 0,
+  });
+  const profiles = new Answers<DestinationProfile>({
+    encode: (_, to) => encodeFrame(DestinationProfileSchema, to),
+    same: (before, after) => equals(DestinationProfileSchema, before, after),
+  });
+  methods.stream(Destination.method.get, (request) => {
+    const query = queryOf(request, settings);
+    const { service, hostname, port, nodeName } = query;
+    const answer = (): Answer<Resolution> => ({ ok: true, state: resolve(query, contextOf(nodeName)) });
+    if (resolve(query, contextOf(nodeName)).type === "absent") {
+      throw new RpcError(Code.NotFound, `Service ${service.namespace}/${service.name} not found`);
+    }
+    return resolutions.open(
+      JSON.stringify([service.namespace, service.name, hostname, port, nodeName]),
+      answer,
+    );
+  });
+  methods.stream(Destination.method.getProfile, (request) => {
+    const authority = parsePath(request, settings);
+    const nodeName = nodeNameOf(request.contextToken);
+    return profiles.open(JSON.stringify([request.path, nodeName]), () => {
+      const state = profileOf(authority, contextOf(nodeName));
+      if (state !== undefined) return { ok: true, state };
+      return { ok: false, refusal: new RpcError(Code.NotFound, `${request.path.slice(0, 300)} not found`) };
+    });
+  });
+  const stop = snapshots.listen(() => {
+    resolutions.refresh();
+    profiles.refresh();
+  });
+  return { topics: () => ({ get: resolutions.size, profile: profiles.size }), stop };
+}

@@ -1,0 +1,83 @@
+/** The answer to `Destination.GetProfile`: what an address or name is. Pure. */
+import { create } from "@bufbuild/protobuf";
+import { DestinationProfileSchema, type DestinationProfile } from "../api/gen/destination_pb.ts";
+import { resourceRef, wireDuration } from "../api/wire.ts";
+import { formatIp, type IpAddress } from "../model/address.ts";
+import { keyOf } from "../model/meta.ts";
+import { hasPort } from "../model/ports.ts";
+import type { Service } from "../model/service.ts";
+import { findPodByIp, findServiceByIp, findWorkloadByIp, isServicePortOpaque } from "../state/derive.ts";
+import { serviceName, type Authority } from "../model/authority.ts";
+import { weightedAddr, type Context, type Occupant } from "./endpoint.ts";
+import { resolve } from "./resolve.ts";
+
+/** What the peer takes when no profile says otherwise: a fifth of the requests, ten a second, over ten seconds. */
+const RETRY_BUDGET = { retryRatio: 0.2, minRetriesPerSecond: 10, ttl: wireDuration(10_000) };
+
+function serviceProfile(service: Service, port: number, context: Context): DestinationProfile {
+  const { namespace, name } = service.meta;
+  return create(DestinationProfileSchema, {
+    fullyQualifiedName: serviceName(service.meta, context.settings.clusterDomain),
+    opaqueProtocol: isServicePortOpaque(context.snapshot, service, { port, settings: context.settings }),
+    retryBudget: RETRY_BUDGET,
+    parentRef: resourceRef({ group: "core", kind: "Service", namespace, name, port }),
+  });
+}
+
+/** Who has the address. */
+export function occupantAt(ip: string, { snapshot }: Context): Occupant {
+  const pod = findPodByIp(snapshot, ip);
+  if (pod !== undefined) return { type: "pod", pod };
+  const workload = findWorkloadByIp(snapshot, ip);
+  return workload === undefined ? { type: "unknown" } : { type: "workload", workload };
+}
+
+function endpointProfile(ip: string, port: number, context: Context): DestinationProfile {
+  const occupant = occupantAt(ip, context);
+  const endpoint = weightedAddr({ ip, port, occupant }, context);
+  const opaque =
+    endpoint?.protocolHint === undefined
+      ? hasPort(context.settings.opaquePorts, port)
+      : endpoint.protocolHint.protocol.case === "opaque";
+  return create(DestinationProfileSchema, {
+    opaqueProtocol: opaque,
+    retryBudget: RETRY_BUDGET,
+    ...(endpoint === undefined ? {} : { endpoint }),
+  });
+}
+
+function atIp(ip: IpAddress, port: number, context: Context): DestinationProfile {
+  const text = formatIp(ip);
+  const service = findServiceByIp(context.snapshot, text);
+  return service === undefined
+    ? endpointProfile(text, port, context)
+    : serviceProfile(service, port, context);
+}
+
+/** The profile of what a client dials; `undefined` for a service that does not exist. */
+export function profileOf(authority: Authority, context: Context): DestinationProfile | undefined {
+  switch (authority.type) {
+    case "ip":
+      return atIp(authority.ip, authority.port, context);
+    case "foreign":
+      return create(DestinationProfileSchema, {
+        fullyQualifiedName: authority.host,
+        opaqueProtocol: hasPort(context.settings.opaquePorts, authority.port),
+        retryBudget: RETRY_BUDGET,
+      });
+    case "service": {
+      const service = context.snapshot.Service.get(keyOf(authority.service));
+      if (service === undefined) return undefined;
+      if (authority.hostname === undefined) return serviceProfile(service, authority.port, context);
+      const resolution = resolve({ ...authority, nodeName: undefined }, context);
+      const [endpoint] = resolution.type === "present" ? resolution.addrs.values() : [];
+      if (endpoint === undefined) return undefined;
+      return create(DestinationProfileSchema, {
+        fullyQualifiedName: `${authority.hostname}.${serviceName(authority.service, context.settings.clusterDomain)}`,
+        opaqueProtocol: endpoint.protocolHint?.protocol.case === "opaque",
+        retryBudget: RETRY_BUDGET,
+        endpoint,
+      });
+    }
+  }
+}

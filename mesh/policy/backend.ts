@@ -1,0 +1,96 @@
+/** Where a rule's requests go, and what of it cannot be resolved. Pure. */
+import { create } from "@bufbuild/protobuf";
+import { BackendSchema, type Backend } from "../api/gen/outbound_pb.ts";
+import type { WeightedAddr } from "../api/gen/destination_pb.ts";
+import { resourceRef, wireDuration, type ResourceName } from "../api/wire.ts";
+import { keyOf, type NamespacedName } from "../model/meta.ts";
+import type { BackendRef } from "../model/route.ts";
+import type { Snapshot } from "../state/snapshot.ts";
+
+/** Requests that may wait for an endpoint before more are refused. */
+const QUEUE_CAPACITY = 100;
+/** How long a backend may have no ready endpoint before its requests are failed. */
+const FAILFAST_MS = 3_000;
+/** The latency an endpoint is taken to have before its first answer, and how fast the estimate forgets. */
+const EWMA_DEFAULT_RTT_MS = 30;
+const EWMA_DECAY_MS = 10_000;
+
+const QUEUE = { capacity: QUEUE_CAPACITY, failfastTimeout: wireDuration(FAILFAST_MS) };
+
+const PEAK_EWMA = {
+  case: "peakEwma",
+  value: { defaultRtt: wireDuration(EWMA_DEFAULT_RTT_MS), decay: wireDuration(EWMA_DECAY_MS) },
+} as const;
+
+/** A port of a service. */
+export interface ServicePortName extends NamespacedName {
+  readonly port: number;
+}
+
+/** Balances over the endpoints of a service's port. */
+export function serviceBackend(service: ServicePortName, clusterDomain: string): Backend {
+  const { namespace, name, port } = service;
+  const path = `${name}.${namespace}.svc.${clusterDomain}:${port}`;
+  return create(BackendSchema, {
+    metadata: resourceRef({ group: "core", kind: "Service", namespace, name, port }),
+    queue: QUEUE,
+    kind: {
+      case: "balancer",
+      value: { discovery: { kind: { case: "dst", value: { path } } }, load: PEAK_EWMA },
+    },
+  });
+}
+
+/** Forwards to one address. */
+export function forwardBackend(addr: WeightedAddr, resource: Backend["metadata"]): Backend {
+  return create(BackendSchema, {
+    ...(resource === undefined ? {} : { metadata: resource }),
+    queue: QUEUE,
+    kind: { case: "forward", value: addr },
+  });
+}
+
+/** Why a backendRef leads nowhere, in the Gateway API's words (RouteConditionReason). */
+export type BackendProblem =
+  | { readonly reason: "InvalidKind"; readonly message: string }
+  | { readonly reason: "BackendNotFound"; readonly message: string }
+  | { readonly reason: "UnsupportedValue"; readonly message: string };
+
+export type ResolvedBackend =
+  | { readonly ok: true; readonly service: ServicePortName }
+  | { readonly ok: false; readonly problem: BackendProblem; readonly resource: ResourceName };
+
+/** The service port that a backendRef names. */
+export function resolveBackend(
+  reference: Omit<BackendRef<unknown>, "filters" | "weight">,
+  snapshot: Snapshot,
+): ResolvedBackend {
+  const { group, kind, namespace, name, port } = reference;
+  const resource: ResourceName = {
+    group: group === "" ? "core" : group,
+    kind,
+    namespace,
+    name,
+    ...(port === undefined ? {} : { port }),
+  };
+  const refuse = (reason: BackendProblem["reason"], message: string): ResolvedBackend => ({
+    ok: false,
+    problem: { reason, message },
+    resource,
+  });
+  if (group !== "" || kind !== "Service")
+    return refuse("InvalidKind", `${kind} ${namespace}/${name} cannot be a backend`);
+  if (port === undefined)
+    return refuse("UnsupportedValue", `Service ${namespace}/${name} is named without a port`);
+  const service = snapshot.Service.get(keyOf({ namespace, name }));
+  if (service === undefined) return refuse("BackendNotFound", `Service ${namespace}/${name} not found`);
+  if (!service.ports.some((candidate) => candidate.port === port && candidate.protocol === "TCP")) {
+    return refuse("BackendNotFound", `Service ${namespace}/${name} has no port ${port}`);
+  }
+  return { ok: true, service: { namespace, name, port } };
+}
+
+/** The backend that stands for one which cannot be resolved: there for its name; a filter fails the requests. */
+export function unresolvedBackend(resource: ResourceName): Backend {
+  return create(BackendSchema, { metadata: resourceRef(resource), queue: QUEUE });
+}

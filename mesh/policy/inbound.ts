@@ -1,0 +1,313 @@
+/** The answer to `InboundServerPolicies.WatchPort`: what a workload's port accepts, from whom. Pure. */
+import { create } from "@bufbuild/protobuf";
+import {
+  GrpcRoute_FilterSchema,
+  GrpcRoute_RuleSchema,
+  GrpcRouteSchema,
+  HttpLocalRateLimitSchema,
+  HttpRoute_FilterSchema,
+  HttpRoute_RuleSchema,
+  HttpRouteSchema,
+  ProxyProtocolSchema,
+  ServerSchema,
+  type Authz,
+  type GrpcRoute as WireGrpcRoute,
+  type GrpcRoute_Filter,
+  type HttpLocalRateLimit,
+  type HttpRoute as WireHttpRoute,
+  type HttpRoute_Filter,
+  type ProxyProtocol as WireProtocol,
+  type Server as WireServer,
+} from "../api/gen/inbound_pb.ts";
+import { defaultRef, resourceRef, wireDuration } from "../api/wire.ts";
+import { workloadIdentity } from "../model/identity.ts";
+import { byAge, keyOf, type NamespacedName } from "../model/meta.ts";
+import { ACCESS_POLICIES, type AccessPolicy, type ProxyProtocol, type Server } from "../model/policy.ts";
+import type { GrpcFilter, GrpcRoute, HttpFilter, HttpRoute } from "../model/route.ts";
+import type { HttpProbe } from "../model/workload.ts";
+import {
+  annotationOf,
+  grpcRoutesOf,
+  httpRoutesOf,
+  isOpaque,
+  serversOf,
+  type Target,
+} from "../state/derive.ts";
+import { accessAuthz, probeAuthz, routeAuthz, serverAuthz, type InboundContext } from "./authz.ts";
+import {
+  grpcFailure,
+  httpFailure,
+  wireGrpcMatch,
+  wireHost,
+  wireHttpMatch,
+  wireRedirect,
+  wireRequestModifier,
+} from "./match.ts";
+
+/** How long a client may take to say something before its connection counts as opaque. */
+const DETECT_MS = 10_000;
+
+const DEFAULT_POLICY_ANNOTATION = "config.linkerd.io/default-inbound-policy";
+
+/** The port that is asked about. */
+export interface InboundQuery {
+  readonly workload: NamespacedName & { readonly of: Target["of"] };
+  readonly port: number;
+}
+
+interface Workload extends Target {
+  readonly probes: readonly HttpProbe[];
+}
+
+function findWorkload({ workload }: InboundQuery, { snapshot }: InboundContext): Workload | undefined {
+  if (workload.of === "Pod") {
+    const pod = snapshot.Pod.get(keyOf(workload));
+    return pod === undefined
+      ? undefined
+      : { of: "Pod", meta: pod.meta, ports: pod.ports, probes: pod.probes };
+  }
+  const external = snapshot.ExternalWorkload.get(keyOf(workload));
+  if (external === undefined) return undefined;
+  return { of: "ExternalWorkload", meta: external.meta, ports: external.ports, probes: [] };
+}
+
+/** The access policy where no Server selects the port. An annotation that is not understood closes the port. */
+export function defaultAccess(target: Target, { snapshot, settings }: InboundContext): AccessPolicy {
+  const text = annotationOf(snapshot, target.meta, DEFAULT_POLICY_ANNOTATION);
+  if (text === undefined) return settings.defaultInboundPolicy;
+  return ACCESS_POLICIES.find((policy) => policy === text) ?? "deny";
+}
+
+function httpFilter(filter: HttpFilter): HttpRoute_Filter {
+  switch (filter.type) {
+    case "RequestHeaderModifier":
+      return create(HttpRoute_FilterSchema, {
+        kind: { case: "requestHeaderModifier", value: wireRequestModifier(filter.modifier) },
+      });
+    case "RequestRedirect":
+      return create(HttpRoute_FilterSchema, {
+        kind: { case: "redirect", value: wireRedirect(filter.redirect) },
+      });
+    // The inbound API has no message for it.
+    case "ResponseHeaderModifier":
+      return create(
+        HttpRoute_FilterSchema,
+        httpFailure("filter ResponseHeaderModifier is not supported on a Server"),
+      );
+    case "Unsupported":
+      return create(HttpRoute_FilterSchema, httpFailure(`filter ${filter.name} is not supported`));
+  }
+}
+
+function grpcFilter(filter: GrpcFilter): GrpcRoute_Filter {
+  switch (filter.type) {
+    case "RequestHeaderModifier":
+      return create(GrpcRoute_FilterSchema, {
+        kind: { case: "requestHeaderModifier", value: wireRequestModifier(filter.modifier) },
+      });
+    case "Unsupported":
+      return create(GrpcRoute_FilterSchema, grpcFailure(`filter ${filter.name} is not supported`));
+  }
+}
+
+function httpRoute(route: HttpRoute, context: InboundContext): WireHttpRoute {
+  const { namespace, name } = route.meta;
+  return create(HttpRouteSchema, {
+    metadata: resourceRef({ group: route.group, kind: "HTTPRoute", namespace, name }),
+    hosts: route.hosts.map(wireHost),
+    authorizations: [...routeAuthz(route, "HTTPRoute", context)],
+    rules: route.rules.map((rule) =>
+      create(HttpRoute_RuleSchema, {
+        matches: rule.matches.map(wireHttpMatch),
+        filters: rule.filters.map(httpFilter),
+      }),
+    ),
+  });
+}
+
+function grpcRoute(route: GrpcRoute, context: InboundContext): WireGrpcRoute {
+  const { namespace, name } = route.meta;
+  return create(GrpcRouteSchema, {
+    metadata: resourceRef({ group: route.group, kind: "GRPCRoute", namespace, name }),
+    hosts: route.hosts.map(wireHost),
+    authorizations: [...routeAuthz(route, "GRPCRoute", context)],
+    rules: route.rules.map((rule) =>
+      create(GrpcRoute_RuleSchema, {
+        matches: rule.matches.map(wireGrpcMatch),
+        filters: rule.filters.map(grpcFilter),
+      }),
+    ),
+  });
+}
+
+const ANY_HTTP = wireHttpMatch({
+  path: { type: "PathPrefix", value: "/" },
+  headers: [],
+  queryParams: [],
+  method: undefined,
+});
+
+/** Where no route attaches, everything matches and the server's own authorizations decide. */
+const DEFAULT_HTTP: WireHttpRoute = create(HttpRouteSchema, {
+  metadata: defaultRef("default"),
+  rules: [{ matches: [ANY_HTTP] }],
+});
+
+const DEFAULT_GRPC: WireGrpcRoute = create(GrpcRouteSchema, {
+  metadata: defaultRef("default"),
+  rules: [{ matches: [wireGrpcMatch({ service: undefined, method: undefined, headers: [] })] }],
+});
+
+/** One route for the paths of the probes on this port, open to where probes come from. */
+function probeRoutes({ probes }: Workload, port: number, context: InboundContext): readonly WireHttpRoute[] {
+  const paths = new Set(probes.filter((probe) => probe.port === port).map(({ path }) => path));
+  if (paths.size === 0) return [];
+  const matches = [...paths]
+    .toSorted()
+    .map((value) =>
+      wireHttpMatch({ path: { type: "Exact", value }, headers: [], queryParams: [], method: "GET" }),
+    );
+  return [
+    create(HttpRouteSchema, {
+      metadata: defaultRef("probe"),
+      authorizations: [probeAuthz(context)],
+      rules: [{ matches }],
+    }),
+  ];
+}
+
+/** The eldest policy for a Server; a second one has no effect, which its status says. */
+function rateLimitOf(server: Server, { snapshot, settings }: InboundContext): HttpLocalRateLimit | undefined {
+  const { namespace, name } = server.meta;
+  const [policy] = [...snapshot.HTTPLocalRateLimitPolicy.values()]
+    .filter((candidate) => candidate.meta.namespace === namespace && candidate.server === name)
+    .toSorted(byAge);
+  if (policy === undefined) return undefined;
+  return create(HttpLocalRateLimitSchema, {
+    metadata: resourceRef({
+      group: "policy.linkerd.io",
+      kind: "HTTPLocalRateLimitPolicy",
+      namespace,
+      name: policy.meta.name,
+    }),
+    ...(policy.totalPerSecond === undefined ? {} : { total: { requestsPerSecond: policy.totalPerSecond } }),
+    ...(policy.identityPerSecond === undefined
+      ? {}
+      : { identity: { requestsPerSecond: policy.identityPerSecond } }),
+    overrides: policy.overrides.map(({ perSecond, accounts }) => {
+      const identities = accounts.flatMap((account) => {
+        const identity = workloadIdentity(account, settings);
+        return identity === undefined ? [] : [{ name: identity.dnsName }];
+      });
+      return { limit: { requestsPerSecond: perSecond }, clients: { identities } };
+    }),
+  });
+}
+
+interface Stacks {
+  readonly http: readonly WireHttpRoute[];
+  readonly grpc: readonly WireGrpcRoute[];
+  readonly limit: HttpLocalRateLimit | undefined;
+}
+
+function wireProtocol(protocol: ProxyProtocol, { http, grpc, limit }: Stacks): WireProtocol {
+  const routes = [...http];
+  const localRateLimit = limit === undefined ? {} : { localRateLimit: limit };
+  switch (protocol) {
+    case "unknown": {
+      const value = {
+        timeout: wireDuration(DETECT_MS),
+        httpRoutes: routes,
+        ...(limit === undefined ? {} : { httpLocalRateLimit: limit }),
+      };
+      return create(ProxyProtocolSchema, { kind: { case: "detect", value } });
+    }
+    case "HTTP/1":
+      return create(ProxyProtocolSchema, { kind: { case: "http1", value: { routes, ...localRateLimit } } });
+    case "HTTP/2":
+      return create(ProxyProtocolSchema, { kind: { case: "http2", value: { routes, ...localRateLimit } } });
+    case "gRPC":
+      return create(ProxyProtocolSchema, { kind: { case: "grpc", value: { routes: [...grpc] } } });
+    case "opaque":
+      return create(ProxyProtocolSchema, { kind: { case: "opaque", value: {} } });
+    case "TLS":
+      return create(ProxyProtocolSchema, { kind: { case: "tls", value: {} } });
+  }
+}
+
+function selectedPort(server: Server, workload: Workload, port: number, context: InboundContext): WireServer {
+  const { namespace, name } = server.meta;
+  const parent = { group: "policy.linkerd.io", kind: "Server", namespace, name };
+  const http = httpRoutesOf(context.snapshot, parent).filter(({ meta }) => meta.namespace === namespace);
+  const grpc = grpcRoutesOf(context.snapshot, parent).filter(({ meta }) => meta.namespace === namespace);
+  const ownHttp = http.toSorted(byAge).map((route) => httpRoute(route, context));
+  const ownGrpc = grpc.toSorted(byAge).map((route) => grpcRoute(route, context));
+  const asHttp = grpc.toSorted(byAge).map((route) => grpcAsHttp(route, context));
+  const routes = [...ownHttp, ...asHttp];
+  const protocol = wireProtocol(server.proxyProtocol, {
+    http: [...(routes.length > 0 ? routes : [DEFAULT_HTTP]), ...probeRoutes(workload, port, context)],
+    grpc: ownGrpc.length > 0 ? ownGrpc : [DEFAULT_GRPC],
+    limit: rateLimitOf(server, context),
+  });
+  return create(ServerSchema, {
+    protocol,
+    authorizations: [...serverAuthz(server, context)],
+    labels: { group: "policy.linkerd.io", kind: "server", name },
+  });
+}
+
+/**
+ * A GRPCRoute where the wire knows only HTTP routes (a Server whose protocol is not gRPC): a method is the path
+ * `/service/method`, a service the prefix before it.
+ */
+function grpcAsHttp(route: GrpcRoute, context: InboundContext): WireHttpRoute {
+  const { namespace, name } = route.meta;
+  return create(HttpRouteSchema, {
+    metadata: resourceRef({ group: route.group, kind: "GRPCRoute", namespace, name }),
+    hosts: route.hosts.map(wireHost),
+    authorizations: [...routeAuthz(route, "GRPCRoute", context)],
+    rules: route.rules.map((rule) =>
+      create(HttpRoute_RuleSchema, {
+        matches: rule.matches.map((match) =>
+          wireHttpMatch({ path: grpcPath(match), headers: match.headers, queryParams: [], method: "POST" }),
+        ),
+        filters: rule.filters.map(httpFilter),
+      }),
+    ),
+  });
+}
+
+function grpcPath({ service, method }: GrpcRoute["rules"][number]["matches"][number]) {
+  if (service !== undefined && method !== undefined)
+    return { type: "Exact", value: `/${service}/${method}` } as const;
+  if (service !== undefined) return { type: "PathPrefix", value: `/${service}/` } as const;
+  if (method === undefined) return { type: "PathPrefix", value: "/" } as const;
+  const literal = method.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return { type: "RegularExpression", value: `^/[^/]+/${literal}$` } as const;
+}
+
+function unselectedPort(workload: Workload, port: number, context: InboundContext): WireServer {
+  const access = defaultAccess(workload, context);
+  const opaque = isOpaque(context.snapshot, workload, { port, fallback: context.settings.opaquePorts });
+  const authorizations: readonly Authz[] = accessAuthz(access, context);
+  return create(ServerSchema, {
+    protocol: wireProtocol(opaque ? "opaque" : "unknown", {
+      http: [DEFAULT_HTTP, ...probeRoutes(workload, port, context)],
+      grpc: [],
+      limit: undefined,
+    }),
+    authorizations: [...authorizations],
+    labels: { group: "", kind: "default", name: access },
+  });
+}
+
+/** The policy of a port; `undefined` for a workload that is not known. */
+export function inboundPolicy(query: InboundQuery, context: InboundContext): WireServer | undefined {
+  const workload = findWorkload(query, context);
+  if (workload === undefined) return undefined;
+  // Two Servers for one port are a conflict that admission refuses; here the elder stands.
+  const [server] = serversOf(context.snapshot, workload, query.port).toSorted(byAge);
+  return server === undefined
+    ? unselectedPort(workload, query.port, context)
+    : selectedPort(server, workload, query.port, context);
+}

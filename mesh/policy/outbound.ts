@@ -1,0 +1,310 @@
+/** The answer to `OutboundPolicies.Watch`: what a client does with connections to an address. Pure. */
+import { create } from "@bufbuild/protobuf";
+import type { WeightedAddr } from "../api/gen/destination_pb.ts";
+import type { Metadata } from "../api/gen/meta_pb.ts";
+import {
+  OpaqueRoute_DistributionSchema,
+  OpaqueRoute_FilterSchema,
+  OpaqueRouteSchema,
+  OutboundPolicySchema,
+  type Backend,
+  type HttpRoute as WireHttpRoute,
+  type OpaqueRoute,
+  type OutboundPolicy,
+} from "../api/gen/outbound_pb.ts";
+import { defaultRef, resourceRef, wireDuration } from "../api/wire.ts";
+import { cidrContains, formatIp, networkContains, type IpAddress } from "../model/address.ts";
+import type { Authority } from "../model/authority.ts";
+import { byAge, keyOf } from "../model/meta.ts";
+import type { EgressNetwork } from "../model/policy.ts";
+import { hasPort } from "../model/ports.ts";
+import type { ParentRef } from "../model/route.ts";
+import type { Service } from "../model/service.ts";
+import type { MeshSettings } from "../model/settings.ts";
+import {
+  findServiceByIp,
+  grpcRoutesOf,
+  httpRoutesOf,
+  isOpaque,
+  isServicePortOpaque,
+} from "../state/derive.ts";
+import type { Snapshot } from "../state/snapshot.ts";
+import { protocolOf, type Protocol } from "./app_protocol.ts";
+import { forwardBackend, serviceBackend } from "./backend.ts";
+import { outboundGrpcRoute } from "./outbound_grpc.ts";
+import { defaultHttpRoute, failingHttpRoute, outboundHttpRoute } from "./outbound_http.ts";
+import { parentOf, type Parent } from "./parent.ts";
+
+/** How long a client may take to say something before its connection counts as opaque. */
+export const DETECT_MS = 10_000;
+
+/** EgressNetworks here hold for clients of every namespace; elsewhere only for those of their own. */
+const GLOBAL_EGRESS_NAMESPACE = "linkerd-egress";
+
+/** What is asked: where a client of which namespace wants to go. */
+export interface OutboundQuery {
+  readonly target: Authority;
+  readonly sourceNamespace: string;
+}
+
+export interface OutboundContext {
+  readonly snapshot: Snapshot;
+  readonly settings: MeshSettings;
+  /** Who lies at an address that is no service's: identity, hints and labels. */
+  readonly endpointAt: (ip: IpAddress, port: number) => WeightedAddr;
+}
+
+/** Routes that hold for one client: those of its own namespace if there are any, else the service's own. */
+function applicable<
+  R extends { readonly meta: { readonly namespace: string }; readonly parents: readonly ParentRef[] },
+>(
+  routes: readonly R[],
+  { isParent, namespace }: { readonly isParent: (parent: ParentRef) => boolean; readonly namespace: string },
+): readonly R[] {
+  return routes.filter((route) => route.meta.namespace === namespace && route.parents.some(isParent));
+}
+
+function routesFor(parent: ParentRef, port: number, { snapshot }: OutboundContext, sourceNamespace: string) {
+  const isParent = (candidate: ParentRef) =>
+    candidate.group === parent.group &&
+    candidate.kind === parent.kind &&
+    candidate.namespace === parent.namespace &&
+    candidate.name === parent.name &&
+    (candidate.port ?? port) === port;
+  for (const namespace of new Set([sourceNamespace, parent.namespace])) {
+    const http = applicable(httpRoutesOf(snapshot, parent), { isParent, namespace }).toSorted(byAge);
+    const grpc = applicable(grpcRoutesOf(snapshot, parent), { isParent, namespace }).toSorted(byAge);
+    if (http.length + grpc.length > 0) return { http, grpc };
+  }
+  return { http: [], grpc: [] };
+}
+
+function opaqueRoute(metadata: Metadata, backend: Backend): OpaqueRoute {
+  const backends = create(OpaqueRoute_DistributionSchema, {
+    kind: { case: "firstAvailable", value: { backends: [{ backend }] } },
+  });
+  return create(OpaqueRouteSchema, { metadata, rules: [{ backends }] });
+}
+
+/** A connection that is refused, whatever it carries; without a message it is forbidden, with one mistaken. */
+function refusingRoute(metadata: Metadata, message: string | undefined): OpaqueRoute {
+  const filter = create(OpaqueRoute_FilterSchema, {
+    kind: message === undefined ? { case: "forbidden", value: {} } : { case: "invalid", value: { message } },
+  });
+  const backends = create(OpaqueRoute_DistributionSchema, { kind: { case: "empty", value: {} } });
+  return create(OpaqueRouteSchema, { metadata, rules: [{ backends, filters: [filter] }] });
+}
+
+interface Answer {
+  readonly metadata: Metadata;
+  readonly protocol: Protocol;
+  readonly http: readonly WireHttpRoute[];
+  readonly opaque: OpaqueRoute;
+  readonly parent: Parent | undefined;
+}
+
+function policyOf({ metadata, protocol, http, opaque, parent }: Answer): OutboundPolicy {
+  const accrual = parent?.accrual === undefined ? {} : { failureAccrual: parent.accrual };
+  const httpStack = { routes: [...http], ...accrual };
+  const opaqueStack = { routes: [opaque] };
+  switch (protocol) {
+    case "opaque":
+      return create(OutboundPolicySchema, {
+        metadata,
+        protocol: { kind: { case: "opaque", value: opaqueStack } },
+      });
+    case "http1":
+      return create(OutboundPolicySchema, {
+        metadata,
+        protocol: { kind: { case: "http1", value: httpStack } },
+      });
+    case "http2":
+      return create(OutboundPolicySchema, {
+        metadata,
+        protocol: { kind: { case: "http2", value: httpStack } },
+      });
+    case "detect": {
+      const value = {
+        timeout: wireDuration(DETECT_MS),
+        opaque: opaqueStack,
+        http1: httpStack,
+        http2: httpStack,
+      };
+      return create(OutboundPolicySchema, { metadata, protocol: { kind: { case: "detect", value } } });
+    }
+  }
+}
+
+/** All routes of `parent`, by which protocol they make it speak. */
+function routed(
+  reference: ParentRef,
+  parent: Parent,
+  options: {
+    readonly port: number;
+    readonly query: OutboundQuery;
+    readonly context: OutboundContext;
+    readonly metadata: Metadata;
+    readonly protocol: Protocol;
+    /** Used where no route attaches. */
+    readonly fallback: WireHttpRoute;
+    readonly opaque: OpaqueRoute;
+  },
+): OutboundPolicy {
+  const { metadata, opaque, fallback, protocol } = options;
+  const { http, grpc } = routesFor(reference, options.port, options.context, options.query.sourceNamespace);
+  if (grpc.length > 0 && protocol !== "opaque") {
+    const routes = grpc.map((route) => outboundGrpcRoute(route, parent));
+    const accrual = parent.accrual === undefined ? {} : { failureAccrual: parent.accrual };
+    return create(OutboundPolicySchema, {
+      metadata,
+      protocol: { kind: { case: "grpc", value: { routes, ...accrual } } },
+    });
+  }
+  const routes = http.length > 0 ? http.map((route) => outboundHttpRoute(route, parent)) : [fallback];
+  return policyOf({ metadata, protocol, http: routes, opaque, parent });
+}
+
+function servicePolicy(
+  service: Service,
+  port: number,
+  query: OutboundQuery,
+  context: OutboundContext,
+): OutboundPolicy {
+  const { snapshot, settings } = context;
+  const { namespace, name } = service.meta;
+  const metadata = resourceRef({ group: "core", kind: "Service", namespace, name, port });
+  const spec = service.ports.find((candidate) => candidate.port === port && candidate.protocol === "TCP");
+  if (spec === undefined) {
+    // The address is the service's alone: forwarding to it could reach nothing that anybody meant.
+    const message = `Service ${namespace}/${name} has no port ${port}`;
+    const opaque = refusingRoute(defaultRef("no-port"), message);
+    return policyOf({
+      metadata,
+      protocol: "detect",
+      http: [failingHttpRoute("no-port", message, 502)],
+      opaque,
+      parent: undefined,
+    });
+  }
+  const { clusterDomain } = settings;
+  const backend = serviceBackend({ namespace, name, port }, clusterDomain);
+  const parent = parentOf({ meta: service.meta, backend, snapshot, clusterDomain });
+  const isPortOpaque = isServicePortOpaque(snapshot, service, { port, settings });
+  const reference = { group: "", kind: "Service", namespace, name, port: undefined, sectionName: undefined };
+  return routed(reference, parent, {
+    port,
+    query,
+    context,
+    metadata,
+    protocol: isPortOpaque ? "opaque" : protocolOf(spec.appProtocol),
+    fallback: defaultHttpRoute(parent),
+    opaque: opaqueRoute(defaultRef("opaque"), backend),
+  });
+}
+
+function covers({ networks }: EgressNetwork, ip: IpAddress, { clusterNetworks }: MeshSettings): boolean {
+  if (networks !== undefined) return networks.some((network) => networkContains(network, ip));
+  return !clusterNetworks.some((cidr) => cidrContains(cidr, ip));
+}
+
+/** The EgressNetwork that speaks for an address: the client's own before a global one, then the elder. */
+function egressFor(ip: IpAddress, { sourceNamespace }: OutboundQuery, context: OutboundContext) {
+  const all = [...context.snapshot.EgressNetwork.values()].filter((egress) =>
+    covers(egress, ip, context.settings),
+  );
+  for (const namespace of [sourceNamespace, GLOBAL_EGRESS_NAMESPACE]) {
+    const [eldest] = all.filter((egress) => egress.meta.namespace === namespace).toSorted(byAge);
+    if (eldest !== undefined) return eldest;
+  }
+  return undefined;
+}
+
+function egressPolicy(
+  egress: EgressNetwork,
+  { ip, port }: { readonly ip: IpAddress; readonly port: number },
+  query: OutboundQuery,
+  context: OutboundContext,
+): OutboundPolicy {
+  const { snapshot, settings } = context;
+  const { namespace, name } = egress.meta;
+  const group = "policy.linkerd.io";
+  const metadata = resourceRef({ group, kind: "EgressNetwork", namespace, name, port });
+  const backend = forwardBackend(context.endpointAt(ip, port), metadata);
+  const { clusterDomain } = settings;
+  const parent = parentOf({ meta: egress.meta, backend, snapshot, clusterDomain, egress: true });
+  const isDenied = egress.trafficPolicy === "Deny";
+  const reference = {
+    group,
+    kind: "EgressNetwork",
+    namespace,
+    name,
+    port: undefined,
+    sectionName: undefined,
+  };
+  const isPortOpaque = isOpaque(
+    snapshot,
+    { meta: egress.meta, ports: [] },
+    { port, fallback: settings.opaquePorts },
+  );
+  return routed(reference, parent, {
+    port,
+    query,
+    context,
+    metadata,
+    protocol: isPortOpaque ? "opaque" : "detect",
+    fallback: isDenied
+      ? failingHttpRoute("egress-denied", `EgressNetwork ${namespace}/${name} denies this traffic`, 403)
+      : defaultHttpRoute(parent),
+    opaque: isDenied
+      ? refusingRoute(defaultRef("egress-denied"), undefined)
+      : opaqueRoute(defaultRef("opaque"), backend),
+  });
+}
+
+const NO_META = {
+  namespace: "",
+  name: "",
+  labels: {},
+  annotations: {},
+  createdMs: 0,
+  isDeleting: false,
+  owner: undefined,
+} as const;
+
+/** An address that is no service's: on to it, with the identity of whoever has it. */
+function forwardPolicy(ip: IpAddress, port: number, context: OutboundContext): OutboundPolicy {
+  const { snapshot, settings } = context;
+  const endpoint = context.endpointAt(ip, port);
+  const metadata = endpoint.resourceRef ?? defaultRef("forward");
+  const backend = forwardBackend(endpoint, metadata);
+  const parent = parentOf({ meta: NO_META, backend, snapshot, clusterDomain: settings.clusterDomain });
+  const hint = endpoint.protocolHint?.protocol.case;
+  const isPortOpaque = hint === undefined ? hasPort(settings.opaquePorts, port) : hint === "opaque";
+  return policyOf({
+    metadata,
+    protocol: isPortOpaque ? "opaque" : "detect",
+    http: [defaultHttpRoute(parent)],
+    opaque: opaqueRoute(defaultRef("opaque"), backend),
+    parent,
+  });
+}
+
+/** The policy for a target; `undefined` for a name that is no service of the cluster. */
+export function outboundPolicy(query: OutboundQuery, context: OutboundContext): OutboundPolicy | undefined {
+  const { target } = query;
+  switch (target.type) {
+    case "service": {
+      const service = context.snapshot.Service.get(keyOf(target.service));
+      return service === undefined ? undefined : servicePolicy(service, target.port, query, context);
+    }
+    case "foreign":
+      return undefined;
+    case "ip": {
+      const service = findServiceByIp(context.snapshot, formatIp(target.ip));
+      if (service !== undefined) return servicePolicy(service, target.port, query, context);
+      const egress = egressFor(target.ip, query, context);
+      if (egress !== undefined) return egressPolicy(egress, target, query, context);
+      return forwardPolicy(target.ip, target.port, context);
+    }
+  }
+}

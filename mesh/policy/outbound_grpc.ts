@@ -1,0 +1,92 @@
+/** GRPCRoutes as outbound policy. Pure. */
+import { create } from "@bufbuild/protobuf";
+import {
+  GrpcRoute_DistributionSchema,
+  GrpcRoute_FilterSchema,
+  GrpcRoute_RouteBackendSchema,
+  GrpcRoute_RuleSchema,
+  GrpcRouteSchema,
+  type GrpcRoute as WireRoute,
+  type GrpcRoute_Distribution,
+  type GrpcRoute_Filter,
+  type GrpcRoute_RouteBackend,
+  type GrpcRoute_Rule,
+} from "../api/gen/outbound_pb.ts";
+import { resourceRef } from "../api/wire.ts";
+import type { BackendRef, GrpcFilter, GrpcRoute, GrpcRule } from "../model/route.ts";
+import { grpcRetryOf, timeoutsOf, type TrafficPolicy } from "./annotations.ts";
+import { grpcFailure, wireGrpcMatch, wireHost, wireRequestModifier } from "./match.ts";
+import type { Parent } from "./parent.ts";
+
+function failure(message: string): GrpcRoute_Filter {
+  return create(GrpcRoute_FilterSchema, grpcFailure(message));
+}
+
+function wireFilter(filter: GrpcFilter): GrpcRoute_Filter {
+  switch (filter.type) {
+    case "RequestHeaderModifier":
+      return create(GrpcRoute_FilterSchema, {
+        kind: { case: "requestHeaderModifier", value: wireRequestModifier(filter.modifier) },
+      });
+    case "Unsupported":
+      return failure(`filter ${filter.name} is not supported`);
+  }
+}
+
+function wireFilters(filters: readonly GrpcFilter[]): GrpcRoute_Filter[] {
+  const unsupported = filters.find(({ type }) => type === "Unsupported");
+  return (unsupported === undefined ? filters : [unsupported]).map(wireFilter);
+}
+
+const NOWHERE: GrpcRoute_Distribution = create(GrpcRoute_DistributionSchema, {
+  kind: { case: "empty", value: {} },
+});
+
+function routeBackend(reference: BackendRef<GrpcFilter>, parent: Parent): GrpcRoute_RouteBackend {
+  const { backend, problem } = parent.resolve(reference);
+  const filters = problem === undefined ? wireFilters(reference.filters) : [failure(problem.message)];
+  return create(GrpcRoute_RouteBackendSchema, { backend, filters });
+}
+
+function distributionOf(rule: GrpcRule, parent: Parent): GrpcRoute_Distribution | undefined {
+  if (rule.backends.length === 0) {
+    const backends = [{ backend: parent.backend }];
+    return create(GrpcRoute_DistributionSchema, { kind: { case: "firstAvailable", value: { backends } } });
+  }
+  const weighted = rule.backends.filter(({ weight }) => weight > 0);
+  if (weighted.length === 0) return undefined;
+  const backends = weighted.map((reference) => ({
+    weight: reference.weight,
+    backend: routeBackend(reference, parent),
+  }));
+  return create(GrpcRoute_DistributionSchema, { kind: { case: "randomAvailable", value: { backends } } });
+}
+
+function wireRule(rule: GrpcRule, policy: TrafficPolicy, parent: Parent): GrpcRoute_Rule {
+  const timeouts = timeoutsOf(policy, undefined);
+  const retry = grpcRetryOf(policy);
+  const fields = {
+    matches: rule.matches.map(wireGrpcMatch),
+    ...(timeouts === undefined ? {} : { timeouts }),
+    ...(timeouts?.response === undefined ? {} : { requestTimeout: timeouts.response }),
+    ...(retry === undefined ? {} : { retry }),
+  };
+  const isBroken = rule.filters.some(({ type }) => type === "Unsupported");
+  const backends = isBroken ? NOWHERE : distributionOf(rule, parent);
+  if (backends === undefined) {
+    const filters = [failure("no backend of this rule has a weight above zero")];
+    return create(GrpcRoute_RuleSchema, { ...fields, filters, backends: NOWHERE });
+  }
+  return create(GrpcRoute_RuleSchema, { ...fields, filters: wireFilters(rule.filters), backends });
+}
+
+/** One route, as a client of `parent` is to follow it. */
+export function outboundGrpcRoute(route: GrpcRoute, parent: Parent): WireRoute {
+  const { namespace, name } = route.meta;
+  const policy = parent.policyFor(route.meta);
+  return create(GrpcRouteSchema, {
+    metadata: resourceRef({ group: route.group, kind: "GRPCRoute", namespace, name }),
+    hosts: route.hosts.map(wireHost),
+    rules: route.rules.map((rule) => wireRule(rule, policy, parent)),
+  });
+}

@@ -1,0 +1,52 @@
+/** What routes attach to on the way out: a service's port, or a network outside of the cluster. Pure. */
+import type { Backend, FailureAccrual } from "../api/gen/outbound_pb.ts";
+import type { Meta } from "../model/meta.ts";
+import type { BackendRef } from "../model/route.ts";
+import type { Snapshot } from "../state/snapshot.ts";
+import { effectivePolicy, failureAccrual, type TrafficPolicy } from "./annotations.ts";
+import { resolveBackend, serviceBackend, unresolvedBackend, type BackendProblem } from "./backend.ts";
+
+/** A backend, and why requests for it must fail if they must. */
+export interface Resolved {
+  readonly backend: Backend;
+  readonly problem: BackendProblem | undefined;
+}
+
+export interface Parent {
+  /** Where requests go that no route sends elsewhere. */
+  readonly backend: Backend;
+  readonly accrual: FailureAccrual | undefined;
+  /** Retries and timeouts of a route, or of the parent alone. */
+  readonly policyFor: (route: Meta | undefined) => TrafficPolicy;
+  readonly resolve: (reference: Omit<BackendRef<unknown>, "filters" | "weight">) => Resolved;
+}
+
+/** The object whose annotations speak, and the backend it stands for. */
+export interface ParentOptions {
+  readonly meta: Meta;
+  readonly backend: Backend;
+  readonly snapshot: Snapshot;
+  readonly clusterDomain: string;
+  /** Set for an EgressNetwork, which routes may name as their backend. */
+  readonly egress?: boolean;
+}
+
+export function parentOf({ meta, backend, snapshot, clusterDomain, egress = false }: ParentOptions): Parent {
+  return {
+    backend,
+    accrual: failureAccrual(meta).accrual,
+    policyFor: (route) => effectivePolicy(route, meta),
+    resolve: (reference) => {
+      const isItself =
+        egress &&
+        reference.kind === "EgressNetwork" &&
+        reference.namespace === meta.namespace &&
+        reference.name === meta.name;
+      if (isItself) return { backend, problem: undefined };
+      const resolved = resolveBackend(reference, snapshot);
+      return resolved.ok
+        ? { backend: serviceBackend(resolved.service, clusterDomain), problem: undefined }
+        : { backend: unresolvedBackend(resolved.resource), problem: resolved.problem };
+    },
+  };
+}

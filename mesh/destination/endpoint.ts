@@ -11,7 +11,7 @@ import {
   type WeightedAddr,
 } from "../api/gen/destination_pb.ts";
 import { resourceRef, wireDuration, wireTcpAddress } from "../api/wire.ts";
-import { parseIp } from "../model/address.ts";
+import type { IpAddress } from "../model/address.ts";
 import { workloadIdentity } from "../model/identity.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import {
@@ -168,14 +168,12 @@ function workloadAddr(workload: ExternalWorkload, port: number, context: Context
   };
 }
 
-/** The address of `occupant`, or `undefined` if `ip` is none. */
+/** The address of `occupant`. */
 export function weightedAddr(
-  { ip, port, occupant }: { readonly ip: string; readonly port: number; readonly occupant: Occupant },
+  { ip, port, occupant }: { readonly ip: IpAddress; readonly port: number; readonly occupant: Occupant },
   context: Context,
-): WeightedAddr | undefined {
-  const address = parseIp(ip);
-  if (address === undefined) return undefined;
-  const head = { addr: wireTcpAddress(address, port), weight: ENDPOINT_WEIGHT };
+): WeightedAddr {
+  const head = { addr: wireTcpAddress(ip, port), weight: ENDPOINT_WEIGHT };
   switch (occupant.type) {
     case "pod":
       return create(WeightedAddrSchema, { ...head, ...podAddr(occupant.pod, port, context) });

@@ -1,6 +1,10 @@
 /** The answer to `Destination.GetProfile`: what an address or name is. Pure. */
 import { create } from "@bufbuild/protobuf";
-import { DestinationProfileSchema, type DestinationProfile } from "../api/gen/destination_pb.ts";
+import {
+  DestinationProfileSchema,
+  type DestinationProfile,
+  type WeightedAddr,
+} from "../api/gen/destination_pb.ts";
 import { resourceRef, wireDuration } from "../api/wire.ts";
 import { formatIp, type IpAddress } from "../model/address.ts";
 import { keyOf } from "../model/meta.ts";
@@ -25,33 +29,28 @@ function serviceProfile(service: Service, port: number, context: Context): Desti
 }
 
 /** Who has the address. */
-export function occupantAt(ip: string, { snapshot }: Context): Occupant {
+function occupantAt(ip: string, { snapshot }: Context): Occupant {
   const pod = findPodByIp(snapshot, ip);
   if (pod !== undefined) return { type: "pod", pod };
   const workload = findWorkloadByIp(snapshot, ip);
   return workload === undefined ? { type: "unknown" } : { type: "workload", workload };
 }
 
-function endpointProfile(ip: string, port: number, context: Context): DestinationProfile {
-  const occupant = occupantAt(ip, context);
-  const endpoint = weightedAddr({ ip, port, occupant }, context);
-  const opaque =
-    endpoint?.protocolHint === undefined
-      ? hasPort(context.settings.opaquePorts, port)
-      : endpoint.protocolHint.protocol.case === "opaque";
-  return create(DestinationProfileSchema, {
-    opaqueProtocol: opaque,
-    retryBudget: RETRY_BUDGET,
-    ...(endpoint === undefined ? {} : { endpoint }),
-  });
+/** An address that is no service's, with the identity of who has it. */
+export function endpointAt(ip: IpAddress, port: number, context: Context): WeightedAddr {
+  return weightedAddr({ ip, port, occupant: occupantAt(formatIp(ip), context) }, context);
+}
+
+function endpointProfile(ip: IpAddress, port: number, context: Context): DestinationProfile {
+  const endpoint = endpointAt(ip, port, context);
+  const hint = endpoint.protocolHint?.protocol.case;
+  const opaque = hint === undefined ? hasPort(context.settings.opaquePorts, port) : hint === "opaque";
+  return create(DestinationProfileSchema, { opaqueProtocol: opaque, retryBudget: RETRY_BUDGET, endpoint });
 }
 
 function atIp(ip: IpAddress, port: number, context: Context): DestinationProfile {
-  const text = formatIp(ip);
-  const service = findServiceByIp(context.snapshot, text);
-  return service === undefined
-    ? endpointProfile(text, port, context)
-    : serviceProfile(service, port, context);
+  const service = findServiceByIp(context.snapshot, formatIp(ip));
+  return service === undefined ? endpointProfile(ip, port, context) : serviceProfile(service, port, context);
 }
 
 /** The profile of what a client dials; `undefined` for a service that does not exist. */

@@ -1,6 +1,7 @@
 /** The answer to `Destination.Get`: the ready endpoints of a service's port. Pure. */
 import { equals } from "@bufbuild/protobuf";
 import { WeightedAddrSchema, type WeightedAddr } from "../api/gen/destination_pb.ts";
+import { parseIp } from "../model/address.ts";
 import { keyOf, type NamespacedName } from "../model/meta.ts";
 import type { Endpoint, EndpointSlice, Service } from "../model/service.ts";
 import { slicesOf } from "../state/derive.ts";
@@ -72,8 +73,9 @@ export function resolve(query: Query, context: Context): Resolution {
         continue;
       const occupant = occupantOf(endpoint, context);
       if (occupant.type === "unknown" && endpoint.target !== undefined) continue;
-      const addr = weightedAddr({ ip: endpoint.ip, port, occupant }, context);
-      if (addr !== undefined) addrs.set(`${endpoint.ip}:${port}`, addr);
+      const ip = parseIp(endpoint.ip);
+      if (ip !== undefined)
+        addrs.set(`${endpoint.ip}:${port}`, weightedAddr({ ip, port, occupant }, context));
     }
   }
   return { type: "present", labels: { namespace, service: name }, addrs };

@@ -4,6 +4,8 @@
 export interface Meta {
   readonly namespace: string;
   readonly name: string;
+  /** Empty where nobody gives UIDs out. */
+  readonly uid: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   /** Milliseconds since 1970, or 0 when unknown; decides which of two conflicting objects is the elder. */

@@ -264,6 +264,7 @@ function egressPolicy(
 const NO_META = {
   namespace: "",
   name: "",
+  uid: "",
   labels: {},
   annotations: {},
   createdMs: 0,

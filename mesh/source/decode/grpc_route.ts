@@ -45,7 +45,7 @@ const Rule = z.object({
     .array(Backend.extend({ filters: z.array(Filter).nullish() }))
     .max(16)
     .nullish(),
-  sessionPersistence: z.unknown(),
+  sessionPersistence: z.unknown().optional(),
 });
 
 const Body = z.object({

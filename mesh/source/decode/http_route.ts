@@ -110,8 +110,8 @@ const Rule = z
       .max(16)
       .nullish(),
     timeouts: z.object({ request: Duration.nullish(), backendRequest: Duration.nullish() }).nullish(),
-    retry: z.unknown(),
-    sessionPersistence: z.unknown(),
+    retry: z.unknown().optional(),
+    sessionPersistence: z.unknown().optional(),
   })
   .superRefine((rule, context) => {
     for (const [at, filter] of (rule.filters ?? []).entries()) {
@@ -168,9 +168,7 @@ function httpRoute(group: RouteGroup, versions: readonly string[]): Decoder {
         group,
         hosts: spec.hostnames ?? [],
         parents: parentsOf(spec.parentRefs, { group, namespace: meta.namespace }),
-        rules: (spec.rules ?? [{}]).map((rule) =>
-          ruleOf({ retry: undefined, sessionPersistence: undefined, ...rule }, meta.namespace),
-        ),
+        rules: (spec.rules ?? [{}]).map((rule) => ruleOf(rule, meta.namespace)),
       },
     }),
     unhonoured,

@@ -50,6 +50,7 @@ export function metaOf({ metadata }: ManifestObject): Meta {
   return {
     namespace: metadata.namespace,
     name: metadata.name,
+    uid: metadata.uid ?? "",
     labels: metadata.labels,
     annotations: metadata.annotations,
     createdMs: Number.isNaN(createdMs) ? 0 : createdMs,

@@ -19,7 +19,7 @@ const Body = z.object({
           return parsed.ports;
         }),
       routes: z.array(z.unknown()).nullish(),
-      retryBudget: z.unknown(),
+      retryBudget: z.unknown().optional(),
       dstOverrides: z.array(z.unknown()).nullish(),
     })
     .nullish(),

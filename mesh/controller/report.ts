@@ -1,0 +1,146 @@
+/** What the controller says of itself: metrics, problems and statuses. */
+import type { Methods } from "../api/methods.ts";
+import type { IdentityCounts } from "../identity/grpc.ts";
+import { KINDS } from "../model/objects.ts";
+import type { MeshSettings } from "../model/settings.ts";
+import { statusesOf, warningsOf } from "../policy/status.ts";
+import { json, type Page } from "./admin.ts";
+import { renderMetrics, type Family } from "./metrics.ts";
+import type { World } from "./world.ts";
+
+/** One role and what it serves. */
+export interface Role {
+  readonly name: "destination" | "policy" | "identity";
+  readonly methods: Methods;
+}
+
+/** Numbers that roles keep beside their calls. */
+export interface Gauges {
+  readonly topics: () => Readonly<Record<string, number>>;
+  readonly identity: IdentityCounts | undefined;
+}
+
+function grpcFamilies(roles: readonly Role[]): readonly Family[] {
+  const calls = roles.flatMap(({ name, methods }) =>
+    [...methods.allCounts()].map(([path, counts]) => {
+      const [, service = "", method = ""] = path.split("/");
+      return { labels: { component: name, grpc_service: service, grpc_method: method }, counts };
+    }),
+  );
+  return [
+    {
+      name: "grpc_server_started_total",
+      type: "counter",
+      help: "Calls begun.",
+      series: calls.map(({ labels, counts }) => ({ labels, value: counts.started })),
+    },
+    {
+      name: "grpc_server_handled_total",
+      type: "counter",
+      help: "Calls over, by status.",
+      series: calls.flatMap(({ labels, counts }) =>
+        [...counts.handled].map(([code, value]) => ({
+          labels: { ...labels, grpc_code: String(code) },
+          value,
+        })),
+      ),
+    },
+    {
+      name: "grpc_server_msg_sent_total",
+      type: "counter",
+      help: "Messages sent; several differences in one write count once.",
+      series: calls.map(({ labels, counts }) => ({ labels, value: counts.messagesSent })),
+    },
+  ];
+}
+
+function families(roles: readonly Role[], world: World, { topics, identity }: Gauges): readonly Family[] {
+  const snapshot = world.snapshots.value;
+  const memory = process.memoryUsage();
+  const byReason = [...(identity?.refused ?? [])];
+  return [
+    ...grpcFamilies(roles),
+    {
+      name: "hauberk_objects",
+      type: "gauge",
+      help: "Objects in effect.",
+      series: KINDS.map((kind) => ({ labels: { kind }, value: snapshot[kind].size })),
+    },
+    {
+      name: "hauberk_topics",
+      type: "gauge",
+      help: "Distinct questions being followed by proxies.",
+      series: Object.entries(topics()).map(([topic, value]) => ({ labels: { topic }, value })),
+    },
+    {
+      name: "hauberk_manifest_problems",
+      type: "gauge",
+      help: "Problems of manifests, by severity.",
+      series: (["error", "warning"] as const).map((severity) => ({
+        labels: { severity },
+        value: world.problems.value.filter((problem) => problem.severity === severity).length,
+      })),
+    },
+    {
+      name: "identity_cert_issued_total",
+      type: "counter",
+      help: "Certificates issued.",
+      series: identity === undefined ? [] : [{ labels: {}, value: identity.issued }],
+    },
+    {
+      name: "identity_cert_refused_total",
+      type: "counter",
+      help: "Certificate requests refused, by reason.",
+      series: byReason.map(([reason, value]) => ({ labels: { reason }, value })),
+    },
+    {
+      name: "process_resident_memory_bytes",
+      type: "gauge",
+      help: "Resident memory.",
+      series: [{ labels: {}, value: memory.rss }],
+    },
+    {
+      name: "process_cpu_seconds_total",
+      type: "counter",
+      help: "User and system time.",
+      series: [{ labels: {}, value: (process.cpuUsage().user + process.cpuUsage().system) / 1e6 }],
+    },
+  ];
+}
+
+function text(body: string): Page {
+  return { contentType: "text/plain", render: () => ({ status: 200, body }) };
+}
+
+/** Every page of the admin endpoint. */
+export function adminPages({
+  world,
+  roles,
+  gauges,
+  settings,
+}: {
+  readonly world: World;
+  readonly roles: readonly Role[];
+  readonly gauges: Gauges;
+  readonly settings: MeshSettings;
+}): ReadonlyMap<string, Page> {
+  return new Map<string, Page>([
+    ["/live", text("live\n")],
+    ["/ready", text("ready\n")],
+    [
+      "/metrics",
+      {
+        contentType: "text/plain; version=0.0.4",
+        render: () => ({ status: 200, body: renderMetrics(families(roles, world, gauges)) }),
+      },
+    ],
+    ["/problems", json(() => ({ problems: world.problems.value }))],
+    [
+      "/status",
+      json(() => ({
+        statuses: statusesOf(world.snapshots.value, settings),
+        warnings: warningsOf(world.snapshots.value),
+      })),
+    ],
+  ]);
+}

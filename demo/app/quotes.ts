@@ -5,7 +5,7 @@ import { listenPort, onStop } from "./settings.ts";
 
 /** A price that is the same for everyone who asks in the same second. */
 function cents(article: string): number {
-  const seed = [...article].reduce((sum, letter) => sum + (letter.codePointAt(0) ?? 0), 0);
+  const seed = Buffer.from(article).reduce((sum, byte) => sum + byte, 0);
   return 500 + ((seed * 37 + Math.floor(Date.now() / 1_000)) % 4_500);
 }
 

@@ -1,6 +1,7 @@
 import { Agent, createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { WebSocket, WebSocketServer } from "ws";
+import type { WebSocket } from "ws";
+import { WebSocketServer } from "ws";
 import { channel, exchange, get, ledger, unary } from "./clients.ts";
 import { PriceReply, Verdict, method, service } from "./grpc.ts";
 import { listenPort, onStop, setting } from "./settings.ts";

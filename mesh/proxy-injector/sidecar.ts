@@ -1,0 +1,351 @@
+// What a pod's proxy is started with: pure, so that the webhook and the standalone runtime agree to the letter.
+// Names and defaults are those of Linkerd 2.20 (charts/partials/templates/_proxy.tpl, pkg/k8s/labels.go).
+import { z } from "zod";
+
+/** Ports that stay out of protocol detection unless `config.linkerd.io/opaque-ports` replaces them. */
+export const OPAQUE_PORTS = "25,587,3306,4444,5432,6379,9300,11211";
+/** Ports that are redirected in neither direction unless an annotation replaces them: Galera's. */
+const SKIP_PORTS = "4567,4568";
+/** How long a disabled detection timeout is. */
+const DETECT_NEVER = "365d";
+
+/** The pod that a proxy stands beside. */
+export interface SidecarPod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly node: string;
+  readonly serviceAccount: string;
+  readonly ips: readonly string[];
+  /** TCP ports of its containers. */
+  readonly ports: readonly number[];
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Of its namespace: they hold where the pod says nothing. */
+  readonly namespaceAnnotations: Readonly<Record<string, string>>;
+}
+
+/** A control-plane service: where it is and who it must be. A loopback address is asked without TLS. */
+export interface ControlAddress {
+  /** `HOST:PORT`. */
+  readonly addr: string;
+  readonly name: string;
+}
+
+/** What all proxies of a mesh have in common. */
+export interface SidecarConfig {
+  readonly clusterDomain: string;
+  readonly trustDomain: string;
+  readonly trustAnchorsPem: string;
+  readonly clusterNetworks: readonly string[];
+  readonly defaultInboundPolicy: string;
+  readonly destination: ControlAddress;
+  readonly policy: ControlAddress;
+  readonly identity: ControlAddress;
+  readonly identityDir: string;
+  readonly tokenFile: string;
+  readonly logLevel: string;
+  readonly logFormat: "plain" | "json";
+  /** How the redirection knows the proxy's own traffic. */
+  readonly exempt:
+    | { readonly type: "uid"; readonly uid: number }
+    | { readonly type: "mark"; readonly mark: number };
+  /** Further settings of every proxy; a pod's `proxy-additional-env` comes after them. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** A proxy, ready to be started. */
+export interface Sidecar {
+  readonly identity: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Arguments of `hauberk-proxy init`. */
+  readonly init: readonly string[];
+  readonly inboundPort: number;
+  readonly adminPort: number;
+}
+
+/** An annotation that cannot be obeyed. */
+export interface AnnotationProblem {
+  readonly annotation: string;
+  readonly message: string;
+}
+
+/** Whether a pod gets a proxy. */
+export type Injection = "enabled" | "ingress" | "disabled";
+
+const PortText = z
+  .string()
+  .regex(/^\d{1,5}$/)
+  .transform(Number)
+  .pipe(z.number().int().min(1).max(65_535));
+const PortList = z
+  .string()
+  .transform((text) => text.replaceAll(" ", ""))
+  .refine(
+    (text) => text === "" || text.split(",").every(isPortRange),
+    "is no list of ports and ranges, as 80,8000-8010",
+  );
+const DURATION = /^(\d+(ms|s|m|h|d))+$/;
+const Duration = z.string().regex(DURATION, "is no duration, as 100ms, 10s or 5m");
+const Flag = z.enum(["true", "false"], { error: "is neither true nor false" });
+const Policy = z.enum([
+  "all-unauthenticated",
+  "all-authenticated",
+  "cluster-unauthenticated",
+  "cluster-authenticated",
+  "deny",
+  "audit",
+]);
+const EnvList = z.array(z.object({ name: z.string().min(1), value: z.string().default("") }));
+const Cpu = z.string().regex(/^\d+(\.\d+)?m?$/, "is no CPU quantity, as 2, 0.5 or 1500m");
+
+function isPortRange(text: string): boolean {
+  const [low, high = low, ...more] = text.split("-").map((port) => PortText.safeParse(port).data);
+  return low !== undefined && high !== undefined && low <= high && more.length === 0;
+}
+
+/** Annotations that become one variable as they are. */
+const VARIABLES: Readonly<Record<string, { readonly variable: string; readonly schema: z.ZodType<string> }>> =
+  {
+    "proxy-log-level": { variable: "LOG", schema: z.string().min(1) },
+    "proxy-log-format": { variable: "LOG_FORMAT", schema: z.enum(["plain", "json"]) },
+    "access-log": { variable: "ACCESS_LOG", schema: z.enum(["apache", "json"]) },
+    "opaque-ports": { variable: "INBOUND_PORTS_DISABLE_PROTOCOL_DETECTION", schema: PortList },
+    "pod-inbound-ports": { variable: "INBOUND_PORTS", schema: PortList },
+    "default-inbound-policy": { variable: "INBOUND_DEFAULT_POLICY", schema: Policy },
+    "proxy-require-identity-inbound-ports": { variable: "INBOUND_PORTS_REQUIRE_IDENTITY", schema: PortList },
+    "proxy-metrics-hostname-labels": { variable: "OUTBOUND_METRICS_HOSTNAME_LABELS", schema: Flag },
+    "proxy-outbound-connect-timeout": { variable: "OUTBOUND_CONNECT_TIMEOUT", schema: Duration },
+    "proxy-inbound-connect-timeout": { variable: "INBOUND_CONNECT_TIMEOUT", schema: Duration },
+    "proxy-outbound-discovery-cache-unused-timeout": {
+      variable: "OUTBOUND_DISCOVERY_IDLE_TIMEOUT",
+      schema: Duration,
+    },
+    "proxy-inbound-discovery-cache-unused-timeout": {
+      variable: "INBOUND_DISCOVERY_IDLE_TIMEOUT",
+      schema: Duration,
+    },
+    "shutdown-grace-period": { variable: "SHUTDOWN_GRACE_PERIOD", schema: Duration },
+  };
+
+/** Annotations that mean something elsewhere, or only where a cluster starts the proxy. */
+const ELSEWHERE = new Set([
+  ...["proxy-image", "image-pull-policy", "proxy-version", "debug-image", "debug-image-version"],
+  ...["debug-image-pull-policy", "enable-debug-sidecar", "proxy-cpu-request", "proxy-cpu-ratio-limit"],
+  ...["proxy-memory-request", "proxy-memory-limit", "proxy-ephemeral-storage-request"],
+  ...["proxy-ephemeral-storage-limit", "proxy-uid", "proxy-gid", "proxy-log-http-headers", "enable-gateway"],
+  ...["close-wait-timeout", "proxy-enable-native-sidecar", "proxy-await"],
+]);
+
+/** What `linkerd.io/inject` asks for; a pod's word counts before its namespace's. */
+export function injection(
+  podAnnotations: Readonly<Record<string, string>>,
+  namespaceAnnotations: Readonly<Record<string, string>>,
+): Injection | AnnotationProblem {
+  const value =
+    podAnnotations["linkerd.io/inject"] ?? namespaceAnnotations["linkerd.io/inject"] ?? "disabled";
+  if (value === "enabled" || value === "ingress" || value === "disabled") return value;
+  return { annotation: "linkerd.io/inject", message: `is ${value}: one of enabled, ingress, disabled` };
+}
+
+/** The name a pod's certificate carries. */
+export function identityName(
+  serviceAccount: string,
+  namespace: string,
+  config: Pick<SidecarConfig, "trustDomain">,
+): string {
+  return `${serviceAccount}.${namespace}.serviceaccount.identity.linkerd.${config.trustDomain}`;
+}
+
+/** The proxy of one pod. Annotations that cannot be obeyed are problems, and their defaults hold. */
+export function sidecar(
+  pod: SidecarPod,
+  config: SidecarConfig,
+): { readonly sidecar: Sidecar; readonly problems: readonly AnnotationProblem[] } {
+  const settings = new Settings(pod);
+  const ports = {
+    inbound: settings.read("inbound-port", PortText) ?? 4_143,
+    outbound: settings.read("outbound-port", PortText) ?? 4_140,
+    admin: settings.read("admin-port", PortText) ?? 4_191,
+    control: settings.read("control-port", PortText) ?? 4_190,
+  };
+  const identity = identityName(pod.serviceAccount, pod.namespace, config);
+  const environment = Object.fromEntries([
+    ...Object.entries(listening(ports, pod)).map(([name, value]) => [`LINKERD2_PROXY_${name}`, value]),
+    ...Object.entries(controlPlane(pod, config)).map(([name, value]) => [`LINKERD2_PROXY_${name}`, value]),
+    ...Object.entries(authority(identity, config)).map(([name, value]) => [`LINKERD2_PROXY_${name}`, value]),
+    ...Object.entries(chosen(pod, settings)).map(([name, value]) => [`LINKERD2_PROXY_${name}`, value]),
+    ...(config.exempt.type === "mark" ? [["HAUBERK_PROXY_MARK", String(config.exempt.mark)]] : []),
+    ...Object.entries(config.environment),
+    ...settings.additional(),
+  ]);
+  settings.finish();
+  return {
+    sidecar: {
+      identity,
+      environment,
+      init: redirection(ports, settings, config),
+      inboundPort: ports.inbound,
+      adminPort: ports.admin,
+    },
+    problems: settings.problems,
+  };
+}
+
+interface Ports {
+  readonly inbound: number;
+  readonly outbound: number;
+  readonly admin: number;
+  readonly control: number;
+}
+type Variables = Readonly<Record<string, string>>;
+
+function listening(ports: Ports, pod: SidecarPod): Variables {
+  return {
+    INBOUND_LISTEN_ADDR: `0.0.0.0:${ports.inbound}`,
+    OUTBOUND_LISTEN_ADDR: `127.0.0.1:${ports.outbound}`,
+    OUTBOUND_LISTEN_ADDRS: `127.0.0.1:${ports.outbound},[::1]:${ports.outbound}`,
+    ADMIN_LISTEN_ADDR: `0.0.0.0:${ports.admin}`,
+    CONTROL_LISTEN_ADDR: `0.0.0.0:${ports.control}`,
+    INBOUND_IPS: pod.ips.join(","),
+    INBOUND_PORTS: pod.ports.join(","),
+  };
+}
+
+function controlPlane(pod: SidecarPod, config: SidecarConfig): Variables {
+  return {
+    DESTINATION_SVC_ADDR: config.destination.addr,
+    DESTINATION_SVC_NAME: config.destination.name,
+    DESTINATION_CONTEXT: JSON.stringify({ ns: pod.namespace, nodeName: pod.node, pod: pod.name }),
+    DESTINATION_PROFILE_NETWORKS: config.clusterNetworks.join(","),
+    DESTINATION_PROFILE_SUFFIXES: `svc.${config.clusterDomain}.`,
+    POLICY_SVC_ADDR: config.policy.addr,
+    POLICY_SVC_NAME: config.policy.name,
+    POLICY_WORKLOAD: JSON.stringify({ ns: pod.namespace, pod: pod.name }),
+    POLICY_CLUSTER_NETWORKS: config.clusterNetworks.join(","),
+    CONTROL_STREAM_INITIAL_TIMEOUT: "3s",
+    CONTROL_STREAM_IDLE_TIMEOUT: "5m",
+    CONTROL_STREAM_LIFETIME: "1h",
+    INBOUND_DEFAULT_POLICY: config.defaultInboundPolicy,
+  };
+}
+
+function authority(identity: string, config: SidecarConfig): Variables {
+  return {
+    IDENTITY_DIR: config.identityDir,
+    IDENTITY_TRUST_ANCHORS: config.trustAnchorsPem,
+    IDENTITY_TOKEN_FILE: config.tokenFile,
+    IDENTITY_SVC_ADDR: config.identity.addr,
+    IDENTITY_SVC_NAME: config.identity.name,
+    IDENTITY_LOCAL_NAME: identity,
+    LOG: config.logLevel,
+    LOG_FORMAT: config.logFormat,
+    INBOUND_CONNECT_TIMEOUT: "100ms",
+    OUTBOUND_CONNECT_TIMEOUT: "1000ms",
+    INBOUND_DISCOVERY_IDLE_TIMEOUT: "90s",
+    OUTBOUND_DISCOVERY_IDLE_TIMEOUT: "5s",
+    INBOUND_ACCEPT_KEEPALIVE: "10000ms",
+    OUTBOUND_CONNECT_KEEPALIVE: "10000ms",
+    INBOUND_ACCEPT_USER_TIMEOUT: "30s",
+    OUTBOUND_CONNECT_USER_TIMEOUT: "30s",
+    INBOUND_PORTS_DISABLE_PROTOCOL_DETECTION: OPAQUE_PORTS,
+  };
+}
+
+/** What the pod's and the namespace's annotations change. */
+function chosen(pod: SidecarPod, settings: Settings): Variables {
+  const variables: Record<string, string> = {};
+  for (const [name, { variable, schema }] of Object.entries(VARIABLES)) {
+    const value = settings.read(name, schema);
+    if (value !== undefined) variables[variable] = value;
+  }
+  if (settings.read("proxy-disable-outbound-protocol-detect-timeout", Flag) === "true")
+    variables["OUTBOUND_DETECT_TIMEOUT"] = DETECT_NEVER;
+  if (settings.read("proxy-disable-inbound-protocol-detect-timeout", Flag) === "true")
+    variables["INBOUND_DETECT_TIMEOUT"] = DETECT_NEVER;
+  if (settings.read("enable-external-profiles", Flag) === "true")
+    variables["DESTINATION_PROFILE_SUFFIXES"] = ".";
+  if (settings.read("proxy-admin-shutdown", z.enum(["enabled", "disabled"])) === "enabled")
+    variables["SHUTDOWN_ENDPOINT_ENABLED"] = "true";
+  const cpu = settings.read("proxy-cpu-limit", Cpu);
+  if (cpu !== undefined) variables["CORES"] = String(cores(cpu));
+  if (injection(pod.annotations, pod.namespaceAnnotations) === "ingress") variables["INGRESS_MODE"] = "true";
+  return variables;
+}
+
+/** Whole cores, rounded up, as the peer's injector counts them. */
+function cores(cpu: string): number {
+  const value = cpu.endsWith("m") ? Number(cpu.slice(0, -1)) / 1_000 : Number(cpu);
+  return Math.max(1, Math.ceil(value));
+}
+
+function redirection(ports: Ports, settings: Settings, config: SidecarConfig): readonly string[] {
+  const { exempt } = config;
+  const inbound = settings.read("skip-inbound-ports", PortList) ?? SKIP_PORTS;
+  const outbound = settings.read("skip-outbound-ports", PortList) ?? SKIP_PORTS;
+  const subnets = settings.read("skip-subnets", z.string());
+  const own = [String(ports.control), String(ports.admin)];
+  return [
+    ...["--incoming-proxy-port", String(ports.inbound), "--outgoing-proxy-port", String(ports.outbound)],
+    ...(exempt.type === "uid" ? ["--proxy-uid", String(exempt.uid)] : ["--proxy-mark", String(exempt.mark)]),
+    ...["--inbound-ports-to-ignore", [...own, ...(inbound === "" ? [] : [inbound])].join(",")],
+    ...(outbound === "" ? [] : ["--outbound-ports-to-ignore", outbound]),
+    ...(subnets === undefined || subnets === "" ? [] : ["--subnets-to-ignore", subnets]),
+  ];
+}
+
+/** Reads `config.linkerd.io/*`, collects what cannot be obeyed, and knows which names nobody asked for. */
+class Settings {
+  readonly problems: AnnotationProblem[] = [];
+  readonly #values: Readonly<Record<string, string>>;
+  readonly #layers: readonly Readonly<Record<string, string>>[];
+  readonly #asked = new Set<string>();
+
+  constructor(pod: SidecarPod) {
+    this.#layers = [pod.namespaceAnnotations, pod.annotations];
+    this.#values = { ...pod.namespaceAnnotations, ...pod.annotations };
+  }
+
+  read<T>(name: string, schema: z.ZodType<T>): T | undefined {
+    this.#asked.add(name);
+    const annotation = `config.linkerd.io/${name}`;
+    const value = this.#values[annotation];
+    if (value === undefined) return undefined;
+    const parsed = schema.safeParse(value);
+    if (parsed.success) return parsed.data;
+    this.problems.push({ annotation, message: parsed.error.issues[0]?.message ?? "is not understood" });
+    return undefined;
+  }
+
+  /** `proxy-additional-env` of the namespace, then of the pod: merged by name, the later wins. */
+  additional(): readonly (readonly [string, string])[] {
+    const annotation = "config.linkerd.io/proxy-additional-env";
+    this.#asked.add("proxy-additional-env");
+    return this.#layers.flatMap((layer) => {
+      const text = layer[annotation];
+      if (text === undefined) return [];
+      const parsed = EnvList.safeParse(parseJson(text));
+      if (parsed.success) return parsed.data.map(({ name, value }) => [name, value] as const);
+      this.problems.push({ annotation, message: "is no JSON list of {name, value}" });
+      return [];
+    });
+  }
+
+  finish(): void {
+    for (const annotation of Object.keys(this.#values)) {
+      const name = annotation.startsWith("config.linkerd.io/")
+        ? annotation.slice("config.linkerd.io/".length)
+        : "";
+      const isKnown = name === "" || this.#asked.has(name) || REDIRECTION.has(name) || ELSEWHERE.has(name);
+      if (!isKnown) this.problems.push({ annotation, message: "is no annotation that this version knows" });
+    }
+  }
+}
+
+const REDIRECTION = new Set(["skip-inbound-ports", "skip-outbound-ports", "skip-subnets"]);
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -128,11 +128,26 @@ const VARIABLES: Readonly<Record<string, { readonly variable: string; readonly s
 
 /** Annotations that mean something elsewhere, or only where a cluster starts the proxy. */
 const ELSEWHERE = new Set([
-  ...["proxy-image", "image-pull-policy", "proxy-version", "debug-image", "debug-image-version"],
-  ...["debug-image-pull-policy", "enable-debug-sidecar", "proxy-cpu-request", "proxy-cpu-ratio-limit"],
-  ...["proxy-memory-request", "proxy-memory-limit", "proxy-ephemeral-storage-request"],
-  ...["proxy-ephemeral-storage-limit", "proxy-uid", "proxy-gid", "proxy-log-http-headers", "enable-gateway"],
-  ...["close-wait-timeout", "proxy-enable-native-sidecar", "proxy-await"],
+  "proxy-image",
+  "image-pull-policy",
+  "proxy-version",
+  "debug-image",
+  "debug-image-version",
+  "debug-image-pull-policy",
+  "enable-debug-sidecar",
+  "proxy-cpu-request",
+  "proxy-cpu-ratio-limit",
+  "proxy-memory-request",
+  "proxy-memory-limit",
+  "proxy-ephemeral-storage-request",
+  "proxy-ephemeral-storage-limit",
+  "proxy-uid",
+  "proxy-gid",
+  "proxy-log-http-headers",
+  "enable-gateway",
+  "close-wait-timeout",
+  "proxy-enable-native-sidecar",
+  "proxy-await",
 ]);
 
 /** What `linkerd.io/inject` asks for; a pod's word counts before its namespace's. */
@@ -177,12 +192,13 @@ export function sidecar(
     ...Object.entries(config.environment),
     ...settings.additional(),
   ]);
+  const init = redirection(ports, settings, config);
   settings.finish();
   return {
     sidecar: {
       identity,
       environment,
-      init: redirection(ports, settings, config),
+      init,
       inboundPort: ports.inbound,
       adminPort: ports.admin,
     },
@@ -284,9 +300,13 @@ function redirection(ports: Ports, settings: Settings, config: SidecarConfig): r
   const subnets = settings.read("skip-subnets", z.string());
   const own = [String(ports.control), String(ports.admin)];
   return [
-    ...["--incoming-proxy-port", String(ports.inbound), "--outgoing-proxy-port", String(ports.outbound)],
+    "--incoming-proxy-port",
+    String(ports.inbound),
+    "--outgoing-proxy-port",
+    String(ports.outbound),
     ...(exempt.type === "uid" ? ["--proxy-uid", String(exempt.uid)] : ["--proxy-mark", String(exempt.mark)]),
-    ...["--inbound-ports-to-ignore", [...own, ...(inbound === "" ? [] : [inbound])].join(",")],
+    "--inbound-ports-to-ignore",
+    [...own, ...(inbound === "" ? [] : [inbound])].join(","),
     ...(outbound === "" ? [] : ["--outbound-ports-to-ignore", outbound]),
     ...(subnets === undefined || subnets === "" ? [] : ["--subnets-to-ignore", subnets]),
   ];
@@ -334,13 +354,11 @@ class Settings {
       const name = annotation.startsWith("config.linkerd.io/")
         ? annotation.slice("config.linkerd.io/".length)
         : "";
-      const isKnown = name === "" || this.#asked.has(name) || REDIRECTION.has(name) || ELSEWHERE.has(name);
+      const isKnown = name === "" || this.#asked.has(name) || ELSEWHERE.has(name);
       if (!isKnown) this.problems.push({ annotation, message: "is no annotation that this version knows" });
     }
   }
 }
-
-const REDIRECTION = new Set(["skip-inbound-ports", "skip-outbound-ports", "skip-subnets"]);
 
 function parseJson(text: string): unknown {
   try {

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { describeObject, fieldPath, groupOf } from "../source/manifests/document.ts";
+import type { ManifestDocument, Problem } from "../source/manifests/document.ts";
 import type {
   Container,
   ContainerPort,
@@ -8,7 +10,6 @@ import type {
   PodTemplate,
   Probe,
   ProbeAction,
-  Problem,
   Workload,
   WorkloadKind,
 } from "./workload.ts";
@@ -99,121 +100,96 @@ const TemplateMetadata = z
 const Template = z.object({ metadata: TemplateMetadata, spec: PodSpec });
 const Selector = z.object({ matchLabels: Labels.default({}) });
 const Replicas = z.number().int().min(0).max(REPLICAS_MAX);
-const Metadata = z.object({
-  name: Name,
-  namespace: Name.default("default"),
-  labels: Labels.default({}),
-  annotations: Labels.default({}),
-});
-
 const Replicated = z.object({
-  metadata: Metadata,
   spec: z.object({ replicas: Replicas.default(1), selector: Selector, template: Template }),
 });
 const JobObject = z.object({
-  metadata: Metadata,
   spec: z.object({ completions: Replicas.default(1), template: Template }),
 });
-const PodObject = z.object({ metadata: Metadata, spec: PodSpec });
-const Head = z.object({
-  kind: z.string(),
-  metadata: z.object({ name: z.string(), namespace: z.string().default("default") }),
-});
+const PodObject = z.object({ spec: PodSpec });
 
-/** An object as a manifest holds it. */
-export interface RawObject {
-  readonly file: string;
-  readonly object: unknown;
-}
+/** Kinds whose pods run here, and the API groups they are in. */
+const GROUPS: Readonly<Record<WorkloadKind, string>> = {
+  Deployment: "apps",
+  StatefulSet: "apps",
+  DaemonSet: "apps",
+  Job: "batch",
+  Pod: "",
+};
 
 /** What came of an object that brings pods. */
 export interface Decoded {
   /** Absent if there was an error. */
   readonly workload?: Workload;
-  readonly problems: readonly Problem[];
+  readonly errors: readonly Problem[];
+  /** What is not done here, though the pod runs. */
+  readonly warnings: readonly Problem[];
 }
 
-type Report = (field: string, message: string, severity?: Problem["severity"]) => void;
+type Report = (field: string, message: string, severity?: "error" | "warning") => void;
 type ContainerSpec = z.infer<typeof ContainerSpec>;
 type ProbeSpec = z.infer<typeof ProbeSpec>;
 
-/** Whether an object brings pods. */
-export function bringsPods(object: unknown): boolean {
-  const head = z.object({ kind: z.enum(WORKLOAD_KINDS) }).safeParse(object);
-  return head.success;
+/** The kind of an object that brings pods; `undefined` for others. */
+export function workloadKind({ object }: ManifestDocument): WorkloadKind | undefined {
+  return WORKLOAD_KINDS.find((kind) => kind === object.kind && GROUPS[kind] === groupOf(object.apiVersion));
 }
 
-/** Turns an object of one of {@link WORKLOAD_KINDS} into the pods it stands for, or says what is wrong with it. */
-export function decodeWorkload(raw: RawObject): Decoded {
-  const head = Head.safeParse(raw.object);
-  const name = head.success
-    ? `${head.data.kind} ${head.data.metadata.namespace}/${head.data.metadata.name}`
-    : "an object without kind or name";
-  const problems: Problem[] = [];
+/** Turns an object into the pods it stands for, or says what is wrong with it. */
+export function decodeWorkload(document: ManifestDocument, kind: WorkloadKind): Decoded {
+  const errors: Problem[] = [];
+  const warnings: Problem[] = [];
   const report: Report = (field, message, severity = "error") => {
-    problems.push({ severity, file: raw.file, object: name, field, message });
+    const line = document.lineOf(pathOf(field));
+    const problem = { file: document.file, line, object: describeObject(document.object), field, message };
+    (severity === "error" ? errors : warnings).push(problem);
   };
-  const kind = head.success ? z.enum(WORKLOAD_KINDS).safeParse(head.data.kind).data : undefined;
-  if (kind === undefined) {
-    report("kind", `is none of ${WORKLOAD_KINDS.join(", ")}`);
-    return { problems };
-  }
-  const workload = decodeKind(kind, raw, report);
-  const failed = workload === undefined || problems.some(({ severity }) => severity === "error");
-  return failed ? { problems } : { workload, problems };
+  const workload = decodeKind(kind, document, report);
+  return workload === undefined || errors.length > 0 ? { errors, warnings } : { workload, errors, warnings };
 }
 
-function decodeKind(kind: WorkloadKind, { file, object }: RawObject, report: Report): Workload | undefined {
+function decodeKind(kind: WorkloadKind, document: ManifestDocument, report: Report): Workload | undefined {
+  const { name, namespace, labels, annotations } = document.object.metadata;
+  const head = { kind, file: document.file, name, namespace };
+  if (!Name.safeParse(name).success) report("metadata.name", "is no Kubernetes name");
   if (kind === "Pod") {
-    const pod = parse(PodObject, object, report);
+    const pod = parse(PodObject, document, report);
     if (pod === undefined) return undefined;
-    const { name, namespace } = pod.metadata;
-    return { kind, file, name, namespace, replicas: 1, template: template(pod, "", report) };
+    const from = { metadata: { labels, annotations }, spec: pod.spec };
+    return { ...head, replicas: 1, template: template(from, "", report) };
   }
   if (kind === "Job") {
-    const job = parse(JobObject, object, report);
+    const job = parse(JobObject, document, report);
     if (job === undefined) return undefined;
-    const { name, namespace } = job.metadata;
     if (job.spec.template.spec.restartPolicy === "Always")
       report("spec.template.spec.restartPolicy", "a Job needs OnFailure or Never");
-    const replicas = job.spec.completions;
     return {
-      kind,
-      file,
-      name,
-      namespace,
-      replicas,
+      ...head,
+      replicas: job.spec.completions,
       template: template(job.spec.template, "spec.template", report),
     };
   }
-  const set = parse(Replicated, object, report);
+  const set = parse(Replicated, document, report);
   if (set === undefined) return undefined;
-  const { name, namespace } = set.metadata;
   selects(set.spec.selector.matchLabels, set.spec.template.metadata.labels, report);
   // There is one node here.
   const replicas = kind === "DaemonSet" ? 1 : set.spec.replicas;
-  return {
-    kind,
-    file,
-    name,
-    namespace,
-    replicas,
-    template: template(set.spec.template, "spec.template", report),
-  };
+  return { ...head, replicas, template: template(set.spec.template, "spec.template", report) };
 }
 
 /** Every issue with its path, as `spec.containers[0].command`. */
-function parse<T>(schema: z.ZodType<T>, object: unknown, report: Report): T | undefined {
-  const parsed = schema.safeParse(object);
+function parse<T>(schema: z.ZodType<T>, { object }: ManifestDocument, report: Report): T | undefined {
+  const parsed = schema.safeParse(object.rest);
   if (parsed.success) return parsed.data;
   for (const issue of parsed.error.issues) report(fieldPath(issue.path), issue.message);
   return undefined;
 }
 
-function fieldPath(path: readonly PropertyKey[]): string {
-  return path
-    .map((step, at) => (typeof step === "number" ? `[${step}]` : `${at === 0 ? "" : "."}${String(step)}`))
-    .join("");
+/** The reverse of {@link fieldPath}. */
+function pathOf(field: string): readonly (string | number)[] {
+  return [...field.matchAll(/\[(\d+)\]|([^.[\]]+)/g)].map(([, index, key]) =>
+    index === undefined ? (key ?? "") : Number(index),
+  );
 }
 
 function selects(

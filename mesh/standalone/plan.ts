@@ -41,8 +41,23 @@ function planPod(workload: Workload, ordinal: number): PodPlan {
   const revision = letters(JSON.stringify([template, file]), 10);
   const pod = podName(workload, revision, ordinal);
   return {
-    ...{ namespace, name: pod, revision, owner: { kind, name }, template, file },
-    labels: { ...template.labels, ...ownerLabels(workload, { pod, revision, ordinal }) },
+    namespace,
+    name: pod,
+    revision,
+    owner: {
+      kind,
+      name,
+    },
+    template,
+    file,
+    labels: {
+      ...template.labels,
+      ...ownerLabels(workload, {
+        pod,
+        revision,
+        ordinal,
+      }),
+    },
   };
 }
 

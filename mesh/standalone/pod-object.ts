@@ -110,8 +110,11 @@ function owner({ owner: { kind, name }, revision }: PodPlan): object {
   return { apiVersion: kind === "Job" ? "batch/v1" : "apps/v1", kind, name, controller: true };
 }
 
+function condition(type: string, isTrue: boolean): object {
+  return { type, status: isTrue ? "True" : "False" };
+}
+
 function status(pod: PodIdentity, state: PodState): object {
-  const condition = (type: string, isTrue: boolean): object => ({ type, status: isTrue ? "True" : "False" });
   return {
     phase: state.phase,
     startTime: pod.createdAt,
@@ -125,7 +128,10 @@ function status(pod: PodIdentity, state: PodState): object {
       condition("Ready", state.ready),
     ],
     containerStatuses: state.containers.map(({ name, ready, restarts, state: { type, ...more } }) => ({
-      ...{ name, ready, restartCount: restarts, started: type === "running" },
+      name,
+      ready,
+      restartCount: restarts,
+      started: type === "running",
       state: { [type]: more },
     })),
   };
@@ -150,7 +156,8 @@ function proxySpec(proxy: ProxyFacts): object {
 function containerSpec(container: Container): object {
   const { name, command, ports, startup, readiness, liveness } = container;
   return {
-    ...{ name, command },
+    name,
+    command,
     ports: ports.map(({ name, port, protocol }) => ({
       ...(name === undefined ? {} : { name }),
       containerPort: port,

@@ -93,20 +93,3 @@ export interface Workload {
   /** The manifest it stands in. */
   readonly file: string;
 }
-
-/** What is wrong with a manifest, and where. */
-export interface Problem {
-  readonly severity: "error" | "warning";
-  readonly file: string;
-  /** `Deployment prod/payments`. */
-  readonly object: string;
-  /** `spec.template.spec.containers[0].command`; empty: the object as a whole. */
-  readonly field: string;
-  readonly message: string;
-}
-
-/** The sentence a user reads. */
-export function explain(problem: Problem): string {
-  const field = problem.field === "" ? "" : `${problem.field}: `;
-  return `${problem.file}: ${problem.object}: ${field}${problem.message}`;
-}

@@ -28,14 +28,12 @@ export class LineClient {
   #sent = 0;
   #ended: LineError | undefined;
 
-  constructor(
-    name: string,
-    child: ChildProcess,
-    streams: { readonly input: Writable; readonly output: Readable },
-  ) {
+  constructor(name: string, child: ChildProcess) {
+    if (child.stdin === null || child.stdout === null)
+      throw new LineError(`${name} was started without pipes`);
     this.#name = name;
     this.#child = child;
-    this.#input = streams.input;
+    this.#input = child.stdin;
     this.#greeting.promise.catch(() => undefined);
     createInterface({ input: child.stdout }).on("line", (line) => this.#read(line));
     child.stdin.on("error", (error) => this.#end(error.message));

@@ -141,7 +141,14 @@ export function decodeWorkload(document: ManifestDocument, kind: WorkloadKind): 
   const warnings: Problem[] = [];
   const report: Report = (field, message, severity = "error") => {
     const line = document.lineOf(pathOf(field));
-    const problem = { file: document.file, line, object: describeObject(document.object), field, message };
+    const problem: Problem = {
+      severity,
+      file: document.file,
+      line,
+      object: describeObject(document.object),
+      field,
+      message,
+    };
     (severity === "error" ? errors : warnings).push(problem);
   };
   const workload = decodeKind(kind, document, report);

@@ -41,6 +41,11 @@ export class LineClient {
     child.on("exit", (code, signal) => this.#end(`it ended with ${signal ?? code ?? "nothing"}`));
   }
 
+  /** Whether the child is gone or spoke nonsense: no question will be answered any more. */
+  get ended(): boolean {
+    return this.#ended !== undefined;
+  }
+
   /** The first line. */
   greeting(): Promise<unknown> {
     return this.#greeting.promise;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EnvironmentError } from "./environment.ts";
 import type { Process } from "./environment.ts";
+import type { Janitor } from "./janitor.ts";
 import { ObjectFile } from "./object-file.ts";
 import { podKey } from "./plan.ts";
 import { podObject } from "./pod-object.ts";
@@ -10,7 +11,7 @@ import type { PodIdentity, PodState } from "./pod-object.ts";
 import type { ProbeResult } from "./probe.ts";
 import { watchHealth } from "./probing.ts";
 import { capture, launch } from "./process.ts";
-import type { Output } from "./process.ts";
+import type { Output, Running } from "./process.ts";
 import type { Inside, Net, Sandbox } from "./sandbox.ts";
 import { Supervised, containerState } from "./supervised.ts";
 import type { Container, Probe } from "./workload.ts";
@@ -36,6 +37,7 @@ export interface PodProxy {
 /** Everything a pod needs from the runtime. */
 export interface PodWorld {
   readonly sandbox: Sandbox;
+  readonly janitor: Janitor;
   /** Where the pod's logs and files are. */
   readonly dir: string;
   /** Where Pod objects are written. */
@@ -191,19 +193,19 @@ export class Pod {
     return capture(this.#inside(this.#net, command, { cwd }), { environment, timeoutMs });
   }
 
+  #launch(container: Container): Running {
+    const { command, environment, cwd } = this.#world.processOf(container);
+    const net = this.#net ?? this.#world.sandbox.bridge;
+    const log = join(this.#world.dir, `${container.name}.log`);
+    return launch(this.#inside(net, command, { cwd }), { environment, log, janitor: this.#world.janitor });
+  }
+
   #supervise(container: Container): Supervised {
     const { restart } = this.identity.plan.template;
     return new Supervised({
       name: container.name,
       restart,
-      launch: () => {
-        const { command, environment, cwd } = this.#world.processOf(container);
-        const log = join(this.#world.dir, `${container.name}.log`);
-        return launch(this.#inside(this.#net ?? this.#world.sandbox.bridge, command, { cwd }), {
-          environment,
-          log,
-        });
-      },
+      launch: () => this.#launch(container),
       onChange: () => this.#onContainer(container),
     });
   }
@@ -251,6 +253,7 @@ export class Pod {
       launch: () =>
         launch(this.#inside(net, [proxy.binary, "run"], { keep: ["net_raw"] }), {
           environment: proxy.environment,
+          janitor: this.#world.janitor,
           log,
         }),
       onChange: () => this.#changed(),
@@ -290,14 +293,7 @@ export class Pod {
     const one = new Supervised({
       name: container.name,
       restart: this.identity.plan.template.restart === "Never" ? "Never" : "OnFailure",
-      launch: () => {
-        const { command, environment, cwd } = this.#world.processOf(container);
-        const log = join(this.#world.dir, `${container.name}.log`);
-        return launch(this.#inside(this.#net ?? this.#world.sandbox.bridge, command, { cwd }), {
-          environment,
-          log,
-        });
-      },
+      launch: () => this.#launch(container),
       onChange: () => {
         if (one.life.type === "ended") ended.resolve();
       },

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
+import type { Janitor } from "./janitor.ts";
 
 /** How a process ended. */
 export interface Exit {
@@ -24,7 +25,11 @@ const NOT_FOUND = 127;
 /** Starts a process whose output goes to the end of a file. Never throws: a failed start is an exit. */
 export function launch(
   [program, words]: readonly [string, readonly string[]],
-  options: { readonly environment: Readonly<Record<string, string>>; readonly log: string },
+  options: {
+    readonly environment: Readonly<Record<string, string>>;
+    readonly log: string;
+    readonly janitor: Janitor;
+  },
 ): Running {
   const log = openSync(options.log, "a", 0o600);
   try {
@@ -33,10 +38,17 @@ export function launch(
       env: { ...options.environment },
       detached: true,
     });
+    const group = child.pid ?? 0;
+    options.janitor.add(group);
     const { promise, resolve } = Promise.withResolvers<Exit>();
     child.once("error", (error) => resolve({ code: NOT_FOUND, reason: error.message }));
-    child.once("exit", (code, signal) => resolve(exitOf(code, signal)));
-    return { pid: child.pid ?? 0, exited: promise, signal: (signal) => signalGroup(child.pid, signal) };
+    child.once("exit", (code, signal) => {
+      // What the process left in its group goes with it.
+      signalGroup(child.pid, "SIGKILL");
+      options.janitor.drop(group);
+      resolve(exitOf(code, signal));
+    });
+    return { pid: group, exited: promise, signal: (signal) => signalGroup(child.pid, signal) };
   } finally {
     closeSync(log);
   }

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { ServerCertificate } from "./handshake.ts";
 import { LineClient } from "./line-client.ts";
 import type { ProbeResult } from "./probe.ts";
 import type { Sandbox } from "./sandbox.ts";
@@ -9,6 +10,7 @@ import type { Zone } from "./services.ts";
 import type { Probe } from "./workload.ts";
 
 const Result = z.object({ ok: z.boolean(), detail: z.string() });
+const HANDSHAKE_MS_MAX = 3_000;
 /** An answer takes as long as the probe may; then it does not come. */
 const ANSWER_MARGIN_MS = 2_000;
 
@@ -48,6 +50,16 @@ export class Attendant {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** What the proxy at an address shows. */
+  async certificate(target: {
+    readonly host: string;
+    readonly port: number;
+    readonly serverName: string;
+  }): Promise<ServerCertificate> {
+    const question = { op: "certificate", timeoutMs: HANDSHAKE_MS_MAX, ...target };
+    return ServerCertificate.parse(await this.#client().ask(question));
   }
 
   async close(): Promise<void> {

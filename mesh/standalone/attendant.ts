@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { decode, encode, streamEncode } from "dns-packet";
 import { z } from "zod";
 import { answer } from "./dns.ts";
+import { seeCertificate } from "./handshake.ts";
 import { probe } from "./probe.ts";
 import type { Zone } from "./services.ts";
 
@@ -31,6 +32,14 @@ const ZoneQuestion = z.object({
 });
 const Question = z.discriminatedUnion("op", [
   ZoneQuestion,
+  z.object({
+    id: z.number().int(),
+    op: z.literal("certificate"),
+    host: z.string(),
+    port: z.number().int(),
+    serverName: z.string(),
+    timeoutMs: z.number().int().min(1),
+  }),
   Address.extend({
     id: z.number().int(),
     op: z.literal("probe"),
@@ -67,7 +76,15 @@ async function obey(line: string): Promise<void> {
     say({ id: question.id, ok: {} });
     return;
   }
-  say({ id: question.id, ok: await probe(question) });
+  if (question.op === "probe") {
+    say({ id: question.id, ok: await probe(question) });
+    return;
+  }
+  try {
+    say({ id: question.id, ok: await seeCertificate(question) });
+  } catch (error) {
+    say({ id: question.id, error: error instanceof Error ? error.message : String(error) });
+  }
 }
 
 function serveUdp(address: string): Promise<void> {

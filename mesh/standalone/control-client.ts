@@ -1,6 +1,7 @@
 import { request } from "node:http";
 import type { z } from "zod";
 import { ControlRefusal, ExecResult, MeshStatus } from "./control-protocol.ts";
+import { ServerCertificate } from "./handshake.ts";
 import type { PodAct } from "./control-protocol.ts";
 
 /** The mesh cannot be asked, or refused. */
@@ -75,6 +76,12 @@ export class MeshClient {
       { method: "POST", path: "/control-plane", body: wish, timeoutMs: ANSWER_MS_MAX },
       Done,
     );
+  }
+
+  /** The certificate that a pod's proxy shows. */
+  certificate(pod: { readonly namespace: string; readonly name: string }): Promise<ServerCertificate> {
+    const path = `/certificate/${pod.namespace}/${pod.name}`;
+    return askSocket(this.#socket, { method: "GET", path, timeoutMs: ANSWER_MS_MAX }, ServerCertificate);
   }
 
   exec(

@@ -80,6 +80,8 @@ async function answer(request: IncomingMessage, mesh: Mesh, context: ControlCont
     if (route === "POST control-plane") return act(mesh.controlPlane, await body(request));
     const pod = mesh.pod(path[1] ?? "", path[2] ?? "");
     if (route === "POST pods") return act(pod, await body(request));
+    if (route === "GET certificate" && pod !== undefined)
+      return { status: 200, body: await mesh.certificate(pod) };
     if (route === "POST exec" && pod !== undefined) {
       const { command, container, timeoutMs } = ExecRequest.parse(await body(request));
       const options = { timeoutMs, ...(container === undefined ? {} : { container }) };

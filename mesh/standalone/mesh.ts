@@ -20,6 +20,7 @@ import {
 } from "./control-plane.ts";
 import { resolvConf } from "./dns.ts";
 import { processOf } from "./environment.ts";
+import type { ServerCertificate } from "./handshake.ts";
 import { Janitor } from "./janitor.ts";
 import { changes, freeAddress, planPods, podKey } from "./plan.ts";
 import type { PodPlan } from "./plan.ts";
@@ -164,6 +165,17 @@ export class Mesh {
 
   get controlPlane(): Pod | undefined {
     return this.pod(CONTROL_PLANE_NAMESPACE, "linkerd-destination");
+  }
+
+  /** What a pod's proxy shows to those who connect. */
+  async certificate(pod: Pod): Promise<ServerCertificate> {
+    const { proxy, ips } = pod.identity;
+    if (proxy === undefined) throw new Error(`pod ${pod.key} has no proxy`);
+    return this.#parts.attendant.certificate({
+      host: ips[0] ?? "",
+      port: proxy.inboundPort,
+      serverName: proxy.identity,
+    });
   }
 
   /** Stops everything and leaves nothing behind. */

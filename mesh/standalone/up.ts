@@ -70,13 +70,13 @@ export async function up(options: UpOptions): Promise<Up> {
     throw error;
   }
   const { name, version } = options;
-  const server = await serveControl(paths.upSocket, mesh, ({
-	name,
-	version,
-	manifests,
-	state: paths.dir,
-	stop: () => asked.resolve()
-}));
+  const server = await serveControl(paths.upSocket, mesh, {
+    name,
+    version,
+    manifests,
+    state: paths.dir,
+    stop: () => asked.resolve(),
+  });
   const following = mesh.follow();
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {

@@ -1,0 +1,20 @@
+import { CheckCommand } from "./command/check.ts";
+import { CompletionCommand } from "./command/completion.ts";
+import { DownCommand } from "./command/down.ts";
+import { EdgesCommand } from "./command/edges.ts";
+import { IdentityCommand } from "./command/identity.ts";
+import { StatCommand } from "./command/stat.ts";
+import { UpCommand } from "./command/up.ts";
+import { VersionCommand } from "./command/version.ts";
+
+/** Every command by its name. What a command needs to do its work, it loads when it runs. */
+export const COMMANDS = {
+  check: CheckCommand,
+  completion: CompletionCommand,
+  down: DownCommand,
+  edges: EdgesCommand,
+  identity: IdentityCommand,
+  stat: StatCommand,
+  up: UpCommand,
+  version: VersionCommand,
+};

@@ -1,0 +1,8 @@
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+
+/** The version of this program; proxies of the same build report the same. */
+export function cliVersion(): string {
+  const text = readFileSync(new URL("package.json", import.meta.url), "utf8");
+  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
+}

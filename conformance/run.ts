@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { grpcInterop } from "./grpc-interop/suite.ts";
+import { handshake } from "./handshake/suite.ts";
 import { h2spec } from "./h2spec/suite.ts";
 import { http1Corpus } from "./http1-corpus/suite.ts";
 import { startSingle } from "./pair/single.ts";
@@ -13,6 +14,7 @@ import { installTools, type Tools } from "./tools.ts";
 
 type Run = (pair: Pair, tools: Tools) => Promise<SuiteResult>;
 const SUITES: Readonly<Record<string, Run>> = {
+  handshake,
   h2spec,
   "grpc-interop": grpcInterop,
   "http1-corpus": http1Corpus,

@@ -58,7 +58,7 @@ function obey(socket: Socket, line: string, rest: Buffer): void {
       far.once("connect", () => socket.write("ok\n"));
       far.once("error", (error: NodeJS.ErrnoException) => {
         if (far.pending) socket.end(`${error.code ?? "error"}\n`);
-        else socket.resetAndDestroy();
+        else socket.destroy();
       });
       socket.on("error", () => far.destroy());
       socket.on("close", () => far.destroy());

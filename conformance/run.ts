@@ -7,6 +7,7 @@ import { grpcInterop } from "./grpc-interop/suite.ts";
 import { handshake } from "./handshake/suite.ts";
 import { h2spec } from "./h2spec/suite.ts";
 import { http1Corpus } from "./http1-corpus/suite.ts";
+import { startMesh } from "./pair/mesh.ts";
 import { startSingle } from "./pair/single.ts";
 import type { Pair } from "./pair/pair.ts";
 import { Expectations, judge, render, type Judged, type SuiteResult } from "./report.ts";
@@ -41,6 +42,7 @@ function expectationsOf(suite: string): Expectations {
 }
 
 async function start(tools: Tools): Promise<Pair> {
+  if (values.against === "mesh") return startMesh(tools);
   if (/^\d+$/.test(values.against)) return startSingle(tools, Number(values.against));
   throw new Error(`nothing to run against is called ${values.against}`);
 }

@@ -27,7 +27,7 @@ export const Expectations = z.record(
 );
 export type Expectations = z.infer<typeof Expectations>;
 
-export interface Finding {
+interface Finding {
   readonly case: string;
   readonly problem: string;
 }

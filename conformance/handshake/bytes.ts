@@ -8,7 +8,7 @@ export class Malformed extends Error {
 export const concat = (...parts: readonly Uint8Array[]): Buffer => Buffer.concat(parts);
 export const u8 = (value: number): Buffer => Buffer.of(value);
 export const u16 = (value: number): Buffer => Buffer.of(value >> 8, value & 0xff);
-export const u24 = (value: number): Buffer => Buffer.of(value >> 16, (value >> 8) & 0xff, value & 0xff);
+const u24 = (value: number): Buffer => Buffer.of(value >> 16, (value >> 8) & 0xff, value & 0xff);
 export const vec8 = (...parts: readonly Uint8Array[]): Buffer => prefixed(u8, parts);
 export const vec16 = (...parts: readonly Uint8Array[]): Buffer => prefixed(u16, parts);
 export const vec24 = (...parts: readonly Uint8Array[]): Buffer => prefixed(u24, parts);

@@ -5,7 +5,7 @@ import type { ClientCredentials, Outcome, Probe, Tamper } from "./prober.ts";
 import { Group } from "./share.ts";
 
 /** Alert descriptions (RFC 8446 §6) by their names there. */
-export const Alert = {
+const Alert = {
   unexpected_message: 10,
   bad_record_mac: 20,
   record_overflow: 22,

@@ -39,17 +39,11 @@ const EMPTY = Buffer.alloc(0);
 
 export const hashOf = (suite: Suite, bytes: Uint8Array): Buffer =>
   createHash(suite.hash).update(bytes).digest();
-export const hmac = (suite: Suite, key: Uint8Array, bytes: Uint8Array): Buffer =>
+const hmac = (suite: Suite, key: Uint8Array, bytes: Uint8Array): Buffer =>
   createHmac(suite.hash, key).update(bytes).digest();
 
 /** HKDF-Expand-Label. */
-export function expandLabel(
-  suite: Suite,
-  secret: Buffer,
-  label: string,
-  context: Buffer,
-  length: number,
-): Buffer {
+function expandLabel(suite: Suite, secret: Buffer, label: string, context: Buffer, length: number): Buffer {
   const info = concat(u16(length), vec8(Buffer.from(`tls13 ${label}`)), vec8(context));
   let block: Buffer = EMPTY;
   let output: Buffer = EMPTY;

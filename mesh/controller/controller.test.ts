@@ -111,15 +111,16 @@ function describeUpdate({ update }: Update): string {
   }
 }
 
+function nameOf(backend: HttpRoute_RouteBackend | undefined): string {
+  const value = backend?.backend?.metadata?.kind.value;
+  return typeof value === "object" && value !== null && "name" in value ? String(value.name) : "?";
+}
+
 /** Weight by backend of the first rule, or the one backend. */
 function weights({ protocol }: OutboundPolicy): string {
   const kind = protocol?.kind;
   if (kind?.case !== "detect") return kind?.case ?? "none";
   const distribution = kind.value.http1?.routes[0]?.rules[0]?.backends?.kind;
-  const nameOf = (backend: HttpRoute_RouteBackend | undefined) => {
-    const value = backend?.backend?.metadata?.kind.value;
-    return typeof value === "object" && value !== null && "name" in value ? String(value.name) : "?";
-  };
   switch (distribution?.case) {
     case "randomAvailable":
       return distribution.value.backends

@@ -1,0 +1,172 @@
+/** `npm run bench`: measures our pair of proxies beside others and writes the results as JSON lines and as a page. */
+
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, release } from "node:os";
+import { dirname, join, relative } from "node:path";
+import { parseArgs } from "node:util";
+import { z } from "zod";
+import { Takes } from "./peer.ts";
+import type { Peer } from "./peer.ts";
+import { render } from "./render.ts";
+import { parseResults, ScenarioName, SCENARIOS } from "./results.ts";
+import type { Result, Setting } from "./results.ts";
+import { measure } from "./scenarios.ts";
+import { seeded, shuffled } from "./statistics.ts";
+import { build, findPeers } from "./tools.ts";
+import { World } from "./world.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const PEERS = ["direct", "hauberk", "haproxy", "nginx", "envoy"] as const;
+
+const USAGE = `usage: npm run bench -- [OPTION]...
+  --peers LIST       of ${PEERS.join(",")} (all)
+  --scenarios LIST   of ${Object.keys(SCENARIOS).join(",")} (all)
+  --rounds N         interleaved rounds (3)
+  --seconds N        length of each measured run (8)
+  --sched none|rr    rr runs everything measured before all else on the machine (none)
+  --seed N           of the random order (from the clock)
+  --out FILE         JSON lines (out/bench.jsonl)
+  --page FILE        Markdown (docs/performance.md)
+  --render           only write the page from --out`;
+
+/** Items separated by commas. */
+function list<T extends string>(item: z.ZodType<T, string>) {
+  return z
+    .string()
+    .transform((text) => text.split(","))
+    .pipe(z.array(z.string().pipe(item)).min(1));
+}
+
+const Options = z.strictObject({
+  peers: list(z.enum(PEERS)).prefault(PEERS.join(",")),
+  scenarios: list(ScenarioName).prefault(ScenarioName.options.join(",")),
+  rounds: z.coerce.number().int().min(1).max(100).default(3),
+  seconds: z.coerce.number().min(0.5).max(600).default(8),
+  sched: z.enum(["none", "rr"]).default("none"),
+  seed: z.coerce.number().int().min(0).optional(),
+  out: z.string().default(join(ROOT, "out/bench.jsonl")),
+  page: z.string().default(join(ROOT, "docs/performance.md")),
+  render: z.boolean().default(false),
+  help: z.boolean().default(false),
+});
+type Options = z.infer<typeof Options>;
+
+function options(words: readonly string[]): Options {
+  const text = { type: "string" } as const;
+  const { values } = parseArgs({
+    args: [...words],
+    options: {
+      peers: text,
+      scenarios: text,
+      rounds: text,
+      seconds: text,
+      sched: text,
+      seed: text,
+      out: text,
+      page: text,
+      render: { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  return Options.parse({ ...values });
+}
+
+async function main(words: readonly string[]): Promise<void> {
+  const chosen = options(words);
+  if (chosen.help) return console.log(USAGE);
+  if (!chosen.render) await run(chosen, words);
+  const { setting, results } = parseResults(readFileSync(chosen.out, "utf8"));
+  writeFileSync(chosen.page, render(setting, results));
+  console.log(`${relative(process.cwd(), chosen.page)} written`);
+}
+
+type Contender = { readonly name: string; readonly peer: Peer | undefined };
+
+async function contenders(names: readonly (typeof PEERS)[number][]): Promise<readonly Contender[]> {
+  const found = await findPeers(
+    ROOT,
+    names.filter((name) => name !== "direct"),
+  );
+  const direct = names.includes("direct") ? [{ name: "direct", peer: undefined }] : [];
+  return [...direct, ...found.map((peer) => ({ name: peer.name, peer }))];
+}
+
+async function run(chosen: Options, words: readonly string[]): Promise<void> {
+  const seed = chosen.seed ?? Math.floor(Date.now() / 1000) % 100_000;
+  const tools = await build(ROOT, "tools", ["hauberk-bench", "hauberk-sandbox"]);
+  const program = (name: string): string => {
+    const path = tools[name];
+    if (path === undefined) throw new Error(`cargo built no ${name}`);
+    return path;
+  };
+  const all = await contenders(chosen.peers);
+  mkdirSync(dirname(chosen.out), { recursive: true });
+  writeFileSync(chosen.out, `${JSON.stringify({ setting: setting(chosen, words, seed, all) })}\n`);
+  const programs = {
+    sandbox: program("hauberk-sandbox"),
+    hload: program("hload"),
+    hserve: program("hserve"),
+  };
+  const world = await World.open(programs, chosen.sched);
+  try {
+    await rounds(chosen, world, all, seed);
+  } finally {
+    await world.close();
+  }
+}
+
+function setting(
+  { rounds, seconds, sched }: Options,
+  words: readonly string[],
+  seed: number,
+  all: readonly Contender[],
+): Setting {
+  const [processor] = cpus();
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    command: ["npm run bench", ...(words.length === 0 ? [] : ["--", ...words])].join(" "),
+    machine: `${cpus().length} × ${processor?.model.trim() ?? "unknown processor"}`,
+    kernel: release(),
+    seed,
+    rounds,
+    seconds,
+    scheduling: sched,
+    versions: Object.fromEntries(
+      all.flatMap(({ name, peer }) => (peer === undefined ? [] : [[name, peer.version]])),
+    ),
+  };
+}
+
+async function rounds(chosen: Options, world: World, all: readonly Contender[], seed: number): Promise<void> {
+  const random = seeded(seed);
+  for (let round = 0; round < chosen.rounds; round += 1) {
+    for (const scenario of chosen.scenarios) {
+      for (const { name, peer } of shuffled(all, random)) {
+        if (!(peer?.scenarios ?? Takes.direct).includes(scenario)) continue;
+        const load = loadavg()[0] ?? 0;
+        const base = { peer: name, scenario, round, load };
+        const result = await measure(scenario, { world, peer, seconds: chosen.seconds }).then(
+          (figures): Result => ({ ...base, figures }),
+          (error: unknown): Result => ({ ...base, figures: {}, error: explain(error) }),
+        );
+        appendFileSync(chosen.out, `${JSON.stringify(result)}\n`);
+        console.log(brief(result));
+      }
+    }
+  }
+}
+
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message}: ${explain(error.cause)}`;
+}
+
+function brief({ peer, scenario, round, figures, error }: Result): string {
+  const parts = Object.entries(figures).filter(([name]) => !/ (?:outbound|inbound)$|loaded|p999/.test(name));
+  const text =
+    error ??
+    parts.map(([name, value]) => `${name} ${value >= 100 ? value.toFixed(0) : value.toFixed(2)}`).join(", ");
+  return `${round} ${scenario.padEnd(12)} ${peer.padEnd(8)} ${error === undefined ? text : `FAILED ${text}`}`;
+}
+
+await main(process.argv.slice(2));

@@ -1,0 +1,250 @@
+/** The results as a page of Markdown. Pure: the same results give the same page. */
+
+import { SCENARIOS } from "./results.ts";
+import type { Figures, Result, ScenarioName, Setting } from "./results.ts";
+import { estimate, seeded } from "./statistics.ts";
+import type { Estimate } from "./statistics.ts";
+
+/** The peer that is ours, and the one ratios are told against. */
+const OURS = "hauberk";
+const AGAINST = "envoy";
+const DIRECT = "direct";
+/** Beyond this movement of the direct connections' median, latencies of a run say little. */
+const UNSTEADY = 0.15;
+
+/** A promise: our figure, as ratio to Envoy's or by itself, at most this. */
+type Target = {
+  readonly text: string;
+  readonly scenario: ScenarioName;
+  readonly figure: string;
+  readonly of: "ratio" | "added ratio" | "value";
+  readonly atMost: number;
+};
+
+const TARGETS: readonly Target[] = [
+  {
+    text: "CPU per HTTP/1.1 request when saturated, against Envoy",
+    scenario: "h1",
+    figure: "CPU µs/request",
+    of: "ratio",
+    atMost: 0.6,
+  },
+  {
+    text: "added p99 at 2000 requests/s, against Envoy",
+    scenario: "rate",
+    figure: "p99 µs",
+    of: "added ratio",
+    atMost: 0.6,
+  },
+  {
+    text: "idle RSS of the outbound proxy, MiB",
+    scenario: "idle",
+    figure: "RSS MiB outbound idle",
+    of: "value",
+    atMost: 10,
+  },
+  {
+    text: "idle RSS of the inbound proxy, MiB",
+    scenario: "idle",
+    figure: "RSS MiB inbound idle",
+    of: "value",
+    atMost: 10,
+  },
+  {
+    text: "first answer after exec, ms",
+    scenario: "cold",
+    figure: "first answer ms",
+    of: "value",
+    atMost: 20,
+  },
+];
+
+/** The page. */
+export function render(setting: Setting, results: readonly Result[]): string {
+  const scenarios = Object.keys(SCENARIOS).filter((name): name is ScenarioName =>
+    results.some((one) => one.scenario === name),
+  );
+  return [
+    head(setting),
+    targets(results),
+    ...scenarios.map((scenario) =>
+      section(
+        scenario,
+        results.filter((one) => one.scenario === scenario),
+      ),
+    ),
+    failures(results),
+    HOW,
+  ]
+    .filter((part) => part !== "")
+    .join("\n");
+}
+
+function head(setting: Setting): string {
+  const versions = Object.entries(setting.versions).map(([name, version]) => `${name} ${version}`);
+  return `# Performance
+
+Written by the benchmark itself; do not edit. To repeat it, as root:
+
+    ${setting.command}
+
+${setting.date}, ${setting.machine}, Linux ${setting.kernel}; ${versions.join(", ")}. ${setting.rounds} rounds of ${setting.seconds} s,
+interleaved in random order (seed ${setting.seed}), scheduling ${setting.scheduling}. Figures are medians over the rounds; in brackets, the 95 %
+confidence interval of the median (bootstrap). Ratios are taken within each round.
+`;
+}
+
+/** The figures of one peer in one scenario, by round. */
+function rounds(results: readonly Result[], peer: string): ReadonlyMap<number, Figures> {
+  return new Map(
+    results
+      .filter((one) => one.peer === peer && one.error === undefined)
+      .map((one) => [one.round, one.figures]),
+  );
+}
+
+function of(results: readonly Result[], peer: string, figure: string): Estimate | undefined {
+  const values = [...rounds(results, peer).values()]
+    .map((figures) => figures[figure])
+    .filter((value) => value !== undefined);
+  return estimate(values, seeded(1));
+}
+
+/** The ratio of a figure to another peer's, in each round that has both; with `added`, above the direct connection. */
+export function ratio(
+  results: readonly Result[],
+  peer: string,
+  other: string,
+  figure: string,
+  added = false,
+): Estimate | undefined {
+  const [ours, theirs, direct] = [rounds(results, peer), rounds(results, other), rounds(results, DIRECT)];
+  const values: number[] = [];
+  for (const [round, figures] of ours) {
+    const base = added ? direct.get(round)?.[figure] : 0;
+    const [a, b] = [figures[figure], theirs.get(round)?.[figure]];
+    if (a !== undefined && b !== undefined && base !== undefined && b - base > 0)
+      values.push((a - base) / (b - base));
+  }
+  return estimate(values, seeded(1));
+}
+
+function targets(results: readonly Result[]): string {
+  const rows = TARGETS.map((target) => {
+    const within = results.filter((one) => one.scenario === target.scenario);
+    const found =
+      target.of === "value"
+        ? of(within, OURS, target.figure)
+        : ratio(within, OURS, AGAINST, target.figure, target.of === "added ratio");
+    if (found === undefined) return `| ${target.text} | ${target.atMost} | not measured | |`;
+    const verdict =
+      found.high <= target.atMost
+        ? "met"
+        : found.median <= target.atMost
+          ? "met by the median"
+          : "**missed**";
+    return `| ${target.text} | ${target.atMost} | ${shown(found)} | ${verdict} |`;
+  });
+  if (!results.some((one) => one.peer === OURS)) return "";
+  return ["## Targets\n", "| what | at most | measured | |", "| --- | ---: | ---: | --- |", ...rows, ""].join(
+    "\n",
+  );
+}
+
+function section(scenario: ScenarioName, results: readonly Result[]): string {
+  const peers = [...new Set(results.map((one) => one.peer))].toSorted((a, b) => rank(a) - rank(b));
+  const names = [...new Set(results.flatMap((one) => Object.keys(one.figures)))].filter(
+    (name) => name !== "errors" || results.some((one) => (one.figures["errors"] ?? 0) > 0),
+  );
+  const rows = names.map((name) => {
+    const cells = peers.map((peer) => {
+      const found = of(results, peer, name);
+      return found === undefined ? "" : shown(found);
+    });
+    return `| ${name} | ${cells.join(" | ")} |`;
+  });
+  const lines = [
+    `## ${SCENARIOS[scenario]}\n`,
+    `| | ${peers.join(" | ")} |`,
+    `| --- |${" ---: |".repeat(peers.length)}`,
+    ...rows,
+    "",
+  ];
+  const others = peers.filter((peer) => peer !== OURS && peer !== DIRECT);
+  const ratios = peers.includes(OURS) ? others.flatMap((other) => compared(results, other, names)) : [];
+  return [
+    ...lines,
+    ...(ratios.length === 0 ? [] : ["Ours in relation to others:", "", ...ratios, ""]),
+    unsteady(results),
+  ].join("\n");
+}
+
+function rank(peer: string): number {
+  const order = [DIRECT, OURS, AGAINST].indexOf(peer);
+  return order === -1 ? 3 : order;
+}
+
+function compared(results: readonly Result[], other: string, names: readonly string[]): readonly string[] {
+  const cost = [
+    "CPU µs/request",
+    "CPU s/GiB",
+    "CPU µs/connection",
+    "instructions/request",
+    "first answer ms",
+  ].filter((name) => names.includes(name));
+  const plain = cost.map((name) => [name, ratio(results, OURS, other, name)] as const);
+  const latency = ["p50 µs", "p99 µs"].filter((name) => names.includes(name));
+  const added = latency.map(
+    (name) => [`added ${name.replace(" µs", "")}`, ratio(results, OURS, other, name, true)] as const,
+  );
+  const parts = [...plain, ...added].flatMap(([name, found]) =>
+    found === undefined ? [] : [`${name} × ${shown(found)}`],
+  );
+  return parts.length === 0 ? [] : [`- ${other}: ${parts.join(", ")}`];
+}
+
+/** A warning when the direct connections themselves moved. */
+function unsteady(results: readonly Result[]): string {
+  const values = [...rounds(results, DIRECT).values()]
+    .map((figures) => figures["p50 µs"])
+    .filter((value) => value !== undefined);
+  if (values.length < 2) return "";
+  const moved = Math.max(...values) / Math.min(...values) - 1;
+  if (moved <= UNSTEADY) return "";
+  return `The machine was unsteady: the median of direct connections moved by ${Math.round(moved * 100)} % between rounds.\n`;
+}
+
+function failures(results: readonly Result[]): string {
+  const failed = results.flatMap((one) =>
+    one.error === undefined ? [] : [`- ${one.peer}, ${one.scenario}, round ${one.round}: ${one.error}`],
+  );
+  return failed.length === 0 ? "" : ["## Not measured\n", ...failed, ""].join("\n");
+}
+
+/** An estimate with as many digits as it deserves. */
+export function shown({ median, low, high, count }: Estimate): string {
+  return count === 1 ? number(median) : `${number(median)} (${number(low)}–${number(high)})`;
+}
+
+function number(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 1000) return Math.round(value).toLocaleString("en-US").replaceAll(",", " ");
+  if (size >= 100) return value.toFixed(0);
+  return value.toFixed(size >= 10 ? 1 : 2);
+}
+
+const HOW = `## How it is measured
+
+Two pods on one machine: the load generator and an outbound proxy in one, an inbound proxy and the backend in the other, mutual TLS 1.3 between
+them, one worker thread each, no session resumption. Connections are redirected transparently (\`hauberk-proxy init\`) and without proxies go straight.
+HAProxy, nginx and Envoy have static configuration and certificates; ours has its control plane, policy and metrics. HAProxy and
+nginx use the OpenSSL of their packages, whose key exchange may lack ML-KEM; Envoy and ours use X25519MLKEM768.
+
+- At a constant rate a request is due whether or not earlier ones were answered, and its latency counts from then.
+- CPU is the processor time of both proxies over exactly the measured run, from \`/proc/PID/task/*/schedstat\`.
+- Added latency is a peer's quantile minus that of direct connections in the same round.
+- RSS counts mapped program text; anonymous memory does not.
+- Cold start counts from the \`execve\` of the outbound proxy; the best of three.
+- Instructions are those of 600 requests minus those of 100, so that start-up cancels out.
+- Compare peers of one page, never figures of two pages: a machine's neighbours change.
+`;

@@ -10,8 +10,8 @@ usage: hload http    ADDRESS [proto=h1|h2|grpc] [conns=50] [streams=1] [rate=0] 
                              [host=NAME] [body=0]
        hload connect ADDRESS [conc=8] [secs=8]
        hload bulk    ADDRESS [dir=down|up] [conns=1] [secs=8]
-       hload idle    ADDRESS [proto=h1|tcp] [conns=1000] [secs=5] [host=NAME] [path=/]
-       hload first   ADDRESS [proto=h1|tcp] [timeout=30] [host=NAME] [path=/]
+       hload idle    ADDRESS [proto=h1|tcp|connect] [conns=1000] [secs=5] [host=NAME] [path=/]
+       hload first   ADDRESS [proto=h1|tcp|connect] [timeout=30] [host=NAME] [path=/]
        hload stamp   COMMAND [ARGUMENT]...
 rate=0 is a closed loop; requests=N ends after N requests instead of after secs.";
 
@@ -50,6 +50,8 @@ pub enum Exchange {
     H1 { host: String, path: String },
     /// Five bytes to the echo port and back.
     Tcp,
+    /// None: that something listens is enough.
+    Connect,
 }
 
 /// When to stop.
@@ -196,7 +198,10 @@ fn http(to: SocketAddr, pairs: &mut Pairs) -> Result<HttpLoad, ArgumentError> {
 fn exchange(to: SocketAddr, pairs: &mut Pairs) -> Result<Exchange, ArgumentError> {
     let host = pairs.take("host", to.to_string())?;
     let path = pairs.take("path", "/".to_owned())?;
-    pairs.one_of("proto", &[("h1", Exchange::H1 { host, path }), ("tcp", Exchange::Tcp)])
+    pairs.one_of(
+        "proto",
+        &[("h1", Exchange::H1 { host, path }), ("tcp", Exchange::Tcp), ("connect", Exchange::Connect)],
+    )
 }
 
 struct Pairs(Vec<(String, String)>);

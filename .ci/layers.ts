@@ -177,7 +177,7 @@ export const CRATES: Readonly<Record<string, readonly string[]>> = {
     "hauberk-wire",
   ],
   "hauberk-sandbox": ["hauberk-init"],
-  "hauberk-benches": [],
+  "hauberk-bench": [],
 };
 
 /** The only crate that may name these outside crates. */

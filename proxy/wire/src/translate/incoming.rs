@@ -23,7 +23,7 @@ pub enum Honour {
 /// the host is one, well-formed and in the authority; there is no Host field; the path is visible ASCII from `/` (or
 /// `*`); no field belongs to a connection, except `te: trailers`; every value could stand in HTTP/1; cookies are one
 /// field; Content-Length is at most one number.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct H2Request {
     parts: Parts,
     orig: Option<OrigProto>,

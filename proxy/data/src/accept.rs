@@ -9,6 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::Config;
 
+/// Pause of the accept loop while the limit of connections is reached.
+pub(crate) const FULL_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that the kernel may queue for us. A burst of a thousand clients passes; the kernel caps it at `somaxconn`.
 const BACKLOG: i32 = 1024;
 /// Silence after which the kernel asks whether the peer is still there.

@@ -39,8 +39,6 @@ pub struct Config {
     pub informational_headers: bool,
     /// Whether inbound metrics carry the client's authority, which the client chooses.
     pub inbound_authority_label: bool,
-    /// How long a drain may take.
-    pub shutdown_grace: Duration,
     /// Bounds on what a peer may make us hold.
     pub limits: Limits,
     /// How the original destination of a redirected connection is found.
@@ -49,7 +47,10 @@ pub struct Config {
 
 /// Finds the address that the client of a redirected connection meant.
 #[derive(Clone)]
-pub struct Origin(pub Arc<dyn Fn(&TcpStream) -> io::Result<SocketAddr> + Send + Sync>);
+pub struct Origin(pub Arc<OriginOf>);
+
+/// From an accepted connection to the address that its client meant.
+pub type OriginOf = dyn Fn(&TcpStream) -> io::Result<SocketAddr> + Send + Sync;
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,7 +106,6 @@ impl Default for Config {
             http1_pool_idle_timeout: Duration::from_secs(3),
             informational_headers: true,
             inbound_authority_label: false,
-            shutdown_grace: Duration::from_secs(120),
             limits: Limits::default(),
             origin: Origin(Arc::new(origin::original_destination)),
         }

@@ -3,10 +3,105 @@
 //! One current-thread worker; state is `Rc`, `Cell` and `RefCell`. Snapshots of policy come in through
 //! [`hauberk_model::discovery::Discovery`]; a connection compares one version per request.
 
+#![forbid(unsafe_code)]
+
 mod accept;
+mod body;
 mod config;
 mod copy;
+mod drain;
+mod exchange;
+mod h1;
+mod h2;
+mod heads;
+mod inbound;
+mod io;
+mod meters;
 mod origin;
+mod outbound;
+mod pool;
+mod respond;
+mod sniff;
+mod worker;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hauberk_model::discovery::Discovery;
+use hauberk_model::drain::Drain;
+use hauberk_observe::Registry;
+use hauberk_tls::CredentialsWatch;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{LocalSet, spawn_local};
 
 pub use accept::{Listeners, bind};
 pub use config::{Config, Limits, Origin};
+pub use drain::Drained;
+
+use drain::DrainWatch;
+use worker::Worker;
+
+/// Serves both directions until `drain` says to stop, lets open connections finish until the time it gives, and returns.
+///
+/// Must be run on a current-thread runtime with I/O and time enabled; it brings its own [`LocalSet`].
+///
+/// # Errors
+/// A listener that cannot be given to the runtime.
+pub async fn serve(
+    config: Config,
+    listeners: Listeners,
+    discovery: Arc<dyn Discovery>,
+    credentials: CredentialsWatch,
+    registry: Registry,
+    drain: watch::Receiver<Drain>,
+) -> std::io::Result<Drained> {
+    let drain = DrainWatch::new(drain);
+    let worker = Worker::new(config, discovery, credentials, registry, drain);
+    worker.inbound_port.set(listeners.inbound_addr()?.port());
+    let inbound = TcpListener::from_std(listeners.inbound)?;
+    let outbound: Vec<TcpListener> =
+        listeners.outbound.into_iter().map(TcpListener::from_std).collect::<Result<_, _>>()?;
+    Ok(LocalSet::new().run_until(run(worker, inbound, outbound)).await)
+}
+
+async fn run(worker: Rc<Worker>, inbound: TcpListener, outbound: Vec<TcpListener>) -> Drained {
+    for port in &worker.config.inbound_ports {
+        // Asked for before the first connection, so that it need not wait.
+        worker.ports.obtain(&worker, *port);
+    }
+    spawn_local(accept(Rc::clone(&worker), inbound, inbound::connection));
+    for listener in outbound {
+        spawn_local(accept(Rc::clone(&worker), listener, outbound::connection));
+    }
+    let mut drain = worker.drain.clone();
+    drain.drained().await;
+    worker.connections.close();
+    tokio::select! {
+        () = worker.connections.wait() => Drained::Clean,
+        () = drain.cut() => Drained::Cut { open: worker.connections.len() },
+    }
+}
+
+/// Accepts until the drain; what is queued in the kernel then is refused when the listener closes.
+async fn accept<F>(
+    worker: Rc<Worker>,
+    listener: TcpListener,
+    handle: fn(Rc<Worker>, TcpStream, SocketAddr) -> F,
+) where
+    F: Future<Output = ()> + 'static,
+{
+    let mut drain = worker.drain.clone();
+    loop {
+        tokio::select! {
+            (stream, client) = accept::next(&listener), if worker.connections.len() < worker.config.limits.connections_max => {
+                worker.connections.spawn_local(handle(Rc::clone(&worker), stream, client));
+            }
+            // Full: look again when some may have ended.
+            () = tokio::time::sleep(accept::FULL_PAUSE), if worker.connections.len() >= worker.config.limits.connections_max => {}
+            () = drain.drained() => return,
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! Message bodies: where frames come from, where they go, and the pump between the two.
+//!
+//! Everything is polled by the task of the connection that the message belongs to; nothing is spawned.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hauberk_wire::h1::H1Error;
+use hauberk_wire::translate::{TranslateError, forward};
+use http::HeaderMap;
+
+use crate::h1;
+use crate::h2;
+
+/// A piece of a body.
+#[derive(Clone, Debug)]
+pub(crate) enum Frame {
+    Data(Bytes),
+    /// Nothing follows.
+    Trailers(HeaderMap),
+}
+
+/// Why a body did not come to its end, or could not be passed on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The connection broke.
+    #[error("the connection broke")]
+    Io(#[from] io::Error),
+    /// The sender broke HTTP/1's rules.
+    #[error("the body is malformed")]
+    Malformed(#[from] H1Error),
+    /// The stream or its connection failed.
+    #[error("the HTTP/2 stream failed")]
+    H2(#[from] ::h2::Error),
+    /// The other side wants no more of it.
+    #[error("the receiver cancelled")]
+    Cancelled(::h2::Reason),
+    /// The message cannot be said in the receiver's protocol.
+    #[error("the message cannot be passed on")]
+    Unsayable(#[from] TranslateError),
+    /// A replay was asked for that is no longer possible.
+    #[error("the body was not kept for replay")]
+    NotKept,
+}
+
+/// Where the frames of a message come from.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// No frames.
+    Empty,
+    H1(h1::Incoming),
+    H2(h2::Incoming),
+    /// A request body that may be sent more than once.
+    Shared(Replay),
+}
+
+impl Body {
+    /// The next frame; `None` after the last.
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
+        match self {
+            Self::Empty => Poll::Ready(Ok(None)),
+            Self::H1(body) => body.poll_frame(cx),
+            Self::H2(body) => body.poll_frame(cx),
+            Self::Shared(body) => body.poll_frame(cx),
+        }
+    }
+
+    /// Whether it is known that no frame follows.
+    pub(crate) fn is_end(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::H1(body) => body.is_end(),
+            Self::H2(body) => body.is_end(),
+            Self::Shared(body) => body.is_end(),
+        }
+    }
+}
+
+/// A request body kept while it is sent, so that another endpoint can be tried.
+#[derive(Debug)]
+pub(crate) struct Source {
+    body: RefCell<Body>,
+    kept: RefCell<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    frames: VecDeque<Frame>,
+    bytes: usize,
+    bytes_max: usize,
+    /// Frames that were passed on and are gone.
+    lost: bool,
+    ended: bool,
+}
+
+impl Source {
+    /// Keeps up to `bytes_max` bytes; with more, or with 0, the body can be sent once.
+    pub(crate) fn new(body: Body, bytes_max: usize) -> Rc<Self> {
+        let kept = Kept { frames: VecDeque::new(), bytes: 0, bytes_max, lost: false, ended: false };
+        Rc::new(Self { body: RefCell::new(body), kept: RefCell::new(kept) })
+    }
+
+    /// Whether the whole body, or what there has been of it, can be sent again.
+    pub(crate) fn can_replay(&self) -> bool {
+        !self.kept.borrow().lost
+    }
+
+    /// Whether all of it has arrived and is kept, so that it can be sent twice at once.
+    pub(crate) fn is_whole(&self) -> bool {
+        let kept = self.kept.borrow();
+        !kept.lost && (kept.ended || (kept.frames.is_empty() && self.body.borrow().is_end()))
+    }
+
+    /// The body from its start.
+    pub(crate) fn replay(self: &Rc<Self>) -> Body {
+        if self.kept.borrow().frames.is_empty() && self.body.borrow().is_end() {
+            return Body::Empty;
+        }
+        Body::Shared(Replay { source: Rc::clone(self), next: 0 })
+    }
+}
+
+/// One reading of a [`Source`].
+#[derive(Debug)]
+pub(crate) struct Replay {
+    source: Rc<Source>,
+    next: usize,
+}
+
+impl Replay {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
+        {
+            let kept = self.source.kept.borrow();
+            if let Some(frame) = kept.frames.get(self.next) {
+                self.next += 1;
+                return Poll::Ready(Ok(Some(frame.clone())));
+            }
+            if kept.ended {
+                return Poll::Ready(Ok(None));
+            }
+            if kept.lost && self.next != usize::MAX {
+                return Poll::Ready(Err(BodyError::NotKept));
+            }
+        }
+        let frame = ready!(self.source.body.borrow_mut().poll_frame(cx))?;
+        let mut kept = self.source.kept.borrow_mut();
+        match &frame {
+            None => kept.ended = true,
+            Some(frame) => self.next = kept.keep(frame, self.next),
+        }
+        Poll::Ready(Ok(frame))
+    }
+
+    fn is_end(&self) -> bool {
+        let kept = self.source.kept.borrow();
+        (kept.lost || self.next >= kept.frames.len()) && (kept.ended || self.source.body.borrow().is_end())
+    }
+}
+
+impl Kept {
+    /// Keeps a frame that was just read, and tells what the reader's next position is.
+    fn keep(&mut self, frame: &Frame, at: usize) -> usize {
+        if self.lost {
+            return usize::MAX;
+        }
+        let size = match frame {
+            Frame::Data(bytes) => bytes.len(),
+            Frame::Trailers(trailers) => {
+                trailers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+            }
+        };
+        self.bytes = self.bytes.saturating_add(size);
+        if self.bytes > self.bytes_max {
+            self.lost = true;
+            self.frames = VecDeque::new();
+            return usize::MAX;
+        }
+        self.frames.push_back(frame.clone());
+        at + 1
+    }
+}
+
+/// Where the frames of a message go.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    /// The head was all.
+    None,
+    H1(h1::Outgoing),
+    H2(h2::Outgoing),
+}
+
+impl Sink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        match self {
+            Self::None => Poll::Ready(Ok(())),
+            Self::H1(sink) => sink.poll_ready(cx),
+            Self::H2(sink) => sink.poll_ready(cx),
+        }
+    }
+
+    fn data(&mut self, bytes: Bytes, end: bool) -> Result<(), BodyError> {
+        match self {
+            Self::None => Ok(()),
+            Self::H1(sink) => sink.data(bytes, end),
+            Self::H2(sink) => sink.data(bytes, end),
+        }
+    }
+
+    fn trailers(&mut self, trailers: HeaderMap) -> Result<(), BodyError> {
+        match self {
+            Self::None => Ok(()),
+            Self::H1(sink) => sink.trailers(&trailers),
+            Self::H2(sink) => sink.trailers(forward::trailers(trailers)),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), BodyError> {
+        match self {
+            Self::None => Ok(()),
+            Self::H1(sink) => sink.end(),
+            Self::H2(sink) => sink.end(),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        match self {
+            Self::None => Poll::Ready(Ok(())),
+            Self::H1(sink) => sink.poll_flush(cx),
+            Self::H2(sink) => sink.poll_gone(cx),
+        }
+    }
+
+    /// Tells the receiver that the message broke off.
+    fn abort(&mut self) {
+        match self {
+            Self::None => {}
+            Self::H1(sink) => sink.abort(),
+            Self::H2(sink) => sink.abort(),
+        }
+    }
+}
+
+/// Moves one body. What it has seen stays readable after the end.
+#[derive(Debug)]
+pub(crate) struct Pump {
+    body: Body,
+    sink: Sink,
+    state: PumpState,
+    /// Makes the trailers that end a gRPC response whose server failed midway (INTERFACE §6).
+    rescue: Option<fn(Rescue) -> HeaderMap>,
+    /// `grpc-status` of the trailers that went through.
+    pub(crate) grpc_status: Option<u16>,
+    /// Bytes that went through.
+    pub(crate) bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PumpState {
+    Moving,
+    /// The last frame was taken; it may still be on its way out.
+    Flushing,
+    Done,
+}
+
+impl Pump {
+    pub(crate) fn new(body: Body, sink: Sink) -> Self {
+        let state = if matches!(sink, Sink::None) { PumpState::Done } else { PumpState::Moving };
+        Self { body, sink, state, rescue: None, grpc_status: None, bytes: 0 }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.state == PumpState::Done
+    }
+
+    /// Moves what there is. Ready when all has gone, or with what went wrong, once.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), PumpError>> {
+        let polled = self.poll_moving(cx);
+        if let Poll::Ready(Err(error)) = &polled {
+            if matches!(error, PumpError::Body(_)) {
+                self.end_early(Rescue::Broken);
+            }
+            self.state = PumpState::Done;
+        }
+        polled
+    }
+
+    /// Has `trailers` end the message properly where its sender does not.
+    pub(crate) fn rescue_with(&mut self, trailers: fn(Rescue) -> HeaderMap) {
+        self.rescue = Some(trailers);
+    }
+
+    /// Ends a message that took too long.
+    pub(crate) fn time_out(&mut self) {
+        if self.state == PumpState::Moving {
+            self.end_early(Rescue::TimedOut);
+            self.state = PumpState::Done;
+        }
+    }
+
+    fn end_early(&mut self, why: Rescue) {
+        if let Some(rescue) = self.rescue {
+            let trailers = rescue(why);
+            self.grpc_status = grpc_status(&trailers);
+            if self.sink.trailers(trailers).is_ok() {
+                return;
+            }
+        }
+        self.sink.abort();
+    }
+
+    fn poll_moving(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), PumpError>> {
+        loop {
+            match self.state {
+                PumpState::Done => return Poll::Ready(Ok(())),
+                PumpState::Flushing => {
+                    ready!(self.sink.poll_ready(cx)).map_err(PumpError::Sink)?;
+                    if let Sink::H1(_) = self.sink {
+                        ready!(self.sink.poll_flush(cx)).map_err(PumpError::Sink)?;
+                    }
+                    self.state = PumpState::Done;
+                }
+                PumpState::Moving => {
+                    ready!(self.sink.poll_ready(cx)).map_err(PumpError::Sink)?;
+                    match self.body.poll_frame(cx) {
+                        Poll::Pending => {
+                            if let Poll::Ready(flushed) = self.sink.poll_flush(cx) {
+                                flushed.map_err(PumpError::Sink)?;
+                            }
+                            return Poll::Pending;
+                        }
+                        Poll::Ready(frame) => self.pass(frame)?,
+                    }
+                }
+            }
+        }
+    }
+
+    fn pass(&mut self, frame: Result<Option<Frame>, BodyError>) -> Result<(), PumpError> {
+        match frame {
+            Err(error) => return Err(PumpError::Body(error)),
+            Ok(None) => {
+                self.sink.end().map_err(PumpError::Sink)?;
+                self.state = PumpState::Flushing;
+            }
+            Ok(Some(Frame::Data(bytes))) => {
+                self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+                let end = self.body.is_end();
+                self.sink.data(bytes, end).map_err(PumpError::Sink)?;
+                if end {
+                    self.state = PumpState::Flushing;
+                }
+            }
+            Ok(Some(Frame::Trailers(trailers))) => {
+                self.grpc_status = grpc_status(&trailers).or(self.grpc_status);
+                self.sink.trailers(trailers).map_err(PumpError::Sink)?;
+                self.state = PumpState::Flushing;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives up: the receiver learns that the message broke off, and the sender that nobody listens.
+    pub(crate) fn abort(&mut self) {
+        if self.state != PumpState::Done {
+            self.sink.abort();
+            self.state = PumpState::Done;
+        }
+    }
+}
+
+/// Why a message ends before its sender ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rescue {
+    /// The sender failed.
+    Broken,
+    /// A bound in time was reached.
+    TimedOut,
+}
+
+/// Which end of a pump failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PumpError {
+    #[error("the sender failed")]
+    Body(#[source] BodyError),
+    #[error("the receiver failed")]
+    Sink(#[source] BodyError),
+}
+
+/// The gRPC status of a head or of trailers.
+pub(crate) fn grpc_status(headers: &HeaderMap) -> Option<u16> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,155 @@
+//! Bodies of HTTP/1 messages.
+
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hauberk_wire::h1::body::{Decoded, Decoder};
+use hauberk_wire::h1::encoder::Encoder;
+use hauberk_wire::h1::{Body as Framing, Limits};
+use hauberk_wire::translate::{down, up};
+use http::HeaderMap;
+
+use super::Conn;
+use crate::body::{BodyError, Frame};
+
+/// What a client that waits is told before it sends its body (RFC 9110 §10.1.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A body that arrives.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    conn: Rc<Conn>,
+    decoder: Decoder,
+    /// The client sends nothing before it is told to.
+    owes_continue: bool,
+}
+
+impl Incoming {
+    pub(crate) fn new(conn: &Rc<Conn>, framing: Framing, limits: &Limits, owes_continue: bool) -> Self {
+        Self { conn: Rc::clone(conn), decoder: Decoder::new(framing, limits), owes_continue }
+    }
+
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
+        loop {
+            let decoded = self.decoder.decode(&mut self.conn.input.borrow_mut());
+            match decoded.inspect_err(|_| self.conn.reusable.set(false))? {
+                Decoded::Data(bytes) => return Poll::Ready(Ok(Some(Frame::Data(bytes)))),
+                Decoded::Trailers(trailers) => {
+                    let trailers = up::trailers(&trailers).map_err(BodyError::Unsayable)?;
+                    return Poll::Ready(Ok(Some(Frame::Trailers(trailers))));
+                }
+                Decoded::End => {
+                    self.conn.body_read.set(true);
+                    return Poll::Ready(Ok(None));
+                }
+                Decoded::NeedMore => {}
+            }
+            if self.owes_continue {
+                self.owes_continue = false;
+                self.conn.write(|out| out.extend_from_slice(CONTINUE));
+                if let Poll::Ready(flushed) = self.conn.poll_flush(cx) {
+                    flushed?;
+                }
+            }
+            if ready!(self.conn.poll_fill(cx))? == 0 {
+                self.conn.reusable.set(false);
+                self.decoder.close()?;
+                self.conn.body_read.set(true);
+            }
+        }
+    }
+
+    pub(crate) fn is_end(&self) -> bool {
+        let done = self.decoder.is_done();
+        if done {
+            self.conn.body_read.set(true);
+        }
+        done
+    }
+
+    /// Whether the client still waits for word to send.
+    pub(crate) fn owes_continue(&self) -> bool {
+        self.owes_continue
+    }
+
+    /// A body that was given up before its end.
+    pub(crate) fn resume(conn: &Rc<Conn>, left: Unread) -> Self {
+        Self { conn: Rc::clone(conn), decoder: left.decoder, owes_continue: left.owes_continue }
+    }
+}
+
+/// Where reading stopped in a body that nobody wanted to the end.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    decoder: Decoder,
+    owes_continue: bool,
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if !self.decoder.is_done() {
+            let left = Unread { decoder: self.decoder.clone(), owes_continue: self.owes_continue };
+            self.conn.unread.set(Some(left));
+        }
+    }
+}
+
+/// A body that is sent.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    conn: Rc<Conn>,
+    encoder: Encoder,
+}
+
+impl Outgoing {
+    /// For a message whose head, with this framing, is queued on `conn`.
+    pub(crate) fn new(conn: &Rc<Conn>, framing: Framing) -> Self {
+        if framing == Framing::UntilClose {
+            conn.reusable.set(false);
+        }
+        conn.body_written.set(false);
+        Self { conn: Rc::clone(conn), encoder: Encoder::new(framing) }
+    }
+
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        Poll::Ready(Ok(ready!(self.conn.poll_room(cx))?))
+    }
+
+    pub(crate) fn data(&mut self, bytes: Bytes, end: bool) -> Result<(), BodyError> {
+        let frame = self.encoder.frame(bytes.len()).map_err(|error| self.broken(error))?;
+        self.conn.write(|out| out.extend_from_slice(frame.prefix()));
+        self.conn.push(bytes);
+        self.conn.write(|out| out.extend_from_slice(frame.suffix));
+        if end { self.end() } else { Ok(()) }
+    }
+
+    pub(crate) fn trailers(&mut self, trailers: &HeaderMap) -> Result<(), BodyError> {
+        self.finish(down::trailers(trailers))
+    }
+
+    pub(crate) fn end(&mut self) -> Result<(), BodyError> {
+        self.finish(std::iter::empty())
+    }
+
+    fn finish<'a>(&mut self, trailers: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<(), BodyError> {
+        let finished = self.conn.write(|out| self.encoder.finish(trailers, out));
+        finished.map_err(|error| self.broken(error))?;
+        self.conn.body_written.set(true);
+        Ok(())
+    }
+
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        Poll::Ready(Ok(ready!(self.conn.poll_flush(cx))?))
+    }
+
+    /// The message cannot be completed: the connection ends without the body's end.
+    pub(crate) fn abort(&mut self) {
+        self.conn.reusable.set(false);
+    }
+
+    fn broken(&self, error: hauberk_wire::h1::encode::EncodeError) -> BodyError {
+        self.conn.reusable.set(false);
+        BodyError::Unsayable(error.into())
+    }
+}

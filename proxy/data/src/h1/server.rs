@@ -1,0 +1,206 @@
+//! HTTP/1 connections that clients open: one request after the other, in the order in which they came.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hauberk_wire::Edits;
+use hauberk_wire::h1::request::{self, RequestHead};
+use hauberk_wire::h1::{Asked, Body as Framing, Limits as WireLimits, Scan, Version};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::message::{Incoming, Outgoing};
+use super::{Conn, H1Error, wire_limits};
+use crate::body::{Body, BodyError, Frame};
+use crate::config::Limits;
+use crate::drain::DrainWatch;
+use crate::exchange::{Handler, Reply, Request};
+use crate::heads::{self, RequestMeta, ResponseMeta};
+use crate::io::Io;
+use crate::respond;
+
+/// Bytes of an unwanted request body that are read away so that the connection can go on; more cost less to cut.
+const DISCARD_BYTES_MAX: usize = 64 * 1024;
+/// How long the rest of an unwanted body, or the client's close, is waited for.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Serves a connection until the client closes, an error, or the drain.
+pub(crate) async fn serve<H: Handler>(io: Io, limits: &Limits, mut drain: DrainWatch, handler: Rc<H>) {
+    let conn = Conn::new(io);
+    let wire = wire_limits(limits);
+    loop {
+        conn.rest();
+        let head = match next_head(&conn, &wire, limits.head_timeout, &mut drain).await {
+            Next::Head(head) => head,
+            Next::Over => break,
+            Next::Malformed(error) => {
+                refuse(&conn, error).await;
+                break;
+            }
+        };
+        let keep_alive = head.keep_alive() && !drain.is_draining();
+        let request = begin(&conn, head, &wire, keep_alive);
+        Rc::clone(&handler).handle(request).await;
+        if !conn.body_written.get() || !conn.reusable.get() || !rest_of_body(&conn).await {
+            break;
+        }
+    }
+    linger(&conn).await;
+}
+
+enum Next {
+    Head(Box<RequestHead>),
+    /// The client has closed, or the drain has begun between two requests, or the head did not come in time.
+    Over,
+    Malformed(H1Error),
+}
+
+async fn next_head(conn: &Conn, limits: &WireLimits, within: Duration, drain: &mut DrainWatch) -> Next {
+    let mut scan = Scan::default();
+    let mut drained = pin!(drain.drained());
+    let mut late: Option<std::pin::Pin<Box<tokio::time::Sleep>>> = None;
+    poll_fn(|cx| {
+        loop {
+            let parsed = request::resume(&mut conn.input.borrow_mut(), limits, &mut scan);
+            match parsed {
+                Ok(Some(head)) => return Poll::Ready(Next::Head(Box::new(head))),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Next::Malformed(error)),
+            }
+            match conn.poll_fill(cx) {
+                Poll::Ready(Ok(1..)) => continue,
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Next::Over),
+                Poll::Pending => {}
+            }
+            if conn.input.borrow().is_empty() {
+                return drained.as_mut().poll(cx).map(|()| Next::Over);
+            }
+            // A head has begun: it must end in time.
+            let late = late.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + within)));
+            return late.as_mut().poll(cx).map(|()| Next::Over);
+        }
+    })
+    .await
+}
+
+fn begin(conn: &Rc<Conn>, head: Box<RequestHead>, limits: &WireLimits, keep_alive: bool) -> Request {
+    let framing = head.body();
+    let ends_with_head = matches!(framing, Framing::None | Framing::Length(0));
+    conn.body_read.set(ends_with_head);
+    conn.body_written.set(false);
+    let body = if ends_with_head {
+        Body::Empty
+    } else {
+        Body::H1(Incoming::new(conn, framing, limits, head.expect_continue()))
+    };
+    let reply = Respond {
+        conn: Rc::clone(conn),
+        version: head.version(),
+        asked: Asked::by(head.method()),
+        keep_alive,
+    };
+    Request { head: RequestMeta::H1(head), body, reply: Reply::H1(reply) }
+}
+
+/// Answers one request.
+#[derive(Debug)]
+pub(crate) struct Respond {
+    conn: Rc<Conn>,
+    version: Version,
+    asked: Asked,
+    keep_alive: bool,
+}
+
+impl Respond {
+    /// Queues the head of the response.
+    pub(crate) fn head(
+        self,
+        head: ResponseMeta,
+        edits: &Edits<'_>,
+        ends: bool,
+    ) -> Result<Outgoing, BodyError> {
+        let persist = self.keep_alive && self.conn.reusable.get();
+        let how = heads::Answered { version: self.version, asked: self.asked, persist, ends };
+        let written = self.conn.write(|out| heads::write_response(head, &how, edits, out));
+        let (framing, persist) = written.map_err(BodyError::Unsayable)?;
+        if !persist {
+            self.conn.reusable.set(false);
+        }
+        Ok(Outgoing::new(&self.conn, framing))
+    }
+
+    /// Ready when the client's connection has failed. A close of its direction alone is no cancellation (RFC 9112 §9.6).
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.conn.body_read.get() || !self.conn.input.borrow().is_empty() {
+            return Poll::Pending;
+        }
+        match self.conn.poll_fill(cx) {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    pub(crate) fn reset(self) {
+        self.conn.reusable.set(false);
+    }
+
+    pub(crate) fn conn(&self) -> Rc<Conn> {
+        Rc::clone(&self.conn)
+    }
+}
+
+/// Answers a head that is no request.
+async fn refuse(conn: &Rc<Conn>, error: H1Error) {
+    conn.body_read.set(false);
+    conn.write(|out| respond::malformed(error, out));
+    let _ = timeout(LINGER, poll_fn(|cx| conn.poll_flush(cx))).await;
+}
+
+/// Reads away what is left of a request body after its answer. False: the connection cannot go on.
+async fn rest_of_body(conn: &Rc<Conn>) -> bool {
+    if conn.body_read.get() {
+        return true;
+    }
+    let Some(left) = conn.unread.take() else { return false };
+    let mut body = Incoming::resume(conn, left);
+    if body.owes_continue() {
+        // The client may send the body now, or not: what comes next cannot be told apart.
+        return false;
+    }
+    let mut left = DISCARD_BYTES_MAX;
+    let discard = async {
+        loop {
+            match poll_fn(|cx| body.poll_frame(cx)).await {
+                Ok(None) => return true,
+                Ok(Some(Frame::Trailers(_))) => {}
+                Ok(Some(Frame::Data(bytes))) => match left.checked_sub(bytes.len()) {
+                    Some(rest) => left = rest,
+                    None => return false,
+                },
+                Err(_) => return false,
+            }
+        }
+    };
+    timeout(LINGER, discard).await.unwrap_or(false)
+}
+
+/// Closes so that the client can read what was sent: a close with unread input would reset the connection.
+async fn linger(conn: &Rc<Conn>) {
+    let close = async {
+        poll_fn(|cx| conn.poll_shutdown(cx)).await?;
+        if !conn.ended.get() && (!conn.body_read.get() || !conn.input.borrow().is_empty()) {
+            let mut left = DISCARD_BYTES_MAX;
+            while left > 0 {
+                conn.input.borrow_mut().clear();
+                match poll_fn(|cx| conn.poll_fill(cx)).await? {
+                    0 => break,
+                    n => left = left.saturating_sub(n),
+                }
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    let _ = timeout(LINGER, close).await;
+}

@@ -1,0 +1,328 @@
+//! Heads of requests and responses as they came, in either protocol, and their way into either protocol.
+
+use std::borrow::Cow;
+
+use bytes::BytesMut;
+use hauberk_model::canonical::{Ambiguous, canonical_path};
+use hauberk_model::filters::Target;
+use hauberk_model::matching::RequestView;
+use hauberk_model::route::Filter;
+use hauberk_wire::h1::encode::{self, RequestOut, ResponseOut};
+use hauberk_wire::h1::{Asked, Body as Framing, RequestHead, ResponseHead, Version};
+use hauberk_wire::translate::down::{self, DownRequest};
+use hauberk_wire::translate::forward::{self, ForwardRequest};
+use hauberk_wire::translate::up::{self, UpRequest};
+use hauberk_wire::translate::{H2Request, TranslateError};
+use hauberk_wire::{Edits, Modifier};
+
+/// A request head that was read and found well-formed.
+#[derive(Debug)]
+pub(crate) enum RequestMeta {
+    H1(Box<RequestHead>),
+    H2(Box<H2Request>),
+}
+
+impl RequestMeta {
+    pub(crate) fn path_and_query(&self) -> &str {
+        match self {
+            Self::H1(head) => head.path_and_query(),
+            Self::H2(head) => head.path_and_query(),
+        }
+    }
+
+    /// Whether the answer must be one that gRPC understands.
+    pub(crate) fn is_grpc(&self) -> bool {
+        match self {
+            Self::H1(_) => false,
+            Self::H2(head) => head.is_grpc(),
+        }
+    }
+
+    /// Whether the client asks for another protocol on its connection.
+    pub(crate) fn upgrade(&self) -> Option<&str> {
+        match self {
+            Self::H1(head) => head.upgrade(),
+            Self::H2(_) => None,
+        }
+    }
+
+    /// Whether the client wants a tunnel made.
+    pub(crate) fn is_connect(&self) -> bool {
+        self.method() == "CONNECT"
+    }
+
+    /// Whether the request is to travel as HTTP/1: it came so, or it was so before a peer put it on HTTP/2.
+    pub(crate) fn is_http1(&self) -> bool {
+        match self {
+            Self::H1(_) => true,
+            Self::H2(head) => head.orig_proto().is_some(),
+        }
+    }
+}
+
+impl RequestView for RequestMeta {
+    fn method(&self) -> &str {
+        match self {
+            Self::H1(head) => head.method(),
+            Self::H2(head) => head.method(),
+        }
+    }
+
+    fn authority(&self) -> &str {
+        match self {
+            Self::H1(head) => head.host(),
+            Self::H2(head) => head.host(),
+        }
+    }
+
+    fn path(&self) -> &str {
+        let target = self.path_and_query();
+        target.split_once('?').map_or(target, |(path, _)| path)
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.path_and_query().split_once('?').map(|(_, query)| query)
+    }
+
+    fn header(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let (h1, h2) = match self {
+            Self::H1(head) => {
+                let fields = head.headers().forwarded();
+                let named = fields.filter(move |field| field.name.eq_ignore_ascii_case(name.as_bytes()));
+                (Some(named.map(|field| field.value)), None)
+            }
+            Self::H2(head) => {
+                (None, Some(head.headers().get_all(name).iter().map(http::HeaderValue::as_bytes)))
+            }
+        };
+        h1.into_iter().flatten().chain(h2.into_iter().flatten())
+    }
+}
+
+/// The request as it is judged: with the path in the one form.
+pub(crate) struct View<'a> {
+    head: &'a RequestMeta,
+    path: Option<String>,
+}
+
+impl<'a> View<'a> {
+    /// With the path as it came.
+    pub(crate) fn as_it_came(head: &'a RequestMeta) -> Self {
+        Self { head, path: None }
+    }
+
+    /// With the path in the one form that every server reads alike, for rules that judge it.
+    ///
+    /// # Errors
+    /// [`Ambiguous`]: there is no such form.
+    pub(crate) fn canonical(head: &'a RequestMeta) -> Result<Self, Ambiguous> {
+        let path = match canonical_path(head.path())? {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(path) => Some(path),
+        };
+        Ok(Self { head, path })
+    }
+
+    /// What redirections are computed from.
+    pub(crate) fn filter_target(&self, prefix_len: Option<usize>) -> Target<'_> {
+        Target {
+            scheme: "http",
+            authority: self.authority(),
+            path: self.path(),
+            query: self.query(),
+            prefix_len,
+        }
+    }
+
+    /// The target in the form that was judged, where that differs from how it came.
+    pub(crate) fn into_path_and_query(self) -> Option<String> {
+        let query = self.head.query();
+        self.path.map(|path| match query {
+            Some(query) => format!("{path}?{query}"),
+            None => path,
+        })
+    }
+}
+
+impl RequestView for View<'_> {
+    fn method(&self) -> &str {
+        self.head.method()
+    }
+    fn authority(&self) -> &str {
+        self.head.authority()
+    }
+    fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or_else(|| self.head.path())
+    }
+    fn query(&self) -> Option<&str> {
+        self.head.query()
+    }
+    fn header(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.head.header(name)
+    }
+}
+
+/// What changes on a request's way on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Onward<'a> {
+    pub(crate) host: Option<&'a str>,
+    pub(crate) path_and_query: Option<&'a str>,
+    pub(crate) edits: Edits<'a>,
+    /// The next hop is a meshed proxy that takes HTTP/1 off HTTP/2 again.
+    pub(crate) to_mesh: bool,
+    /// The body has no frames.
+    pub(crate) ends: bool,
+}
+
+/// The request for an HTTP/2 connection.
+///
+/// # Errors
+/// [`TranslateError`]: it cannot be said there.
+pub(crate) fn for_http2(head: &RequestMeta, on: &Onward<'_>) -> Result<http::Request<()>, TranslateError> {
+    let parts = match head {
+        RequestMeta::H1(head) => {
+            let how = UpRequest {
+                host: on.host,
+                path_and_query: on.path_and_query,
+                orig_proto: on.to_mesh,
+                expect: false,
+            };
+            up::request(head, &how, &on.edits)?
+        }
+        RequestMeta::H2(head) => {
+            let how = ForwardRequest { host: on.host, path_and_query: on.path_and_query };
+            forward::request(H2Request::clone(head), &how, &on.edits)?
+        }
+    };
+    Ok(http::Request::from_parts(parts, ()))
+}
+
+/// Writes the request for an HTTP/1 connection, and tells how its body must be framed.
+///
+/// # Errors
+/// [`TranslateError`]: it cannot be said there.
+pub(crate) fn write_http1(
+    head: &RequestMeta,
+    on: &Onward<'_>,
+    out: &mut BytesMut,
+) -> Result<Framing, TranslateError> {
+    match head {
+        RequestMeta::H1(head) => {
+            let how = RequestOut {
+                host: on.host,
+                path_and_query: on.path_and_query,
+                expect: false,
+                ..RequestOut::of(head)
+            };
+            encode::request(head, &how, &on.edits, out)?;
+            Ok(how.body)
+        }
+        RequestMeta::H2(head) => {
+            let how = DownRequest {
+                host: on.host,
+                path_and_query: on.path_and_query,
+                ..DownRequest::of(head, on.ends)
+            };
+            down::request(head, &how, &on.edits, out)?;
+            Ok(how.body)
+        }
+    }
+}
+
+/// A response head.
+#[derive(Debug)]
+pub(crate) enum ResponseMeta {
+    H1(Box<ResponseHead>),
+    H2(Box<http::response::Parts>),
+}
+
+impl ResponseMeta {
+    /// From HTTP/2, or made by us.
+    pub(crate) fn of(response: http::Response<()>) -> Self {
+        Self::H2(Box::new(response.into_parts().0))
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::H1(head) => head.status(),
+            Self::H2(parts) => parts.status.as_u16(),
+        }
+    }
+
+    /// The first value of a field, also of those that are not passed on.
+    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
+        match self {
+            Self::H1(head) => {
+                let mut all = head.headers().all();
+                all.find(|field| field.name.eq_ignore_ascii_case(name.as_bytes())).map(|field| field.value)
+            }
+            Self::H2(parts) => parts.headers.get(name).map(http::HeaderValue::as_bytes),
+        }
+    }
+
+    pub(crate) fn grpc_status(&self) -> Option<u16> {
+        std::str::from_utf8(self.header("grpc-status")?).ok()?.parse().ok()
+    }
+}
+
+/// How an HTTP/1 client gets its response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered {
+    pub(crate) version: Version,
+    pub(crate) asked: Asked,
+    pub(crate) persist: bool,
+    pub(crate) ends: bool,
+}
+
+/// Writes a response for an HTTP/1 client; tells how its body must be framed, and whether the connection stays.
+///
+/// # Errors
+/// [`TranslateError`]: it cannot be said there.
+pub(crate) fn write_response(
+    head: ResponseMeta,
+    to: &Answered,
+    edits: &Edits<'_>,
+    out: &mut BytesMut,
+) -> Result<(Framing, bool), TranslateError> {
+    let how = match head {
+        ResponseMeta::H1(head) => {
+            let how = ResponseOut::of(&head, to.version, to.asked, to.persist);
+            encode::response(&head, &how, edits, out)?;
+            how
+        }
+        ResponseMeta::H2(parts) => {
+            let how = down::response_out(&parts, to.ends, to.version, to.asked, to.persist)?;
+            down::response(*parts, &how, edits, out)?;
+            how
+        }
+    };
+    Ok((how.body, how.persist))
+}
+
+/// The response for an HTTP/2 client. `orig_proto`: the request said what it was before it came on HTTP/2.
+///
+/// # Errors
+/// [`TranslateError`]: it cannot be said there.
+pub(crate) fn response_for_http2(
+    head: ResponseMeta,
+    orig_proto: bool,
+    edits: &Edits<'_>,
+) -> Result<http::Response<()>, TranslateError> {
+    let parts = match head {
+        ResponseMeta::H1(head) => up::response(&head, orig_proto, edits)?,
+        ResponseMeta::H2(parts) => forward::response(*parts, edits)?,
+    };
+    Ok(http::Response::from_parts(parts, ()))
+}
+
+/// The changes that filters make to a request.
+pub(crate) fn request_modifiers<'a>(filters: impl IntoIterator<Item = &'a [Filter]>) -> Vec<Modifier<'a>> {
+    let all = filters.into_iter().flat_map(hauberk_model::filters::request_headers);
+    all.map(|one| Modifier { set: &one.set, add: &one.add, remove: &one.remove }).collect()
+}
+
+/// The changes that filters make to a response.
+pub(crate) fn response_modifiers<'a>(filters: impl IntoIterator<Item = &'a [Filter]>) -> Vec<Modifier<'a>> {
+    let all = filters.into_iter().flat_map(hauberk_model::filters::response_headers);
+    all.map(|one| Modifier { set: &one.set, add: &one.add, remove: &one.remove }).collect()
+}

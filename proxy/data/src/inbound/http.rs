@@ -1,0 +1,285 @@
+//! Requests to the application: matched, judged, and passed on in the protocol that they began as.
+
+use std::rc::Rc;
+
+use hauberk_model::authorize;
+use hauberk_model::canonical::Ambiguous;
+use hauberk_model::filters;
+use hauberk_model::inbound::{InboundProtocol, RouteAuthorizations};
+use hauberk_model::matching::{self, RequestView};
+use hauberk_model::metadata::Metadata;
+use hauberk_model::retry::is_idempotent;
+use hauberk_model::route::Filter;
+use hauberk_model::status::Failure;
+use hauberk_wire::translate::Honour;
+use hauberk_wire::{Edits, strip};
+use tokio::time::Instant;
+
+use super::Accepted;
+use super::meters::{ClientMeters, RouteMeters};
+use super::port::Plan;
+use crate::body::{Body, Source};
+use crate::exchange::{AttemptError, Bounds, Exchange, Handler, Reply, Request, relay, unless_gone};
+use crate::h1;
+use crate::heads::{self, Onward, RequestMeta, View};
+use crate::meters::Ended;
+use crate::outbound::endpoint::{DialError, Endpoint, Session};
+use crate::pool::http2_client;
+use crate::respond::{Audience, Synthesised, synthesise};
+
+/// Handles the requests of one connection.
+pub(super) struct Inbound {
+    accepted: Accepted,
+}
+
+/// A request that may go on.
+struct Admitted<'p> {
+    filters: &'p [Filter],
+    /// The target in the form that was judged, where that differs from how it came.
+    path_and_query: Option<String>,
+    meters: Rc<RouteMeters>,
+}
+
+/// A request that may not.
+struct Turned {
+    answer: Synthesised,
+    meters: Option<Rc<RouteMeters>>,
+}
+
+impl From<Failure> for Turned {
+    fn from(failure: Failure) -> Self {
+        Self { answer: failure.into(), meters: None }
+    }
+}
+
+impl From<Ambiguous> for Turned {
+    fn from(error: Ambiguous) -> Self {
+        Self { answer: error.into(), meters: None }
+    }
+}
+
+/// The rule that a request follows.
+struct Matched<'p> {
+    index: usize,
+    metadata: &'p Metadata,
+    filters: &'p [Filter],
+    then: &'p RouteAuthorizations,
+    prefix_len: Option<usize>,
+}
+
+impl Handler for Inbound {
+    fn honours(&self) -> Honour {
+        match self.accepted.tls.peer() {
+            Some(_) => Honour::OrigProto,
+            None => Honour::Nothing,
+        }
+    }
+
+    async fn handle(self: Rc<Self>, request: Request) {
+        let start = Instant::now();
+        let is_grpc = request.head.is_grpc();
+        let Ok(plan) = self.accepted.port.policy(&self.accepted.worker).await else {
+            return self.turn(request.reply, is_grpc, Failure::Unexpected.into(), start).await;
+        };
+        let accepted = &self.accepted;
+        let clients = accepted.port.client_meters(&accepted.worker, &plan, &accepted.tls, accepted.target);
+        match self.judge(&plan, &clients, &request.head) {
+            Ok(admitted) => self.forward(&admitted, request, start).await,
+            Err(turned) => self.turn(request.reply, is_grpc, turned, start).await,
+        }
+    }
+}
+
+impl Inbound {
+    pub(super) fn new(accepted: Accepted) -> Self {
+        Self { accepted }
+    }
+
+    /// Decides on one request by the policy as it is now.
+    fn judge<'p>(
+        &self,
+        plan: &'p Plan,
+        clients: &ClientMeters,
+        head: &RequestMeta,
+    ) -> Result<Admitted<'p>, Turned> {
+        if head.is_connect() {
+            return Err(Failure::TunnelForbidden.into());
+        }
+        let view = if plan.judges_path { View::canonical(head)? } else { View::as_it_came(head) };
+        let Some(matched) = route_of(plan, &view) else {
+            clients.route_not_found();
+            return Err(Failure::RouteNotFound.into());
+        };
+        let is_grpc = head.is_grpc();
+        let by = match authorize::request(&plan.policy, matched.then, &self.accepted.as_client()) {
+            Ok(by) => by,
+            Err(authorize::Denied) => {
+                let meters = clients.route(matched.index, matched.metadata, is_grpc, None);
+                meters.denied();
+                return Err(Turned { answer: Failure::Unauthorized.into(), meters: Some(meters) });
+            }
+        };
+        let meters = clients.route(matched.index, matched.metadata, is_grpc, Some(by));
+        if let Some(limiter) = &plan.limiter {
+            let mut limiter = limiter.borrow_mut();
+            let checked = limiter.check(self.accepted.tls.peer(), Instant::now().into_std());
+            if let Err(limited) = checked {
+                clients.limited(matched.metadata, &limiter.limit().metadata, &limited);
+                let answer = Synthesised::saying(Failure::RateLimited, limited.to_string());
+                return Err(Turned { answer, meters: Some(meters) });
+            }
+        }
+        meters.allowed();
+        let target = view.filter_target(matched.prefix_len);
+        if let Some(answer) =
+            filters::answer(matched.filters, target, &mut self.accepted.worker.random.borrow_mut())
+        {
+            return Err(Turned { answer: Synthesised::of_filter(answer), meters: Some(meters) });
+        }
+        Ok(Admitted { filters: matched.filters, path_and_query: view.into_path_and_query(), meters })
+    }
+
+    async fn forward(&self, admitted: &Admitted<'_>, request: Request, start: Instant) {
+        let Request { head, body, mut reply } = request;
+        let is_grpc = head.is_grpc();
+        let modifiers = heads::request_modifiers([admitted.filters]);
+        let client_id = self.accepted.tls.peer().map(|peer| ("l5d-client-id", peer.as_str().as_bytes()));
+        let edits =
+            Edits { strip: &strip::REQUEST_FROM_PEER, modifiers: &modifiers, own: client_id.as_slice() };
+        let on = Onward {
+            host: None,
+            path_and_query: admitted.path_and_query.as_deref(),
+            edits,
+            to_mesh: false,
+            ends: body.is_end(),
+        };
+        let attempt = unless_gone(&mut reply, self.attempt(&head, &on, body)).await;
+        let answered = Instant::now();
+        let ended = match attempt {
+            None => Ended { status: 0, grpc_status: None, complete: false },
+            Some(Ok(exchange)) => {
+                let modifiers = heads::response_modifiers([admitted.filters]);
+                let edits = Edits { strip: &strip::RESPONSE_FROM_APP, modifiers: &modifiers, own: &[] };
+                relay(exchange, reply, &edits, is_grpc, Bounds::default()).await.0
+            }
+            Some(Err(failure)) => {
+                self.accepted.worker.errors.inbound_http(failure.row().label);
+                synthesise(reply, &failure.into(), self.audience(is_grpc)).await
+            }
+        };
+        admitted.meters.ended(ended, answered - start, start.elapsed());
+    }
+
+    /// Sends the request to the application. A kept connection that the application closed meanwhile is replaced once.
+    async fn attempt(&self, head: &RequestMeta, on: &Onward<'_>, body: Body) -> Result<Exchange, Failure> {
+        let app = self.accepted.app_endpoint();
+        let source = Source::new(body, 0);
+        if !head.is_http1() {
+            return self.over_http2(&app, head, on, source.replay()).await;
+        }
+        let kept = app.http1.take().filter(|_| head.upgrade().is_none());
+        if let Some(conn) = kept {
+            match self.over_http1(&app, conn, head, on, source.replay()).await {
+                Err(AttemptError::Broken(_)) if is_idempotent(head.method()) && source.can_replay() => {}
+                other => return other.map_err(|error| failure_of(&error)),
+            }
+        }
+        let worker = &self.accepted.worker;
+        let io = app.connect(worker, Session::Http1).await.map_err(|error| failure_of_dial(&error))?;
+        let conn = h1::Conn::new(io);
+        let sent = self.over_http1(&app, conn, head, on, source.replay()).await;
+        sent.map_err(|error| failure_of(&error))
+    }
+
+    async fn over_http1(
+        &self,
+        app: &Endpoint,
+        conn: Rc<h1::Conn>,
+        head: &RequestMeta,
+        on: &Onward<'_>,
+        body: Body,
+    ) -> Result<Exchange, AttemptError> {
+        let limits = &self.accepted.worker.config.limits;
+        h1::request(conn, head, on, body, limits, Some(app.http1.clone())).await
+    }
+
+    async fn over_http2(
+        &self,
+        app: &Rc<Endpoint>,
+        head: &RequestMeta,
+        on: &Onward<'_>,
+        body: Body,
+    ) -> Result<Exchange, Failure> {
+        let client =
+            http2_client(&self.accepted.worker, app).await.map_err(|error| failure_of_dial(&error))?;
+        let request = heads::for_http2(head, on).map_err(|_| Failure::BadRequest)?;
+        client.request(request, body).await.map_err(|error| failure_of(&error))
+    }
+
+    async fn turn(&self, reply: Reply, is_grpc: bool, turned: Turned, start: Instant) {
+        let failure = turned.answer.failure();
+        log::debug!(
+            "inbound request answered by the proxy: {}; client={} port={}",
+            failure.row().text,
+            self.accepted.client,
+            self.accepted.port.number
+        );
+        self.accepted.worker.errors.inbound_http(failure.row().label);
+        let ended = synthesise(reply, &turned.answer, self.audience(is_grpc)).await;
+        if let Some(meters) = turned.meters {
+            meters.ended(ended, start.elapsed(), start.elapsed());
+        }
+    }
+
+    fn audience(&self, is_grpc: bool) -> Audience {
+        // What went wrong is told to the mesh only.
+        Audience { is_grpc, is_informed: self.accepted.tls.peer().is_some() }
+    }
+}
+
+fn route_of<'p>(plan: &'p Plan, view: &View<'_>) -> Option<Matched<'p>> {
+    if let InboundProtocol::Grpc { routes } = &plan.policy.protocol {
+        let found = matching::grpc(routes, view)?;
+        return Some(Matched {
+            index: found.route_index,
+            metadata: &found.route.metadata,
+            filters: &found.rule.filters,
+            then: &found.rule.then,
+            prefix_len: found.prefix_len,
+        });
+    }
+    let found = matching::http(&plan.routes, view)?;
+    Some(Matched {
+        index: found.route_index,
+        metadata: &found.route.metadata,
+        filters: &found.rule.filters,
+        then: &found.rule.then,
+        prefix_len: found.prefix_len,
+    })
+}
+
+/// What a failed attempt is to the client.
+pub(crate) fn failure_of(error: &AttemptError) -> Failure {
+    use crate::body::BodyError;
+    match error {
+        AttemptError::Unsent(BodyError::Unsayable(_)) => Failure::BadRequest,
+        AttemptError::Unsent(_) => Failure::Refused,
+        AttemptError::Broken(_) => Failure::Reset,
+        AttemptError::Malformed(_) => Failure::BadResponse,
+        AttemptError::RequestBody(_) => Failure::Cancelled,
+    }
+}
+
+/// What a failed connection is to the client.
+pub(crate) fn failure_of_dial(error: &DialError) -> Failure {
+    match error {
+        DialError::Tls { source: hauberk_tls::HandshakeError::WrongPeer(_), .. } => Failure::WrongPeer,
+        DialError::TimedOut { .. }
+        | DialError::Tls { source: hauberk_tls::HandshakeError::TimedOut(_), .. } => Failure::ConnectTimeout,
+        DialError::Connect { .. }
+        | DialError::Tls { .. }
+        | DialError::NoTransport { .. }
+        | DialError::NoCertificate { .. }
+        | DialError::Http2 { .. } => Failure::Connect,
+    }
+}

@@ -1,0 +1,177 @@
+//! Metrics of what one client is allowed and denied on one port.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hauberk_model::inbound::InboundPolicy;
+use hauberk_model::metadata::Metadata;
+use hauberk_model::ratelimit::Limited;
+use hauberk_observe::families as f;
+use hauberk_observe::{Counter, CounterFamily, Histogram, Labels, Registry};
+
+use super::ClientTls;
+use crate::meters::{
+    AUTHORIZATION, Direction, Ended, Http, PARENT, RATE_LIMIT, ROUTE, SERVER, find_or_make, object_labels,
+    target_labels, tls_labels,
+};
+
+/// Handles of one client under one version of the policy.
+pub(crate) struct ClientMeters {
+    policy: Arc<InboundPolicy>,
+    registry: Registry,
+    /// `target_*`, `srv_*`, `tls`, `client_id`.
+    labels: Labels,
+    tcp_denied: Counter,
+    tcp_terminated: Counter,
+    routes: RefCell<HashMap<RouteKey, Rc<RouteMeters>>>,
+}
+
+/// Index of the route and kind of the request, and the address of the authorization's name.
+type RouteKey = (usize, Option<usize>);
+
+/// Counters by HTTP status, gRPC status and completeness.
+type Statuses = RefCell<Vec<((u16, Option<u16>, bool), Counter)>>;
+
+/// Handles of one route, and of the authorization that admitted the client.
+pub(crate) struct RouteMeters {
+    pub(crate) http: Http,
+    allowed: Counter,
+    denied: Counter,
+    requests: Counter,
+    duration: Histogram,
+    registry: Registry,
+    route_labels: Labels,
+    is_grpc: bool,
+    statuses: Statuses,
+}
+
+impl ClientMeters {
+    pub(super) fn new(
+        registry: &Registry,
+        policy: &Arc<InboundPolicy>,
+        tls: &ClientTls,
+        target: SocketAddr,
+    ) -> Self {
+        let labels = object_labels(target_labels(Labels::new(), target), SERVER, &policy.server);
+        let labels = tls_labels(labels, &tls.state(), "client_id");
+        Self {
+            policy: Arc::clone(policy),
+            tcp_denied: registry.counter(&f::INBOUND_TCP_AUTHZ_DENY_TOTAL, labels.clone()),
+            tcp_terminated: registry.counter(&f::INBOUND_TCP_AUTHZ_TERMINATE_TOTAL, labels.clone()),
+            registry: registry.clone(),
+            labels,
+            routes: RefCell::default(),
+        }
+    }
+
+    pub(super) fn is_of(&self, policy: &Arc<InboundPolicy>) -> bool {
+        Arc::ptr_eq(&self.policy, policy)
+    }
+
+    pub(super) fn tcp_allowed(&self, by: &Metadata) {
+        let labels = object_labels(self.labels.clone(), AUTHORIZATION, by);
+        self.registry.counter(&f::INBOUND_TCP_AUTHZ_ALLOW_TOTAL, labels).inc();
+    }
+
+    pub(super) fn tcp_denied(&self) {
+        self.tcp_denied.inc();
+    }
+
+    pub(super) fn tcp_terminated(&self) {
+        self.tcp_terminated.inc();
+    }
+
+    pub(super) fn route_not_found(&self) {
+        self.registry.counter(&f::INBOUND_HTTP_ROUTE_NOT_FOUND_TOTAL, self.labels.clone()).inc();
+    }
+
+    pub(super) fn limited(&self, route: &Metadata, by: &Metadata, limited: &Limited) {
+        let scope = match limited {
+            Limited::Total(_) => "total",
+            Limited::Identity(_) => "identity",
+            Limited::Override(_) => "override",
+        };
+        let labels = object_labels(object_labels(self.labels.clone(), ROUTE, route), RATE_LIMIT, by);
+        self.registry.counter(&f::INBOUND_HTTP_LOCAL_RATELIMIT_TOTAL, labels.with("scope", scope)).inc();
+    }
+
+    /// Handles of the route with this index, for requests admitted `by`; `None`: by nobody.
+    pub(super) fn route(
+        &self,
+        index: usize,
+        route: &Metadata,
+        is_grpc: bool,
+        by: Option<&Metadata>,
+    ) -> Rc<RouteMeters> {
+        // The policy is held, so the address of one of its parts is an identity.
+        let key = (index * 2 + usize::from(is_grpc), by.map(|by| std::ptr::from_ref(by).addr()));
+        if let Some(meters) = self.routes.borrow().get(&key) {
+            return Rc::clone(meters);
+        }
+        let meters = Rc::new(self.make(route, is_grpc, by));
+        self.routes.borrow_mut().insert(key, Rc::clone(&meters));
+        meters
+    }
+
+    fn make(&self, route: &Metadata, is_grpc: bool, by: Option<&Metadata>) -> RouteMeters {
+        let labels = object_labels(self.labels.clone(), ROUTE, route);
+        let allowed = match by {
+            Some(by) => object_labels(labels.clone(), AUTHORIZATION, by),
+            None => labels.clone(),
+        };
+        let http = allowed.clone().with("direction", Direction::Inbound.label());
+        let policy = object_labels(Labels::new(), PARENT, &self.policy.server);
+        let policy = object_labels(policy, ROUTE, route);
+        let (requests, duration) = if is_grpc {
+            (&f::INBOUND_GRPC_REQUESTS_TOTAL, &f::INBOUND_GRPC_REQUEST_DURATION_SECONDS)
+        } else {
+            (&f::INBOUND_HTTP_REQUESTS_TOTAL, &f::INBOUND_HTTP_REQUEST_DURATION_SECONDS)
+        };
+        RouteMeters {
+            http: Http::new(&self.registry, http),
+            allowed: self.registry.counter(&f::INBOUND_HTTP_AUTHZ_ALLOW_TOTAL, allowed),
+            denied: self.registry.counter(&f::INBOUND_HTTP_AUTHZ_DENY_TOTAL, labels),
+            requests: self.registry.counter(requests, policy.clone()),
+            duration: self.registry.histogram(duration, policy.clone()),
+            registry: self.registry.clone(),
+            route_labels: policy,
+            is_grpc,
+            statuses: RefCell::default(),
+        }
+    }
+}
+
+impl RouteMeters {
+    pub(super) fn allowed(&self) {
+        self.allowed.inc();
+        self.http.requested();
+        self.requests.inc();
+    }
+
+    pub(super) fn denied(&self) {
+        self.denied.inc();
+        self.http.requested();
+        self.requests.inc();
+    }
+
+    /// A response has ended: its head took `latency`, all of it `total`.
+    pub(super) fn ended(&self, ended: Ended, latency: Duration, total: Duration) {
+        self.http.responded(ended, latency);
+        self.duration.observe(total);
+        let family: &'static CounterFamily =
+            if self.is_grpc { &f::INBOUND_GRPC_STATUSES_TOTAL } else { &f::INBOUND_HTTP_STATUSES_TOTAL };
+        let labels = || {
+            let labels = self.route_labels.clone().with("error", if ended.complete { "" } else { "reset" });
+            match ended.grpc_status {
+                Some(code) => labels.with("grpc_status", code.to_string()),
+                None => labels.with("http_status", ended.status.to_string()),
+            }
+        };
+        let key = (ended.status, ended.grpc_status, ended.complete);
+        find_or_make(&self.statuses, key, || self.registry.counter(family, labels()), Counter::inc);
+    }
+}

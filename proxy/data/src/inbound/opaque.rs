@@ -1,0 +1,75 @@
+//! Bytes to the application, judged once per connection and again when the policy changes.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use hauberk_model::authorize;
+use hauberk_model::inbound::InboundPolicy;
+use hauberk_model::metadata::Metadata;
+
+use super::{Accepted, InboundError};
+use crate::copy::both_ways;
+use crate::io::Io;
+
+/// How a connection without HTTP is judged.
+pub(super) type Judge =
+    for<'p> fn(&'p InboundPolicy, &authorize::Client<'_>) -> Result<&'p Metadata, authorize::Denied>;
+
+/// Forwards bytes by `authorize::connection`, over `app` if it is connected already.
+pub(super) async fn connection(
+    accepted: &Accepted,
+    io: &mut Io,
+    app: Option<Io>,
+) -> Result<(), InboundError> {
+    judged(accepted, io, app, authorize::connection).await
+}
+
+/// Forwards bytes by `judge`.
+pub(super) async fn judged(
+    accepted: &Accepted,
+    io: &mut Io,
+    app: Option<Io>,
+    judge: Judge,
+) -> Result<(), InboundError> {
+    let policy = accepted.port.policy(&accepted.worker).await?;
+    let client = accepted.as_client();
+    let meters = accepted.port.client_meters(&accepted.worker, &policy, &accepted.tls, accepted.target);
+    match judge(&policy, &client) {
+        Ok(by) => meters.tcp_allowed(by),
+        Err(authorize::Denied) => {
+            meters.tcp_denied();
+            return Err(InboundError::Denied);
+        }
+    }
+    let mut app = match app {
+        Some(app) => app,
+        None => accepted.dial_app().await?,
+    };
+    let mut changes = accepted.port.subscribe();
+    let mut copy = pin!(both_ways(io, &mut app));
+    loop {
+        let mut change = pin!(changes.changed());
+        let copied = poll_fn(|cx| match copy.as_mut().poll(cx) {
+            Poll::Ready(copied) => Poll::Ready(Some(copied)),
+            Poll::Pending => change.as_mut().poll(cx).map(|_| None),
+        })
+        .await;
+        if copied.is_some() {
+            // A side that resets is not our error; the bytes that were there have been passed on.
+            return Ok(());
+        }
+        let policy = accepted.port.policy(&accepted.worker).await?;
+        if judge(&policy, &client).is_err() {
+            meters.tcp_terminated();
+            return Err(InboundError::Denied);
+        }
+    }
+}
+
+/// Connects to the application for a client that may turn out to wait for the server, if it may connect at all.
+pub(super) async fn early(accepted: &Accepted, judge: Judge) -> Option<Io> {
+    let policy = accepted.port.policy(&accepted.worker).await.ok()?;
+    judge(&policy, &accepted.as_client()).ok()?;
+    accepted.dial_app().await.ok()
+}

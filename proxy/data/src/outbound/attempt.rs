@@ -1,0 +1,385 @@
+//! Attempts at one request: on which endpoint, over which connection, and when another one is made.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+
+use hauberk_model::balance::{EndpointKey, Outcome, Wanted};
+use hauberk_model::endpoint::ProtocolHint;
+use hauberk_model::matching::RequestView;
+use hauberk_model::retry::{self, AttemptFailure, Attempted, GiveUp, Verdict, is_idempotent};
+use hauberk_model::status::Failure;
+use hauberk_wire::Edits;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::backend::{Backend, Load, NoEndpoint, Picked, Slot};
+use super::demands::Demands;
+use super::endpoint::{Endpoint, Session};
+use super::plan::{Rule, RuleBackend};
+use crate::body::{Body, Source};
+use crate::exchange::{AttemptError, Exchange};
+use crate::h1;
+use crate::heads::{self, Onward, RequestMeta};
+use crate::inbound::{failure_of, failure_of_dial};
+use crate::pool::http2_client;
+use crate::worker::Worker;
+
+/// A request that may take several attempts.
+pub(super) struct Attempts<'a> {
+    pub(super) worker: &'a Rc<Worker>,
+    pub(super) rule: &'a Rule,
+    pub(super) chosen: &'a RuleBackend,
+    pub(super) head: &'a RequestMeta,
+    pub(super) path_and_query: Option<&'a str>,
+    pub(super) edits: Edits<'a>,
+    pub(super) source: Rc<Source>,
+    pub(super) demands: &'a Demands,
+}
+
+/// A response that has begun.
+pub(super) struct Won {
+    pub(super) exchange: Exchange,
+    pub(super) load: Load,
+    pub(super) slot: Rc<Slot>,
+    pub(super) started: Instant,
+}
+
+/// An attempt that brought none.
+struct Lost {
+    how: AttemptFailure,
+    failure: Failure,
+    outcome: Outcome,
+}
+
+/// The endpoint and connection of one attempt.
+struct Try {
+    key: EndpointKey,
+    slot: Rc<Slot>,
+    load: Load,
+    started: Instant,
+}
+
+impl Attempts<'_> {
+    /// Makes attempts until one is answered or no further one is allowed.
+    pub(super) async fn run(&self) -> Result<Won, Failure> {
+        let backend = &self.chosen.backend;
+        backend.budget.borrow_mut().deposit(Instant::now().into_std());
+        let mut failed: Vec<EndpointKey> = Vec::new();
+        let mut attempts = 0;
+        loop {
+            let picked = self.pick(&failed).await?;
+            attempts += 1;
+            let tried = self.begin(picked);
+            let (key, result) = self.hedged(tried, &mut failed).await;
+            let (failure, how) = match result {
+                Ok(won) => match self.unwanted(&won) {
+                    None => {
+                        if attempts > 1 {
+                            self.rule.meters.retry_succeeded();
+                        }
+                        return Ok(won);
+                    }
+                    Some(how) => match self.again(how, attempts) {
+                        None => return Ok(won),
+                        Some(after) => {
+                            let Won { mut load, .. } = won;
+                            load.end(Outcome::Failure);
+                            sleep(after).await;
+                            failed.push(key);
+                            continue;
+                        }
+                    },
+                },
+                Err(lost) => (lost.failure, lost.how),
+            };
+            failed.push(key);
+            match self.again(how, attempts) {
+                Some(after) if after.is_zero() => {}
+                Some(after) => sleep(after).await,
+                None => return Err(failure),
+            }
+        }
+    }
+
+    /// An endpoint that has not failed this request, or any if all have.
+    async fn pick(&self, failed: &[EndpointKey]) -> Result<Picked, Failure> {
+        let backend = &self.chosen.backend;
+        let movable = self.is_movable();
+        let picked = match backend.pick(self.worker, Wanted { exclude: failed, movable }) {
+            Some(picked) => picked,
+            None => {
+                backend.ready(self.worker, Wanted { exclude: &[], movable }).await.map_err(
+                    |none| match none {
+                        NoEndpoint::FailFast => Failure::FailFast,
+                        NoEndpoint::Full => Failure::LoadShed,
+                    },
+                )?
+            }
+        };
+        let required = self.head.header("l5d-require-id").next();
+        let identity = picked.slot.endpoint.spec.tls.as_ref().map(|tls| tls.identity.as_str().as_bytes());
+        if required.is_some() && required != identity {
+            return Err(Failure::RequiredIdentity);
+        }
+        Ok(picked)
+    }
+
+    fn begin(&self, picked: Picked) -> Try {
+        let Picked { key, slot } = picked;
+        slot.http.requested();
+        self.chosen.meters.requested();
+        Try { key, load: Load::new(self.worker, &self.chosen.backend, key), slot, started: Instant::now() }
+    }
+
+    /// Whether the request may be sent to another endpoint while one of them keeps silent.
+    fn is_movable(&self) -> bool {
+        is_idempotent(self.head.method()) && self.source.is_whole() && self.head.upgrade().is_none()
+    }
+
+    /// One attempt, and a second one beside it if the first stays unanswered for far longer than its endpoint
+    /// usually takes. The first answer wins.
+    async fn hedged(&self, first: Try, failed: &mut Vec<EndpointKey>) -> (EndpointKey, Result<Won, Lost>) {
+        let backend: &Backend = &self.chosen.backend;
+        let first_key = first.key;
+        let patience = backend.patience(first_key);
+        let mut first = pin!(self.attempt(first));
+        if !self.is_movable() {
+            return (first_key, first.await);
+        }
+        if let Ok(result) = timeout(patience, first.as_mut()).await {
+            return (first_key, result);
+        }
+        failed.push(first_key);
+        let other = backend.pick(self.worker, Wanted { exclude: failed, movable: true });
+        let other = other.filter(|other| other.key != first_key);
+        let Some(other) = other.filter(|_| backend.budget.borrow_mut().withdraw(Instant::now().into_std()))
+        else {
+            return (first_key, first.await);
+        };
+        self.rule.meters.retried();
+        let second_key = other.key;
+        let mut second: Pin<Box<_>> = Box::pin(self.attempt(self.begin(other)));
+        let mut lost: [Option<Lost>; 2] = [None, None];
+        poll_fn(|cx| {
+            let [first_lost, second_lost] = &mut lost;
+            if second_lost.is_none()
+                && let Poll::Ready(result) = second.as_mut().poll(cx)
+            {
+                match result {
+                    Ok(won) => return Poll::Ready((second_key, Ok(won))),
+                    Err(error) => *second_lost = Some(error),
+                }
+            }
+            if first_lost.is_none()
+                && let Poll::Ready(result) = first.as_mut().poll(cx)
+            {
+                match result {
+                    Ok(won) => return Poll::Ready((first_key, Ok(won))),
+                    Err(error) => *first_lost = Some(error),
+                }
+            }
+            match (first_lost.take(), second_lost.take()) {
+                (Some(_), Some(second)) => Poll::Ready((second_key, Err(second))),
+                (one, other) => {
+                    (*first_lost, *second_lost) = (one, other);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// One attempt at one endpoint. Dropped before its end, it counts as unanswered if it was slow.
+    async fn attempt(&self, tried: Try) -> Result<Won, Lost> {
+        let Try { slot, load, started, .. } = tried;
+        let mut load =
+            Unanswered { load: Some(load), started, patience: self.chosen.backend.patience(tried.key) };
+        let sent = self.send(&slot.endpoint);
+        let result = match self.demands.attempt_limit() {
+            None => sent.await,
+            Some(limit) => timeout(limit, sent).await.unwrap_or(Err(Lost {
+                how: AttemptFailure::Unanswered,
+                failure: Failure::ResponseHeadersTimeout,
+                outcome: Outcome::Unanswered,
+            })),
+        };
+        let mut load = load.take();
+        match result {
+            Ok(exchange) => {
+                if let Some(load) = &mut load {
+                    load.answered();
+                }
+                match load {
+                    Some(load) => Ok(Won { exchange, load, slot, started }),
+                    None => Err(Lost {
+                        how: AttemptFailure::NotSent,
+                        failure: Failure::Unexpected,
+                        outcome: Outcome::Cancelled,
+                    }),
+                }
+            }
+            Err(lost) => {
+                if let Some(mut load) = load {
+                    load.end(lost.outcome);
+                }
+                Err(lost)
+            }
+        }
+    }
+
+    /// Sends the request over the protocol that the endpoint understands.
+    async fn send(&self, endpoint: &Rc<Endpoint>) -> Result<Exchange, Lost> {
+        let upgrades = self.head.upgrade().is_some();
+        let over_http2 = !upgrades && (!self.head.is_http1() || endpoint.upgrades_http1());
+        let body = self.source.replay();
+        let on = Onward {
+            host: endpoint.spec.authority_override.as_deref(),
+            path_and_query: self.path_and_query,
+            edits: self.edits,
+            to_mesh: endpoint.upgrades_http1(),
+            ends: body.is_end(),
+        };
+        if over_http2 {
+            return self.over_http2(endpoint, &on, body).await;
+        }
+        let kept = if upgrades { None } else { endpoint.http1.take() };
+        if let Some(conn) = kept {
+            match self.over_http1(endpoint, conn, &on, body).await {
+                // The server closed a connection that we had kept: that says nothing of the server.
+                Err(AttemptError::Broken(_))
+                    if is_idempotent(self.head.method()) && self.source.can_replay() => {}
+                other => return other.map_err(Lost::of),
+            }
+            return self.over_new_http1(endpoint, &on, self.source.replay()).await;
+        }
+        self.over_new_http1(endpoint, &on, body).await
+    }
+
+    async fn over_new_http1(
+        &self,
+        endpoint: &Rc<Endpoint>,
+        on: &Onward<'_>,
+        body: Body,
+    ) -> Result<Exchange, Lost> {
+        let session = match endpoint.spec.hint {
+            ProtocolHint::Opaque => Session::Opaque,
+            ProtocolHint::Unknown | ProtocolHint::Http2 => Session::Http1,
+        };
+        let io = endpoint.connect(self.worker, session).await.map_err(|error| Lost::dialing(&error))?;
+        self.over_http1(endpoint, h1::Conn::new(io), on, body).await.map_err(Lost::of)
+    }
+
+    async fn over_http1(
+        &self,
+        endpoint: &Endpoint,
+        conn: Rc<h1::Conn>,
+        on: &Onward<'_>,
+        body: Body,
+    ) -> Result<Exchange, AttemptError> {
+        let limits = &self.worker.config.limits;
+        h1::request(conn, self.head, on, body, limits, Some(endpoint.http1.clone())).await
+    }
+
+    async fn over_http2(
+        &self,
+        endpoint: &Rc<Endpoint>,
+        on: &Onward<'_>,
+        body: Body,
+    ) -> Result<Exchange, Lost> {
+        let client = http2_client(self.worker, endpoint).await.map_err(|error| Lost::dialing(&error))?;
+        let request = heads::for_http2(self.head, on).map_err(|_| Lost {
+            how: AttemptFailure::NotSent,
+            failure: Failure::BadRequest,
+            outcome: Outcome::Cancelled,
+        })?;
+        client.request(request, body).await.map_err(Lost::of)
+    }
+
+    /// Whether the route wants another attempt in place of this answer.
+    fn unwanted(&self, won: &Won) -> Option<AttemptFailure> {
+        let retry = self.demands.retry.as_ref()?;
+        if let Some(code) = won.exchange.response.grpc_status() {
+            return retry.grpc_codes.contains(&code).then_some(AttemptFailure::GrpcCode(code));
+        }
+        let status = won.exchange.response.status();
+        let named = retry.statuses.iter().any(|(from, to)| (*from..=*to).contains(&status));
+        named.then_some(AttemptFailure::Status(status))
+    }
+
+    /// The pause before another attempt, if there may be one.
+    fn again(&self, how: AttemptFailure, attempts: u32) -> Option<std::time::Duration> {
+        let request = Attempted {
+            method: self.head.method(),
+            replayable: self.source.can_replay() && self.head.upgrade().is_none(),
+            attempts,
+            deadline: self.demands.deadline.map(Instant::into_std),
+        };
+        let verdict = retry::decide(
+            how,
+            &request,
+            self.demands.retry.as_ref(),
+            &mut self.chosen.backend.budget.borrow_mut(),
+            Instant::now().into_std(),
+            &mut self.worker.random.borrow_mut(),
+        );
+        let meters = &self.rule.meters;
+        match verdict {
+            Verdict::Again { after } => {
+                meters.retried();
+                Some(after)
+            }
+            Verdict::GiveUp(why) => {
+                match why {
+                    GiveUp::Limit => meters.retry_limit_reached(),
+                    GiveUp::Budget => meters.retry_budget_empty(),
+                    GiveUp::NotRetryable | GiveUp::Deadline => {}
+                }
+                None
+            }
+        }
+    }
+}
+
+impl Lost {
+    fn of(error: AttemptError) -> Self {
+        let failure = failure_of(&error);
+        let (how, outcome) = match error {
+            AttemptError::Unsent(crate::body::BodyError::Unsayable(_)) => {
+                (AttemptFailure::NotSent, Outcome::Cancelled)
+            }
+            AttemptError::Unsent(_) => (AttemptFailure::Refused, Outcome::Unreachable),
+            AttemptError::Broken(_) => (AttemptFailure::Reset, Outcome::Unreachable),
+            AttemptError::Malformed(_) => (AttemptFailure::Status(502), Outcome::Failure),
+            AttemptError::RequestBody(_) => (AttemptFailure::Status(499), Outcome::Cancelled),
+        };
+        Self { how, failure, outcome }
+    }
+
+    fn dialing(error: &super::endpoint::DialError) -> Self {
+        Self { how: AttemptFailure::NotSent, failure: failure_of_dial(error), outcome: Outcome::Unreachable }
+    }
+}
+
+/// The load of an attempt that waits. If the attempt is dropped after it tried the request's patience, the endpoint
+/// did not answer; before, the client left.
+struct Unanswered {
+    load: Option<Load>,
+    started: Instant,
+    patience: std::time::Duration,
+}
+
+impl Unanswered {
+    fn take(&mut self) -> Option<Load> {
+        self.load.take()
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(mut load) = self.load.take() {
+            let silent = self.started.elapsed() >= self.patience;
+            load.end(if silent { Outcome::Unanswered } else { Outcome::Cancelled });
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! A backend of one destination: its endpoints, how they are balanced, and how long a request may wait for one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hauberk_model::balance::{Balancer, EndpointKey, InFlight, Outcome, Settings, Wanted};
+use hauberk_model::budget::{Budget, BudgetLimits};
+use hauberk_model::discovery::Watched;
+use hauberk_model::endpoint::{Endpoint as Spec, EndpointSet};
+use hauberk_model::outbound::{Backend as BackendSpec, BackendKind, FailureAccrual};
+use hauberk_observe::families as f;
+use hauberk_observe::{Counter, Labels};
+use tokio::time::{sleep, timeout};
+
+use super::endpoint::{Endpoint, endpoint_labels, plain};
+use crate::meters::{BACKEND, Http, object_labels};
+use crate::worker::Worker;
+
+/// Latency assumed, and averaged over, where a backend is one endpoint and the policy says nothing.
+const SINGLE_RTT: Duration = Duration::from_millis(30);
+const SINGLE_DECAY: Duration = Duration::from_secs(10);
+/// How often a request that waits for a ready endpoint looks again: ejections end without an event.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Endpoints and their state, as connections of one destination see them.
+pub(crate) struct Backend {
+    pub(crate) spec: Arc<BackendSpec>,
+    accrual: Option<FailureAccrual>,
+    authority: Option<Arc<str>>,
+    set: RefCell<Option<Watched<EndpointSet>>>,
+    balancer: RefCell<Balancer>,
+    slots: RefCell<HashMap<EndpointKey, Rc<Slot>>>,
+    pub(crate) budget: RefCell<Budget>,
+    /// The last wait for a ready endpoint was in vain; until one is ready the next ones need not wait.
+    failing: Cell<bool>,
+    waiting: Cell<u32>,
+    ejections: Ejections,
+}
+
+/// An endpoint among a backend's.
+pub(crate) struct Slot {
+    pub(crate) endpoint: Rc<Endpoint>,
+    pub(crate) http: Http,
+}
+
+/// An endpoint chosen for a request.
+pub(crate) struct Picked {
+    pub(crate) key: EndpointKey,
+    pub(crate) slot: Rc<Slot>,
+}
+
+/// There is no ready endpoint, and there was none while the request could wait.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoEndpoint {
+    #[error("no endpoint is ready")]
+    FailFast,
+    #[error("too many requests wait for an endpoint")]
+    Full,
+}
+
+impl Backend {
+    pub(crate) fn new(
+        worker: &Worker,
+        spec: &Arc<BackendSpec>,
+        accrual: Option<FailureAccrual>,
+        authority: Option<Arc<str>>,
+    ) -> Rc<Self> {
+        let now = Instant::now();
+        let (default_rtt, decay) = match &spec.kind {
+            BackendKind::Balance { default_rtt, decay, .. } => (*default_rtt, *decay),
+            BackendKind::Forward(_) | BackendKind::OriginalDestination(_) => (SINGLE_RTT, SINGLE_DECAY),
+        };
+        let mut balancer = Balancer::new(Settings { default_rtt, decay, accrual: accrual.clone() });
+        let set = match &spec.kind {
+            BackendKind::Balance { authority, .. } => Some(worker.discovery.endpoints(authority)),
+            BackendKind::Forward(endpoint) => {
+                balancer.update(&single(Arc::clone(endpoint)), now);
+                None
+            }
+            BackendKind::OriginalDestination(addr) => {
+                balancer.update(&single(Arc::new(plain(*addr))), now);
+                None
+            }
+        };
+        if let Some(set) = &set
+            && let Some(first) = &*set.borrow()
+        {
+            balancer.update(first, now);
+        }
+        Rc::new(Self {
+            ejections: Ejections::new(worker, spec),
+            spec: Arc::clone(spec),
+            accrual,
+            authority,
+            set: RefCell::new(set),
+            balancer: RefCell::new(balancer),
+            slots: RefCell::default(),
+            budget: RefCell::new(Budget::new(BudgetLimits::default(), now)),
+            failing: Cell::new(false),
+            waiting: Cell::new(0),
+        })
+    }
+
+    /// Whether a new policy may keep using this state.
+    pub(crate) fn serves(&self, spec: &BackendSpec, accrual: Option<&FailureAccrual>) -> bool {
+        *self.spec == *spec && self.accrual.as_ref() == accrual
+    }
+
+    /// Whether an endpoint is ready.
+    pub(crate) fn is_ready(&self, worker: &Worker) -> bool {
+        self.refresh(worker);
+        self.balancer.borrow().ready() > 0
+    }
+
+    /// An endpoint for a request now.
+    pub(crate) fn pick(&self, worker: &Worker, wanted: Wanted<'_>) -> Option<Picked> {
+        self.refresh(worker);
+        let mut balancer = self.balancer.borrow_mut();
+        let key = balancer.pick(Instant::now(), &mut worker.random.borrow_mut(), wanted)?;
+        self.failing.set(false);
+        let spec = balancer.endpoint(key)?;
+        let mut slots = self.slots.borrow_mut();
+        let slot = match slots.get(&key) {
+            Some(slot) if Arc::ptr_eq(&slot.endpoint.spec, spec) => Rc::clone(slot),
+            Some(_) | None => {
+                let slot = Rc::new(self.slot(worker, spec));
+                slots.insert(key, Rc::clone(&slot));
+                slot
+            }
+        };
+        Some(Picked { key, slot })
+    }
+
+    /// An endpoint, waiting for one if need be.
+    ///
+    /// # Errors
+    /// [`NoEndpoint`] once the backend's fail-fast timeout has passed.
+    pub(crate) async fn ready(&self, worker: &Worker, wanted: Wanted<'_>) -> Result<Picked, NoEndpoint> {
+        if let Some(picked) = self.pick(worker, wanted) {
+            return Ok(picked);
+        }
+        if self.failing.get() {
+            return Err(NoEndpoint::FailFast);
+        }
+        if self.waiting.get() >= self.spec.queue_capacity {
+            return Err(NoEndpoint::Full);
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        let found = async {
+            loop {
+                self.changed().await;
+                if let Some(picked) = self.pick(worker, wanted) {
+                    return picked;
+                }
+            }
+        };
+        timeout(self.spec.failfast_timeout, found).await.map_err(|_| {
+            self.failing.set(true);
+            NoEndpoint::FailFast
+        })
+    }
+
+    /// How long an endpoint may take before the request is also sent elsewhere.
+    pub(crate) fn patience(&self, key: EndpointKey) -> Duration {
+        self.balancer.borrow().patience(key, Instant::now())
+    }
+
+    fn finished(&self, worker: &Worker, request: InFlight, outcome: Outcome) {
+        let mut balancer = self.balancer.borrow_mut();
+        balancer.finished(request, outcome, Instant::now(), &mut worker.random.borrow_mut());
+        self.ejections.count(balancer.ejections());
+    }
+
+    async fn changed(&self) {
+        let set = self.set.borrow().clone();
+        match set {
+            Some(mut set) => {
+                tokio::select! {
+                    _ = set.changed() => {}
+                    () = sleep(LOOK_AGAIN) => {}
+                }
+            }
+            None => sleep(LOOK_AGAIN).await,
+        }
+    }
+
+    /// Takes in what discovery has said since the last look.
+    fn refresh(&self, worker: &Worker) {
+        let mut watched = self.set.borrow_mut();
+        let Some(watched) = watched.as_mut() else { return };
+        if !watched.has_changed().unwrap_or(false) {
+            return;
+        }
+        let set = watched.borrow_and_update().clone();
+        let Some(set) = set else { return };
+        let mut balancer = self.balancer.borrow_mut();
+        balancer.update(&set, Instant::now());
+        let mut slots = self.slots.borrow_mut();
+        slots.retain(|key, slot| match balancer.endpoint(*key) {
+            Some(spec) if Arc::ptr_eq(spec, &slot.endpoint.spec) => true,
+            Some(spec) => {
+                let spec = Arc::clone(spec);
+                *slot = Rc::new(self.slot(worker, &spec));
+                true
+            }
+            None => false,
+        });
+    }
+
+    fn slot(&self, worker: &Worker, spec: &Arc<Spec>) -> Slot {
+        let endpoint = worker.endpoints.obtain(worker, spec);
+        let labels = endpoint_labels(spec, &endpoint.tls_state)
+            .with_some("authority", self.authority.as_ref().map(Arc::clone));
+        Slot { http: Http::new(&worker.registry, labels), endpoint }
+    }
+}
+
+/// What a request or connection weighs on its endpoint; without another word it counts as cancelled.
+pub(crate) struct Load {
+    worker: Rc<Worker>,
+    backend: Rc<Backend>,
+    in_flight: Option<InFlight>,
+}
+
+impl Load {
+    pub(crate) fn new(worker: &Rc<Worker>, backend: &Rc<Backend>, key: EndpointKey) -> Self {
+        let in_flight = Some(backend.balancer.borrow_mut().started(key, Instant::now()));
+        Self { worker: Rc::clone(worker), backend: Rc::clone(backend), in_flight }
+    }
+
+    /// The endpoint has begun to answer.
+    pub(crate) fn answered(&mut self) {
+        if let Some(in_flight) = &mut self.in_flight {
+            self.backend.balancer.borrow_mut().answered(in_flight, Instant::now());
+        }
+    }
+
+    /// It has ended so.
+    pub(crate) fn end(&mut self, outcome: Outcome) {
+        if let Some(in_flight) = self.in_flight.take() {
+            self.backend.finished(&self.worker, in_flight, outcome);
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.end(Outcome::Cancelled);
+    }
+}
+
+/// Counts one waiting request.
+struct Waiting<'a>(&'a Cell<u32>);
+
+impl<'a> Waiting<'a> {
+    fn new(waiting: &'a Cell<u32>) -> Self {
+        waiting.set(waiting.get() + 1);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// `hauberk_endpoint_ejections_total`, from the balancer's running totals.
+struct Ejections {
+    connection: Counter,
+    timeout: Counter,
+    consecutive_failures: Counter,
+    success_rate: Counter,
+    seen: Cell<hauberk_model::balance::Ejections>,
+}
+
+impl Ejections {
+    fn new(worker: &Worker, spec: &BackendSpec) -> Self {
+        let counter = |reason: &'static str| {
+            let labels = object_labels(Labels::new(), BACKEND, &spec.metadata).with("reason", reason);
+            worker.registry.counter(&f::HAUBERK_ENDPOINT_EJECTIONS_TOTAL, labels)
+        };
+        Self {
+            connection: counter("connection"),
+            timeout: counter("timeout"),
+            consecutive_failures: counter("consecutive_failures"),
+            success_rate: counter("success_rate"),
+            seen: Cell::default(),
+        }
+    }
+
+    fn count(&self, now: hauberk_model::balance::Ejections) {
+        let seen = self.seen.replace(now);
+        if seen == now {
+            return;
+        }
+        self.connection.add(now.connection.saturating_sub(seen.connection));
+        self.timeout.add(now.timeout.saturating_sub(seen.timeout));
+        self.consecutive_failures.add(now.consecutive_failures.saturating_sub(seen.consecutive_failures));
+        self.success_rate.add(now.success_rate.saturating_sub(seen.success_rate));
+    }
+}
+
+fn single(endpoint: Arc<Spec>) -> EndpointSet {
+    EndpointSet { exists: true, endpoints: Arc::from([endpoint]) }
+}

@@ -1,0 +1,230 @@
+//! Requests of the application: matched, given to an endpoint, and answered.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use hauberk_model::balance::Outcome;
+use hauberk_model::filters;
+use hauberk_model::matching;
+use hauberk_model::route::Filter;
+use hauberk_model::status::{self, Failure, GrpcCode};
+use hauberk_wire::translate::Honour;
+use hauberk_wire::{Edits, strip};
+use tokio::time::{Instant, timeout_at};
+
+use super::attempt::{Attempts, Won};
+use super::demands::Demands;
+use super::plan::{GrpcPlan, HttpPlan, Plan, Protocol, Rule};
+use super::target::Target;
+use crate::body::Source;
+use crate::exchange::{Bounds, Fault, Handler, Reply, Request, relay, unless_gone};
+use crate::heads::{self, RequestMeta, View};
+use crate::meters::Ended;
+use crate::respond::{Audience, Synthesised, synthesise};
+use crate::worker::Worker;
+
+/// Bytes of a request body that are kept so that it can be sent again. A larger one is streamed once.
+const REPLAY_BYTES_MAX: usize = 64 * 1024;
+
+/// Handles the requests of one connection.
+pub(super) struct Outbound {
+    worker: Rc<Worker>,
+    target: Rc<Target>,
+    client: SocketAddr,
+}
+
+/// A request and the rule it follows.
+struct Routed<'p> {
+    rule: &'p Rc<Rule>,
+    filters: &'p [Filter],
+    path_and_query: Option<String>,
+}
+
+impl Handler for Outbound {
+    /// The application is no peer.
+    fn honours(&self) -> Honour {
+        Honour::Nothing
+    }
+
+    async fn handle(self: Rc<Self>, request: Request) {
+        let start = Instant::now();
+        let is_grpc = request.head.is_grpc();
+        let Some(plan) = self.target.plan(&self.worker) else {
+            return self.turn(request.reply, is_grpc, &Failure::Unexpected.into()).await;
+        };
+        match self.route(&plan, &request.head) {
+            Ok(routed) => self.forward(&routed, request, start).await,
+            Err(answer) => self.turn(request.reply, is_grpc, &answer).await,
+        }
+    }
+}
+
+impl Outbound {
+    pub(super) fn new(worker: &Rc<Worker>, target: &Rc<Target>, client: SocketAddr) -> Self {
+        Self { worker: Rc::clone(worker), target: Rc::clone(target), client }
+    }
+
+    /// Decides on one request by the policy as it is now.
+    fn route<'p>(&self, plan: &'p Plan, head: &RequestMeta) -> Result<Routed<'p>, Synthesised> {
+        if head.is_connect() {
+            return Err(Failure::TunnelForbidden.into());
+        }
+        let routes = routes_of(plan, head).ok_or(Failure::RouteNotFound)?;
+        let view = if routes.judges_path() { View::canonical(head)? } else { View::as_it_came(head) };
+        let (rule, filters, prefix_len) = routes.find(&view).ok_or(Failure::RouteNotFound)?;
+        let target = view.filter_target(prefix_len);
+        if let Some(answer) = filters::answer(filters, target, &mut self.worker.random.borrow_mut()) {
+            return Err(Synthesised::of_filter(answer));
+        }
+        Ok(Routed { rule, filters, path_and_query: view.into_path_and_query() })
+    }
+
+    async fn forward(&self, routed: &Routed<'_>, request: Request, start: Instant) {
+        let Request { head, body, mut reply } = request;
+        let is_grpc = head.is_grpc();
+        let demands = Demands::of(&routed.rule.target, &head, start);
+        let Some(chosen) = routed.rule.choose(&self.worker) else {
+            return self.turn(reply, is_grpc, &Failure::NoBackend.into()).await;
+        };
+        let filters = [routed.filters, chosen.reference.filters.as_slice()];
+        if let Some(answer) = self.backend_answer(&head, filters[1]) {
+            return self.turn(reply, is_grpc, &answer).await;
+        }
+        let modifiers = heads::request_modifiers(filters);
+        let attempts = Attempts {
+            worker: &self.worker,
+            rule: routed.rule,
+            chosen,
+            head: &head,
+            path_and_query: routed.path_and_query.as_deref(),
+            edits: Edits { strip: &strip::REQUEST_FROM_APP, modifiers: &modifiers, own: &[] },
+            source: Source::new(body, demands.replay_bytes_max(REPLAY_BYTES_MAX)),
+            demands: &demands,
+        };
+        let run = async {
+            match demands.deadline {
+                None => attempts.run().await,
+                Some(at) => timeout_at(at, attempts.run()).await.unwrap_or(Err(Failure::RequestTimeout)),
+            }
+        };
+        let ended = match unless_gone(&mut reply, run).await {
+            None => Ended { status: Failure::Cancelled.row().http, grpc_status: None, complete: false },
+            Some(Ok(won)) => {
+                let modifiers = heads::response_modifiers(filters);
+                self.pass_on(won, reply, &modifiers, is_grpc, &demands, chosen).await
+            }
+            Some(Err(failure)) => {
+                self.worker.errors.outbound_http(failure.row().label);
+                let answer = Synthesised::from(failure);
+                synthesise(reply, &answer, self.audience(is_grpc)).await
+            }
+        };
+        routed.rule.meters.ended(ended, start.elapsed());
+    }
+
+    /// Passes the response on, and tells the balancer and the metrics how it ended.
+    async fn pass_on(
+        &self,
+        won: Won,
+        reply: Reply,
+        modifiers: &[hauberk_wire::Modifier<'_>],
+        is_grpc: bool,
+        demands: &Demands,
+        chosen: &super::plan::RuleBackend,
+    ) -> Ended {
+        let Won { exchange, mut load, slot, started } = won;
+        let latency = started.elapsed();
+        let tells = self.worker.config.informational_headers && slot.endpoint.is_meshed();
+        let strip = if tells { &strip::RESPONSE_FROM_PEER } else { &strip::RESPONSE_FROM_STRANGER };
+        let edits = Edits { strip, modifiers, own: &[] };
+        let bounds = Bounds { deadline: demands.response_deadline(started), idle: demands.idle };
+        let (ended, fault) = relay(exchange, reply, &edits, is_grpc, bounds).await;
+        load.end(outcome_of(ended, fault));
+        slot.http.responded(ended, latency);
+        chosen.meters.ended(ended, started.elapsed());
+        ended
+    }
+
+    /// The answer that the backend reference's own filters give.
+    fn backend_answer(&self, head: &RequestMeta, filters: &[Filter]) -> Option<Synthesised> {
+        if filters.is_empty() {
+            return None;
+        }
+        let view = View::as_it_came(head);
+        let target = view.filter_target(None);
+        let answer = filters::answer(filters, target, &mut self.worker.random.borrow_mut());
+        answer.map(Synthesised::of_filter)
+    }
+
+    async fn turn(&self, reply: Reply, is_grpc: bool, answer: &Synthesised) {
+        let row = answer.failure().row();
+        log::debug!(
+            "outbound request answered by the proxy: {}; client={} target={}",
+            row.text,
+            self.client,
+            self.target.addr
+        );
+        self.worker.errors.outbound_http(row.label);
+        synthesise(reply, answer, self.audience(is_grpc)).await;
+    }
+
+    fn audience(&self, is_grpc: bool) -> Audience {
+        Audience { is_grpc, is_informed: self.worker.config.informational_headers }
+    }
+}
+
+/// What the end of a response says of its endpoint.
+fn outcome_of(ended: Ended, fault: Fault) -> Outcome {
+    let failed = match ended.grpc_status {
+        Some(code) => GrpcCode::from_number(code).is_failure(),
+        None => status::is_failure(ended.status),
+    };
+    match fault {
+        Fault::None if failed => Outcome::Failure,
+        Fault::None => Outcome::Success,
+        Fault::Client => Outcome::Cancelled,
+        Fault::Server => Outcome::Unreachable,
+        Fault::Timeout => Outcome::Unanswered,
+    }
+}
+
+/// The routes of one protocol.
+enum Routes<'p> {
+    Http(&'p HttpPlan),
+    Grpc(&'p GrpcPlan),
+}
+
+fn routes_of<'p>(plan: &'p Plan, head: &RequestMeta) -> Option<Routes<'p>> {
+    match (&plan.protocol, head) {
+        (Protocol::Detect { http1, .. }, RequestMeta::H1(_)) => Some(Routes::Http(http1)),
+        (Protocol::Detect { http2, .. }, RequestMeta::H2(_)) => Some(Routes::Http(http2)),
+        (Protocol::Http1(http) | Protocol::Http2(http), _) => Some(Routes::Http(http)),
+        (Protocol::Grpc(grpc), _) => Some(Routes::Grpc(grpc)),
+        // The policy changed under an open connection: its requests have no route any more.
+        (Protocol::Opaque(_) | Protocol::Tls(_), _) => None,
+    }
+}
+
+impl<'p> Routes<'p> {
+    fn judges_path(&self) -> bool {
+        match self {
+            Self::Http(http) => http.judges_path,
+            Self::Grpc(_) => false,
+        }
+    }
+
+    fn find(&self, view: &View<'_>) -> Option<(&'p Rc<Rule>, &'p [Filter], Option<usize>)> {
+        match self {
+            Self::Http(http) => {
+                let found = matching::http(&http.routes, view)?;
+                let rule = http.rules.get(found.route_index)?.get(found.rule_index)?;
+                Some((rule, &found.rule.filters, found.prefix_len))
+            }
+            Self::Grpc(grpc) => {
+                let found = matching::grpc(&grpc.routes, view)?;
+                let rule = grpc.rules.get(found.route_index)?.get(found.rule_index)?;
+                Some((rule, &found.rule.filters, found.prefix_len))
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Connections of the application: what they mean, and where they go.
+
+mod attempt;
+mod backend;
+mod demands;
+pub(crate) mod endpoint;
+mod http;
+mod meters;
+mod opaque;
+mod plan;
+mod target;
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hauberk_model::matching::by_host;
+use hauberk_wire::detect::Detection;
+use tokio::net::TcpStream;
+
+use self::opaque::OpaqueError;
+use self::plan::{BytesPlan, Plan, Protocol, Refused, TlsPlan};
+use self::target::Target;
+use crate::h1;
+use crate::h2;
+use crate::io::{Io, Socket, Stream};
+use crate::sniff::{Sniffed, sniff, sniff_both};
+use crate::worker::Worker;
+
+pub(crate) use endpoint::Endpoints;
+pub(crate) use target::Targets;
+
+/// Why a connection was closed without being forwarded to its end.
+#[derive(Debug, thiserror::Error)]
+enum OutboundError {
+    #[error("the original destination is unknown")]
+    Origin(#[source] io::Error),
+    #[error("the destination is this proxy itself")]
+    Loop,
+    #[error("the policy of {0} is not known yet")]
+    NoPolicy(SocketAddr),
+    #[error("the client's connection broke")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Opaque(#[from] OpaqueError),
+    #[error("HTTP/2 broke")]
+    Http2(#[from] ::h2::Error),
+}
+
+impl OutboundError {
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Origin(_) => "original_destination",
+            Self::Loop => "loop",
+            Self::NoPolicy(_) => "policy_unknown",
+            Self::Io(_) => "io",
+            Self::Opaque(error) => error.label(),
+            Self::Http2(_) => "http2",
+        }
+    }
+}
+
+/// Handles one accepted connection to its end.
+pub(crate) async fn connection(worker: Rc<Worker>, stream: TcpStream, client: SocketAddr) {
+    if let Err(error) = handle(&worker, stream, client).await {
+        log::debug!("outbound connection ended: {error}; client={client}");
+        worker.errors.outbound_tcp(error.label());
+    }
+}
+
+async fn handle(worker: &Rc<Worker>, stream: TcpStream, client: SocketAddr) -> Result<(), OutboundError> {
+    let addr = worker.origin(&stream).map_err(OutboundError::Origin)?;
+    let local = crate::origin::canonical(stream.local_addr()?);
+    if would_loop(addr, local, &worker.config.own_ips) {
+        return Err(OutboundError::Loop);
+    }
+    let target = worker.targets.obtain(worker, addr);
+    let socket = Socket::new(Bytes::new(), stream);
+    let io = Io::new(Stream::Plain(socket), Some(Rc::clone(&target.client)));
+    let plan = target.first_plan(worker).await.ok_or(OutboundError::NoPolicy(addr))?;
+    serve(worker, &target, &plan, io, client).await
+}
+
+/// Whether forwarding to `addr` would come back to the listener that `local` belongs to.
+fn would_loop(addr: SocketAddr, local: SocketAddr, own: &[std::net::IpAddr]) -> bool {
+    let ip = addr.ip();
+    addr.port() == local.port()
+        && (ip == local.ip() || ip.is_loopback() || ip.is_unspecified() || own.contains(&ip))
+}
+
+async fn serve(
+    worker: &Rc<Worker>,
+    target: &Rc<Target>,
+    plan: &Rc<Plan>,
+    mut io: Io,
+    client: SocketAddr,
+) -> Result<(), OutboundError> {
+    match &plan.protocol {
+        Protocol::Detect { timeout, opaque, .. } => {
+            detect(worker, target, opaque, *timeout, io, client).await
+        }
+        Protocol::Http1(_) => http1(worker, target, io, client).await,
+        Protocol::Http2(_) | Protocol::Grpc(_) => http2(worker, target, io, client).await,
+        Protocol::Opaque(opaque) => {
+            let server = opaque::connect(worker, opaque).await?;
+            opaque::forward(&mut io, server).await;
+            Ok(())
+        }
+        Protocol::Tls(tls) => by_server_name(worker, tls, io).await,
+    }
+}
+
+/// Looks at the first bytes. While there are none, the server is asked whether it speaks first.
+async fn detect(
+    worker: &Rc<Worker>,
+    target: &Rc<Target>,
+    opaque: &BytesPlan,
+    within: Duration,
+    mut io: Io,
+    client: SocketAddr,
+) -> Result<(), OutboundError> {
+    let mut load = None;
+    let early = async {
+        let connected = opaque::connect(worker, opaque).await.ok()?;
+        let (io, held) = connected.into_parts();
+        load = Some(held);
+        Some(io)
+    };
+    let sniffed = sniff_both(&mut io, within, early).await?;
+    match sniffed {
+        Sniffed::Closed => Ok(()),
+        Sniffed::Protocol(Detection::Http1) => http1(worker, target, io, client).await,
+        Sniffed::Protocol(Detection::Http2) => http2(worker, target, io, client).await,
+        sniffed @ (Sniffed::Protocol(_) | Sniffed::Silent | Sniffed::ServerFirst(_)) => {
+            let server = match (sniffed.into_server(), load) {
+                (Some(server), Some(load)) => opaque::Connected::from_parts(server, load),
+                (_, _) => opaque::connect(worker, opaque).await?,
+            };
+            opaque::forward(&mut io, server).await;
+            Ok(())
+        }
+    }
+}
+
+/// The application's own TLS, routed by the name in its ClientHello.
+async fn by_server_name(worker: &Rc<Worker>, tls: &TlsPlan, mut io: Io) -> Result<(), OutboundError> {
+    let sni = match sniff(&mut io, worker.config.detect_timeout).await? {
+        Sniffed::Protocol(Detection::Tls(hello)) => hello.sni,
+        Sniffed::Closed => return Ok(()),
+        Sniffed::Protocol(_) | Sniffed::ServerFirst(_) | Sniffed::Silent => None,
+    };
+    let found = by_host(&tls.routes, |route| &route.snis, sni.as_deref().unwrap_or_default());
+    let rule =
+        found.and_then(|(index, _)| tls.rules.get(index)).ok_or(OpaqueError::Refused(Refused::NoRoute))?;
+    let rule = rule.as_ref().map_err(|refused| OpaqueError::Refused(refused.clone()))?;
+    let server = opaque::connect_by(worker, rule).await?;
+    opaque::forward(&mut io, server).await;
+    Ok(())
+}
+
+async fn http1(
+    worker: &Rc<Worker>,
+    target: &Rc<Target>,
+    io: Io,
+    client: SocketAddr,
+) -> Result<(), OutboundError> {
+    let handler = Rc::new(http::Outbound::new(worker, target, client));
+    h1::serve(io, &worker.config.limits, worker.drain.clone(), handler).await;
+    Ok(())
+}
+
+async fn http2(
+    worker: &Rc<Worker>,
+    target: &Rc<Target>,
+    io: Io,
+    client: SocketAddr,
+) -> Result<(), OutboundError> {
+    let handler = Rc::new(http::Outbound::new(worker, target, client));
+    Ok(h2::serve(io, &worker.config.limits, worker.drain.clone(), handler).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_that_is_our_own_listener_is_a_loop() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let own = ["10.0.0.9".parse().unwrap()];
+        assert!(would_loop(at("127.0.0.1:4140"), at("127.0.0.1:4140"), &own));
+        assert!(would_loop(at("10.0.0.9:4140"), at("127.0.0.1:4140"), &own));
+        assert!(!would_loop(at("10.0.0.8:4140"), at("127.0.0.1:4140"), &own));
+        assert!(!would_loop(at("10.0.0.9:8080"), at("127.0.0.1:4140"), &own));
+    }
+}

@@ -1,0 +1,103 @@
+//! Bytes to an endpoint: chosen once per connection, and moved to another as long as nothing has been sent.
+
+use std::rc::Rc;
+
+use hauberk_model::balance::{EndpointKey, Outcome, Wanted};
+use hauberk_model::retry::ATTEMPTS_MAX;
+
+use super::backend::{Load, NoEndpoint};
+use super::endpoint::{DialError, Session};
+use super::plan::{BytesPlan, Refused, Rule};
+use crate::copy::{CopyError, both_ways};
+use crate::io::Io;
+use crate::worker::Worker;
+
+/// Why bytes were not forwarded to their end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpaqueError {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("the route has no backend")]
+    NoBackend,
+    #[error(transparent)]
+    NoEndpoint(#[from] NoEndpoint),
+    #[error(transparent)]
+    Dial(#[from] DialError),
+}
+
+impl OpaqueError {
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Refused(Refused::NoRoute | Refused::Invalid(_)) => "invalid_policy",
+            Self::Refused(Refused::Forbidden) => "forbidden",
+            Self::NoBackend => "no_backend",
+            Self::NoEndpoint(NoEndpoint::FailFast) => "failfast",
+            Self::NoEndpoint(NoEndpoint::Full) => "load_shed",
+            Self::Dial(error) => error.label(),
+        }
+    }
+}
+
+/// A connection to an endpoint, weighing on it while it is open.
+pub(crate) struct Connected {
+    pub(crate) io: Io,
+    load: Load,
+}
+
+impl Connected {
+    pub(crate) fn into_parts(self) -> (Io, Load) {
+        (self.io, self.load)
+    }
+
+    pub(crate) fn from_parts(io: Io, load: Load) -> Self {
+        Self { io, load }
+    }
+}
+
+/// Connects by `plan`.
+///
+/// # Errors
+/// [`OpaqueError`]; no byte of the client was sent.
+pub(crate) async fn connect(worker: &Rc<Worker>, plan: &BytesPlan) -> Result<Connected, OpaqueError> {
+    match &plan.rule {
+        Ok(rule) => connect_by(worker, rule).await,
+        Err(refused) => Err(OpaqueError::Refused(refused.clone())),
+    }
+}
+
+/// Connects by `rule`.
+///
+/// # Errors
+/// [`OpaqueError`]; no byte of the client was sent.
+pub(crate) async fn connect_by(worker: &Rc<Worker>, rule: &Rule) -> Result<Connected, OpaqueError> {
+    let backend = Rc::clone(&rule.choose(worker).ok_or(OpaqueError::NoBackend)?.backend);
+    let mut failed: Vec<EndpointKey> = Vec::new();
+    loop {
+        let picked = backend.ready(worker, Wanted { exclude: &failed, movable: true }).await?;
+        let mut load = Load::new(worker, &backend, picked.key);
+        match picked.slot.endpoint.connect(worker, Session::Opaque).await {
+            Ok(io) => {
+                load.answered();
+                return Ok(Connected { io, load });
+            }
+            Err(error) => {
+                load.end(Outcome::Unreachable);
+                failed.push(picked.key);
+                let tried = u32::try_from(failed.len()).unwrap_or(u32::MAX);
+                let others = backend.pick(worker, Wanted { exclude: &failed, movable: true }).is_some();
+                if tried >= ATTEMPTS_MAX || !others {
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+}
+
+/// Copies until both sides have ended.
+pub(crate) async fn forward(client: &mut Io, mut server: Connected) {
+    let outcome = match both_ways(client, &mut server.io).await {
+        Ok(()) | Err(CopyError::Client(_)) => Outcome::Success,
+        Err(CopyError::Server(_)) => Outcome::Failure,
+    };
+    server.load.end(outcome);
+}

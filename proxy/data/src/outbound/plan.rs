@@ -1,0 +1,230 @@
+//! A policy made ready: backends resolved, handles of metrics made, so that a request only compares and counts.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hauberk_model::backend::choose;
+use hauberk_model::canonical::judges_path;
+use hauberk_model::metadata::Metadata;
+use hauberk_model::outbound::{
+    Backend as BackendSpec, Distribution, FailureAccrual, GrpcPolicy, HttpPolicy, OpaquePolicy,
+    OpaqueRefusal, OpaqueRoute, OutboundPolicy, OutboundProtocol, RouteBackend, RouteTarget, TlsPolicy,
+    TlsRoute,
+};
+use hauberk_model::route::{GrpcRoute, HttpRoute};
+use hauberk_observe::Labels;
+
+use super::backend::Backend;
+use super::meters::{Kind, RouteBackendMeters, RouteMeters};
+use crate::worker::Worker;
+
+/// What to do with connections to one destination.
+pub(crate) struct Plan {
+    pub(crate) protocol: Protocol,
+}
+
+/// [`OutboundProtocol`], ready.
+pub(crate) enum Protocol {
+    Detect { timeout: Duration, http1: HttpPlan, http2: HttpPlan, opaque: BytesPlan },
+    Http1(HttpPlan),
+    Http2(HttpPlan),
+    Grpc(GrpcPlan),
+    Opaque(BytesPlan),
+    Tls(TlsPlan),
+}
+
+/// Routes of HTTP.
+#[derive(Clone)]
+pub(crate) struct HttpPlan {
+    pub(crate) routes: Arc<[HttpRoute<Arc<RouteTarget>>]>,
+    pub(crate) judges_path: bool,
+    pub(crate) rules: Rc<[Vec<Rc<Rule>>]>,
+}
+
+/// Routes of gRPC.
+#[derive(Clone)]
+pub(crate) struct GrpcPlan {
+    pub(crate) routes: Arc<[GrpcRoute<Arc<RouteTarget>>]>,
+    pub(crate) rules: Rc<[Vec<Rc<Rule>>]>,
+}
+
+/// The route of bytes.
+pub(crate) struct BytesPlan {
+    pub(crate) rule: Result<Rc<Rule>, Refused>,
+}
+
+/// Routes of TLS, by server name.
+pub(crate) struct TlsPlan {
+    pub(crate) routes: Arc<[TlsRoute]>,
+    pub(crate) rules: Vec<Result<Rc<Rule>, Refused>>,
+}
+
+/// Why bytes are not forwarded.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("policy has no route")]
+    NoRoute,
+    #[error("the route is invalid: {0}")]
+    Invalid(Arc<str>),
+    #[error("policy forbids the connection")]
+    Forbidden,
+}
+
+/// One rule of one route.
+pub(crate) struct Rule {
+    pub(crate) target: Arc<RouteTarget>,
+    pub(crate) backends: Vec<RuleBackend>,
+    pub(crate) meters: RouteMeters,
+}
+
+/// One backend of one rule, in the order of its distribution.
+pub(crate) struct RuleBackend {
+    pub(crate) backend: Rc<Backend>,
+    pub(crate) reference: RouteBackend,
+    pub(crate) meters: RouteBackendMeters,
+}
+
+impl Plan {
+    /// Resolves `policy`, going on with the state of those of `held` that it still names. Returns what it uses.
+    pub(super) fn new(
+        worker: &Worker,
+        policy: &OutboundPolicy,
+        held: &[Rc<Backend>],
+    ) -> (Self, Vec<Rc<Backend>>) {
+        let resolver = Resolver { worker, policy, held, used: RefCell::default() };
+        let protocol = match &policy.protocol {
+            OutboundProtocol::Detect { timeout, http1, http2, opaque } => Protocol::Detect {
+                timeout: *timeout,
+                http1: resolver.http(http1),
+                http2: resolver.http(http2),
+                opaque: resolver.bytes(opaque),
+            },
+            OutboundProtocol::Http1(http) => Protocol::Http1(resolver.http(http)),
+            OutboundProtocol::Http2(http) => Protocol::Http2(resolver.http(http)),
+            OutboundProtocol::Grpc(grpc) => Protocol::Grpc(resolver.grpc(grpc)),
+            OutboundProtocol::Opaque(opaque) => Protocol::Opaque(resolver.bytes(opaque)),
+            OutboundProtocol::Tls(tls) => Protocol::Tls(resolver.tls(tls)),
+        };
+        let used = resolver.used.into_inner();
+        (Self { protocol }, used)
+    }
+}
+
+struct Resolver<'a> {
+    worker: &'a Worker,
+    policy: &'a OutboundPolicy,
+    held: &'a [Rc<Backend>],
+    used: RefCell<Vec<Rc<Backend>>>,
+}
+
+impl Resolver<'_> {
+    fn http(&self, http: &HttpPolicy) -> HttpPlan {
+        let accrual = http.failure_accrual.as_ref();
+        let rules = http.routes.iter().map(|route| {
+            let rules = route.rules.iter();
+            rules.map(|rule| self.rule(Kind::Http, &rule.then, &route.metadata, accrual)).collect()
+        });
+        HttpPlan {
+            judges_path: judges_path(&http.routes),
+            rules: rules.collect(),
+            routes: Arc::clone(&http.routes),
+        }
+    }
+
+    fn grpc(&self, grpc: &GrpcPolicy) -> GrpcPlan {
+        let accrual = grpc.failure_accrual.as_ref();
+        let rules = grpc.routes.iter().map(|route| {
+            let rules = route.rules.iter();
+            rules.map(|rule| self.rule(Kind::Grpc, &rule.then, &route.metadata, accrual)).collect()
+        });
+        GrpcPlan { rules: rules.collect(), routes: Arc::clone(&grpc.routes) }
+    }
+
+    fn bytes(&self, opaque: &OpaquePolicy) -> BytesPlan {
+        let rule = match opaque.routes.first() {
+            None => Err(Refused::NoRoute),
+            Some(OpaqueRoute { refusal: Some(refusal), .. }) => Err(Refused::from(refusal)),
+            Some(route) => Ok(self.rule(Kind::Bytes, &route.target, &route.metadata, None)),
+        };
+        BytesPlan { rule }
+    }
+
+    fn tls(&self, tls: &TlsPolicy) -> TlsPlan {
+        let rules = tls.routes.iter().map(|route| match &route.refusal {
+            Some(refusal) => Err(Refused::from(refusal)),
+            None => Ok(self.rule(Kind::Bytes, &route.target, &route.metadata, None)),
+        });
+        TlsPlan { rules: rules.collect(), routes: Arc::clone(&tls.routes) }
+    }
+
+    fn rule(
+        &self,
+        kind: Kind,
+        target: &Arc<RouteTarget>,
+        route: &Metadata,
+        accrual: Option<&FailureAccrual>,
+    ) -> Rc<Rule> {
+        let labels = crate::meters::object_labels(Labels::new(), crate::meters::PARENT, &self.policy.parent);
+        let labels = crate::meters::object_labels(labels, crate::meters::ROUTE, route);
+        let references: Vec<&RouteBackend> = match &target.distribution {
+            Distribution::Empty => Vec::new(),
+            Distribution::FirstAvailable(backends) => backends.iter().collect(),
+            Distribution::RandomAvailable(backends) => backends.iter().map(|(backend, _)| backend).collect(),
+        };
+        let backends = references.into_iter().map(|reference| RuleBackend {
+            backend: self.backend(&reference.backend, accrual),
+            reference: reference.clone(),
+            meters: RouteBackendMeters::new(
+                &self.worker.registry,
+                kind,
+                &labels,
+                &reference.backend.metadata,
+            ),
+        });
+        Rc::new(Rule {
+            target: Arc::clone(target),
+            backends: backends.collect(),
+            meters: RouteMeters::new(&self.worker.registry, kind, labels),
+        })
+    }
+
+    fn backend(&self, spec: &Arc<BackendSpec>, accrual: Option<&FailureAccrual>) -> Rc<Backend> {
+        let mut used = self.used.borrow_mut();
+        let known = used.iter().chain(self.held).find(|backend| backend.serves(spec, accrual)).map(Rc::clone);
+        let backend = known.unwrap_or_else(|| {
+            Backend::new(self.worker, spec, accrual.cloned(), self.policy.authority.clone())
+        });
+        if !used.iter().any(|have| Rc::ptr_eq(have, &backend)) {
+            used.push(Rc::clone(&backend));
+        }
+        backend
+    }
+}
+
+impl Rule {
+    /// The backend for one request, by weight among those that have a ready endpoint.
+    pub(crate) fn choose(&self, worker: &Worker) -> Option<&RuleBackend> {
+        if let ([only], Distribution::FirstAvailable(_)) =
+            (self.backends.as_slice(), &self.target.distribution)
+        {
+            return Some(only);
+        }
+        let is_ready = |spec: &BackendSpec| {
+            let found = self.backends.iter().find(|one| std::ptr::eq(&*one.reference.backend, spec));
+            found.is_some_and(|one| one.backend.is_ready(worker))
+        };
+        let (index, _) = choose(&self.target.distribution, &mut worker.random.borrow_mut(), is_ready)?;
+        self.backends.get(index)
+    }
+}
+
+impl From<&OpaqueRefusal> for Refused {
+    fn from(refusal: &OpaqueRefusal) -> Self {
+        match refusal {
+            OpaqueRefusal::Invalid(reason) => Self::Invalid(Arc::clone(reason)),
+            OpaqueRefusal::Forbidden => Self::Forbidden,
+        }
+    }
+}

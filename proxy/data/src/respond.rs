@@ -1,0 +1,170 @@
+//! Answers that the proxy gives itself: errors, injected failures, redirections.
+
+use bytes::BytesMut;
+use hauberk_model::canonical::Ambiguous;
+use hauberk_model::filters::Answer;
+use hauberk_model::status::{Failure, GrpcCode};
+use hauberk_wire::h1::H1Error;
+use hauberk_wire::{Edits, strip};
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::body::{Body, Pump, Rescue};
+use crate::exchange::Reply;
+use crate::heads::ResponseMeta;
+use crate::meters::Ended;
+
+/// Why a proxy answered in the application's place.
+const PROXY_ERROR: &str = "l5d-proxy-error";
+/// Asks the client to come anew, so that it may reach another replica.
+const PROXY_CONNECTION: &str = "l5d-proxy-connection";
+
+/// To whom the answer goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Audience {
+    /// gRPC clients understand only gRPC's own statuses.
+    pub(crate) is_grpc: bool,
+    /// Whether the client may be told more than the status.
+    pub(crate) is_informed: bool,
+}
+
+/// An answer, before it is put into a protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Synthesised {
+    failure: Failure,
+    text: String,
+    location: Option<String>,
+}
+
+impl From<Failure> for Synthesised {
+    fn from(failure: Failure) -> Self {
+        Self { failure, text: failure.row().text.to_owned(), location: None }
+    }
+}
+
+impl From<Ambiguous> for Synthesised {
+    fn from(error: Ambiguous) -> Self {
+        Self::saying(Failure::AmbiguousPath, error.to_string())
+    }
+}
+
+impl Synthesised {
+    /// A failure with more to say than its row.
+    pub(crate) fn saying(failure: Failure, text: impl Into<String>) -> Self {
+        Self { failure, text: text.into(), location: None }
+    }
+
+    pub(crate) fn of_filter(answer: Answer) -> Self {
+        match answer {
+            Answer::HttpFailure { status, message } => Self::saying(Failure::InjectedHttp(status), &*message),
+            Answer::GrpcFailure { code, message } => Self::saying(Failure::InjectedGrpc(code), &*message),
+            Answer::Redirect { status, location } => {
+                Self { location: Some(location), ..Self::from(Failure::Redirected(status)) }
+            }
+            Answer::Misconfigured(reason) => Self::saying(Failure::InvalidPolicy, &*reason),
+        }
+    }
+
+    pub(crate) fn failure(&self) -> Failure {
+        self.failure
+    }
+}
+
+/// Answers, and waits until the answer is on its way.
+pub(crate) async fn synthesise(reply: Reply, answer: &Synthesised, to: Audience) -> Ended {
+    let row = answer.failure.row();
+    let mut response = http::Response::new(());
+    let status = if to.is_grpc { 200 } else { row.http };
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if to.is_grpc {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-status", HeaderValue::from(row.grpc));
+        if let Ok(text) = HeaderValue::from_str(&percent_encoded(&answer.text)) {
+            headers.insert("grpc-message", text);
+        }
+    } else if let Some(Ok(location)) = answer.location.as_deref().map(HeaderValue::from_str) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    let text = header_text(&answer.text);
+    let own = [(PROXY_ERROR, text.as_bytes()), (PROXY_CONNECTION, &b"close"[..])];
+    let said = match (to.is_informed, row.closes) {
+        (false, _) => 0,
+        (true, false) => 1,
+        (true, true) => 2,
+    };
+    let strip = strip::RESPONSE_FROM_STRANGER;
+    let edits = Edits { own: own.get(..said).unwrap_or_default(), ..Edits::strip(&strip) };
+    let grpc_status = to.is_grpc.then_some(row.grpc);
+    let complete = match reply.head(ResponseMeta::of(response), &edits, true) {
+        Ok(sink) => {
+            let mut pump = Pump::new(Body::Empty, sink);
+            std::future::poll_fn(|cx| pump.poll(cx)).await.is_ok()
+        }
+        Err(_) => false,
+    };
+    Ended { status, grpc_status, complete }
+}
+
+/// The trailers that end a gRPC response whose server failed midway.
+pub(crate) fn grpc_trailers(why: Rescue) -> HeaderMap {
+    let (code, text) = match why {
+        Rescue::Broken => (GrpcCode::Unavailable, "the connection broke within the response"),
+        Rescue::TimedOut => (GrpcCode::DeadlineExceeded, "the response did not end in time"),
+    };
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from(code as u16));
+    trailers.insert("grpc-message", HeaderValue::from_static(text));
+    trailers
+}
+
+/// Answers what is no HTTP/1 request, on its connection.
+pub(crate) fn malformed(error: H1Error, out: &mut BytesMut) {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let reason = status.canonical_reason().unwrap_or_default();
+    let head = format!(
+        "HTTP/1.1 {} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n{PROXY_ERROR}: {error}\r\n\r\n",
+        status.as_u16()
+    );
+    out.extend_from_slice(head.as_bytes());
+}
+
+/// Text that a header may hold.
+fn header_text(text: &str) -> String {
+    text.trim().chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect()
+}
+
+/// `grpc-message` (gRPC over HTTP2, "Percent-Encoded").
+fn percent_encoded(text: &str) -> String {
+    use std::fmt::Write;
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if matches!(byte, b' '..=b'~') && byte != b'%' {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grpc_message_is_percent_encoded() {
+        assert_eq!(percent_encoded("100% größer"), "100%25 gr%C3%B6%C3%9Fer");
+    }
+
+    #[test]
+    fn a_refused_head_is_answered_and_the_connection_ends() {
+        let mut out = BytesMut::new();
+        malformed(H1Error::HeadTooLarge, &mut out);
+        let text = std::str::from_utf8(&out).unwrap();
+        assert!(text.starts_with("HTTP/1.1 431 "));
+        assert!(text.contains("Connection: close\r\n"));
+        assert!(text.ends_with("\r\n\r\n"));
+    }
+}

@@ -1,0 +1,80 @@
+//! The state of one data thread.
+
+use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hauberk_model::discovery::Discovery;
+use hauberk_model::random::Random;
+use hauberk_observe::Registry;
+use hauberk_tls::{Credentials, CredentialsWatch};
+use tokio::net::TcpStream;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::drain::DrainWatch;
+use crate::inbound::Ports;
+use crate::meters::Errors;
+use crate::outbound::{Endpoints, Targets};
+
+/// Everything that connections share. Lives as long as the worker.
+pub(crate) struct Worker {
+    pub(crate) config: Config,
+    pub(crate) discovery: Arc<dyn Discovery>,
+    credentials: CredentialsWatch,
+    pub(crate) registry: Registry,
+    pub(crate) drain: DrainWatch,
+    pub(crate) connections: TaskTracker,
+    pub(crate) random: RefCell<Random>,
+    pub(crate) targets: Targets,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) ports: Ports,
+    pub(crate) errors: Errors,
+    /// Where inbound connections arrive, as bound: a connection to this port is for the proxy itself.
+    pub(crate) inbound_port: Cell<u16>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        config: Config,
+        discovery: Arc<dyn Discovery>,
+        credentials: CredentialsWatch,
+        registry: Registry,
+        drain: DrainWatch,
+    ) -> Rc<Self> {
+        // Balancing is no secret, but two workers should not make the same choices.
+        let seed = RandomState::new().hash_one(std::process::id());
+        Rc::new(Self {
+            inbound_port: Cell::new(config.inbound_listen.port()),
+            errors: Errors::new(&registry),
+            config,
+            discovery,
+            credentials,
+            registry,
+            drain,
+            connections: TaskTracker::new(),
+            random: RefCell::new(Random::seeded(seed)),
+            targets: Targets::default(),
+            endpoints: Endpoints::default(),
+            ports: Ports::default(),
+        })
+    }
+
+    /// Our certificate, if there is one yet.
+    pub(crate) fn credentials(&self) -> Option<Arc<Credentials>> {
+        self.credentials.borrow().clone()
+    }
+
+    /// The original destination of a redirected connection.
+    pub(crate) fn origin(&self, stream: &TcpStream) -> io::Result<SocketAddr> {
+        (self.config.origin.0)(stream).map(crate::origin::canonical)
+    }
+
+    /// Whether an address is this workload's own.
+    pub(crate) fn is_own(&self, address: SocketAddr) -> bool {
+        self.config.own_ips.contains(&address.ip())
+    }
+}

@@ -39,7 +39,11 @@ const TIMEOUT_UNIT_MS: ReadonlyMap<string, number> = new Map([
   ["n", 0.000_001],
 ]);
 
-/** The deadline of a call in ms, from `grpc-timeout`; `undefined` when there is none. */
+/**
+ * The deadline of a call in ms, from `grpc-timeout`; `undefined` when there is none.
+ *
+ * @internal
+ */
 export function parseTimeoutMs(field: string | undefined): number | undefined {
   const match = /^(\d{1,8})([HMSmun])$/.exec(field ?? "");
   const [, digits, unit] = match ?? [];

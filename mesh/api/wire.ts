@@ -19,7 +19,7 @@ export interface AddressBits {
 
 const LOW_64 = 0xffff_ffff_ffff_ffffn;
 
-export function wireIp({ family, bits }: AddressBits): IPAddress {
+function wireIp({ family, bits }: AddressBits): IPAddress {
   if (family === 4) return create(IPAddressSchema, { ip: { case: "ipv4", value: Number(bits) } });
   return create(IPAddressSchema, {
     ip: { case: "ipv6", value: { first: bits >> 64n, last: bits & LOW_64 } },

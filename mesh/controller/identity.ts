@@ -41,7 +41,11 @@ async function findIssuer(dir: string): Promise<IssuerPaths> {
   throw new Error(`${dir}: holds none of ${names}`);
 }
 
-/** The public half of the key that signs join tokens. A private key is taken too: its public half is used. */
+/**
+ * The public half of the key that signs join tokens. A private key is taken too: its public half is used.
+ *
+ * @internal
+ */
 export function joinTrustOf(pem: string): JoinTrust {
   const publicKey = createPublicKey(pem);
   const { algorithm: kind, spki } = readPublicKey(

@@ -1,8 +1,8 @@
 /** Logs: one JSON object a line, a constant message and named fields. */
 
-export type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
+type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
 
-export type Level = "error" | "warn" | "info" | "debug";
+type Level = "error" | "warn" | "info" | "debug";
 
 export type Log = (level: Level, message: string, fields?: Fields) => void;
 

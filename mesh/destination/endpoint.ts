@@ -25,7 +25,7 @@ import { isOpaque, isSkippedInbound, serversOf, type Target } from "../state/der
 import type { Snapshot } from "../state/snapshot.ts";
 
 /** Equal for all; Linkerd's number, so that mixed fleets weigh alike. */
-export const ENDPOINT_WEIGHT = 10_000;
+const ENDPOINT_WEIGHT = 10_000;
 
 /** Pings on idle connections, so that a peer that vanished is noticed before the next request. */
 const KEEP_ALIVE_MS = 10_000;

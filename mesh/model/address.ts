@@ -94,6 +94,7 @@ export function parseCidr(text: string): Cidr | undefined {
   };
 }
 
+/** @internal */
 export function formatCidr({ address, prefix }: Cidr): string {
   return `${formatIp(address)}/${prefix}`;
 }

@@ -45,7 +45,7 @@ export interface ServerAuthorization {
   readonly clients: Clients;
 }
 
-export type AuthenticationKind = "MeshTLSAuthentication" | "NetworkAuthentication" | "ServiceAccount";
+type AuthenticationKind = "MeshTLSAuthentication" | "NetworkAuthentication" | "ServiceAccount";
 
 export interface AuthorizationPolicy {
   readonly meta: Meta;

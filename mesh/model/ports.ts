@@ -1,6 +1,6 @@
 /** Sets of ports as annotations write them: `25,587,4000-4010`. */
 
-export interface PortRange {
+interface PortRange {
   readonly first: number;
   readonly last: number;
 }

@@ -47,7 +47,7 @@ export interface HttpMatch {
   readonly method: string | undefined;
 }
 
-export interface HeaderValue {
+interface HeaderValue {
   readonly name: string;
   readonly value: string;
 }
@@ -80,7 +80,7 @@ export type GrpcFilter =
   | { readonly type: "RequestHeaderModifier"; readonly modifier: HeaderModifier }
   | { readonly type: "Unsupported"; readonly name: string };
 
-export interface RouteTimeouts {
+interface RouteTimeouts {
   /** From the first byte of the request to the last of the response; 0 is none. */
   readonly requestMs: number | undefined;
   /** For one attempt at one backend; 0 is none. */

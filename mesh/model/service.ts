@@ -2,7 +2,7 @@
 import type { Meta } from "./meta.ts";
 import type { PortSet } from "./ports.ts";
 
-export interface ServicePort {
+interface ServicePort {
   /** Empty when the service has one unnamed port. */
   readonly name: string;
   readonly port: number;
@@ -32,7 +32,7 @@ export interface EndpointPort {
 }
 
 /** The object an address belongs to. */
-export interface EndpointTarget {
+interface EndpointTarget {
   readonly kind: "Pod" | "ExternalWorkload";
   readonly namespace: string;
   readonly name: string;

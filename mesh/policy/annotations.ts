@@ -24,17 +24,12 @@ const RETRY_BODY_BYTES_MAX = 64 * 1024;
 
 const RETRY_LIMIT_DEFAULT = 1;
 
-export interface StatusRange {
+interface StatusRange {
   readonly start: number;
   readonly end: number;
 }
 
-export type GrpcCondition =
-  | "cancelled"
-  | "deadineExceeded"
-  | "internal"
-  | "resourceExhausted"
-  | "unavailable";
+type GrpcCondition = "cancelled" | "deadineExceeded" | "internal" | "resourceExhausted" | "unavailable";
 
 /** What one object's annotations ask for. */
 export interface TrafficPolicy {

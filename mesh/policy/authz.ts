@@ -70,7 +70,7 @@ function authz(meta: Meta, kind: string, networks: readonly Network[], authentic
 }
 
 /** An authorization that no object made. */
-export function defaultAuthz(name: string, networks: readonly Network[], authentication: Authn): Authz {
+function defaultAuthz(name: string, networks: readonly Network[], authentication: Authn): Authz {
   return create(AuthzSchema, {
     networks: wireNetworks(networks),
     authentication,
@@ -102,7 +102,7 @@ export function probeAuthz({ settings }: InboundContext): Authz {
 }
 
 /** Why a policy lets nobody in. */
-export interface PolicyProblem {
+interface PolicyProblem {
   readonly reason: "AuthenticationNotFound";
   readonly message: string;
 }

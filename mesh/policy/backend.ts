@@ -90,7 +90,12 @@ export function resolveBackend(
   return { ok: true, service: { namespace, name, port } };
 }
 
-/** The backend that stands for one which cannot be resolved: there for its name; a filter fails the requests. */
-export function unresolvedBackend(resource: ResourceName): Backend {
-  return create(BackendSchema, { metadata: resourceRef(resource), queue: QUEUE });
+/**
+ * The backend that stands for one which cannot be resolved: there for its name, while a filter fails the requests.
+ * It has the shape of the others, because a proxy refuses a policy whole for a backend without a kind.
+ */
+export function unresolvedBackend(resource: ResourceName, clusterDomain: string): Backend {
+  const { namespace, name, port = 1 } = resource;
+  const backend = serviceBackend({ namespace, name, port }, clusterDomain);
+  return create(BackendSchema, { ...backend, metadata: resourceRef(resource) });
 }

@@ -72,7 +72,7 @@ function findWorkload({ workload }: InboundQuery, { snapshot }: InboundContext):
 }
 
 /** The access policy where no Server selects the port. An annotation that is not understood closes the port. */
-export function defaultAccess(target: Target, { snapshot, settings }: InboundContext): AccessPolicy {
+function defaultAccess(target: Target, { snapshot, settings }: InboundContext): AccessPolicy {
   const text = annotationOf(snapshot, target.meta, DEFAULT_POLICY_ANNOTATION);
   if (text === undefined) return settings.defaultInboundPolicy;
   return ACCESS_POLICIES.find((policy) => policy === text) ?? "deny";

@@ -127,10 +127,10 @@ export function wireRedirect({ scheme, hostname, port, path, statusCode }: Redir
 }
 
 /** The status of requests that meet a route which cannot be carried out as its author wrote it. */
-export const INVALID_ROUTE_STATUS = 500;
+const INVALID_ROUTE_STATUS = 500;
 
 /** gRPC's INTERNAL, for the same. */
-export const INVALID_ROUTE_CODE = 13;
+const INVALID_ROUTE_CODE = 13;
 
 /** Fails every request with `message`, which the client sees in `l5d-proxy-error`. */
 export function httpFailure(message: string, status: number = INVALID_ROUTE_STATUS) {

@@ -36,7 +36,7 @@ import { defaultHttpRoute, failingHttpRoute, outboundHttpRoute } from "./outboun
 import { parentOf, type Parent } from "./parent.ts";
 
 /** How long a client may take to say something before its connection counts as opaque. */
-export const DETECT_MS = 10_000;
+const DETECT_MS = 10_000;
 
 /** EgressNetworks here hold for clients of every namespace; elsewhere only for those of their own. */
 const GLOBAL_EGRESS_NAMESPACE = "linkerd-egress";

@@ -7,7 +7,7 @@ import { effectivePolicy, failureAccrual, type TrafficPolicy } from "./annotatio
 import { resolveBackend, serviceBackend, unresolvedBackend, type BackendProblem } from "./backend.ts";
 
 /** A backend, and why requests for it must fail if they must. */
-export interface Resolved {
+interface Resolved {
   readonly backend: Backend;
   readonly problem: BackendProblem | undefined;
 }
@@ -46,7 +46,7 @@ export function parentOf({ meta, backend, snapshot, clusterDomain, egress = fals
       const resolved = resolveBackend(reference, snapshot);
       return resolved.ok
         ? { backend: serviceBackend(resolved.service, clusterDomain), problem: undefined }
-        : { backend: unresolvedBackend(resolved.resource), problem: resolved.problem };
+        : { backend: unresolvedBackend(resolved.resource, clusterDomain), problem: resolved.problem };
     },
   };
 }

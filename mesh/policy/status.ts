@@ -11,7 +11,7 @@ import { resolvePolicy } from "./authz.ts";
 import { resolveBackend } from "./backend.ts";
 
 /** As in `metav1.Condition`, without what only an API server knows. */
-export interface Condition {
+interface Condition {
   readonly type: "Accepted" | "ResolvedRefs";
   readonly status: "True" | "False";
   readonly reason: string;

@@ -11,7 +11,11 @@ import { keyOfObject, KINDS, type Kind, type Objects, type TaggedOf, type Tagged
 /** All objects, by kind and then by `keyOfObject`. Immutable. */
 export type Snapshot = { readonly [K in Kind]: ReadonlyMap<string, Objects[K]> };
 
-/** What may happen to the objects of kind `K`. */
+/**
+ * What may happen to the objects of kind `K`.
+ *
+ * @internal
+ */
 export type EventOf<K extends Kind> = {
   [P in K]:
     | { readonly type: "relist"; readonly kind: P; readonly objects: readonly Objects[P][] }
@@ -81,7 +85,11 @@ function change<K extends Kind>(
   }
 }
 
-/** The snapshot after `event`; the same one if nothing changed. */
+/**
+ * The snapshot after `event`; the same one if nothing changed.
+ *
+ * @internal
+ */
 export function apply<K extends Kind>(snapshot: Snapshot, event: EventOf<K>): Snapshot {
   const before: ReadonlyMap<string, Objects[K]> = snapshot[event.kind];
   const after = change(before, event);

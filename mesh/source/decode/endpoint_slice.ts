@@ -4,7 +4,7 @@ import type { Endpoint } from "../../model/service.ts";
 import { decoder, Port } from "./kind.ts";
 
 /** The label that names a slice's service. */
-export const SERVICE_NAME_LABEL = "kubernetes.io/service-name";
+const SERVICE_NAME_LABEL = "kubernetes.io/service-name";
 
 const TargetRef = z.object({
   kind: z.string().nullish(),

@@ -73,7 +73,7 @@ const Redirect = z
  * A filter. One that cannot be carried out is kept, so that its rule can fail closed: dropping the filter, or the
  * route, would send the request where its author did not want it.
  */
-export const Filter = z
+const Filter = z
   .object({
     type: z.string().min(1),
     requestHeaderModifier: Modifier.nullish(),

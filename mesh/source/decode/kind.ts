@@ -43,7 +43,7 @@ export function decoder<S extends z.ZodType>(
 }
 
 /** The head of an object, as the model keeps it. */
-export function metaOf({ metadata }: ManifestObject): Meta {
+function metaOf({ metadata }: ManifestObject): Meta {
   const createdMs = Date.parse(metadata.creationTimestamp ?? "");
   const owner =
     metadata.ownerReferences.find((reference) => reference.controller) ?? metadata.ownerReferences[0];

@@ -11,7 +11,11 @@ const HOST_BITS_4 = 0x000f_ffffn;
 /** fd00:10:96::/64; the host part is 64 bits of hash, so that two services never meet in practice. */
 const NETWORK_6 = 0xfd00_0010_0096_0000n << 64n;
 
-/** The network that `clusterIpFor` gives from. */
+/**
+ * The network that `clusterIpFor` gives from.
+ *
+ * @internal
+ */
 export const CLUSTER_IP_NETWORKS = ["10.96.0.0/12", "fd00:10:96::/64"] as const;
 
 function hash(service: NamespacedName): bigint {
@@ -21,14 +25,22 @@ function hash(service: NamespacedName): bigint {
     .readBigUInt64BE(0);
 }
 
-/** The IPv4 address of a service: always the same one, from its name alone. */
+/**
+ * The IPv4 address of a service: always the same one, from its name alone.
+ *
+ * @internal
+ */
 export function clusterIpFor(namespace: string, name: string): string {
   // The network's own address is nobody's.
   const host = (hash({ namespace, name }) % (HOST_BITS_4 - 1n)) + 1n;
   return formatIp({ family: 4, bits: NETWORK_4 | host });
 }
 
-/** The IPv6 address of a service. */
+/**
+ * The IPv6 address of a service.
+ *
+ * @internal
+ */
 export function clusterIp6For(namespace: string, name: string): string {
   return formatIp({ family: 6, bits: NETWORK_6 | (hash({ namespace, name }) | 1n) });
 }

@@ -1,7 +1,7 @@
 /** What a directory of manifests holds, before anybody asks what the objects mean. */
 
 /** The parts of `metadata` that are used. */
-export interface ObjectMeta {
+interface ObjectMeta {
   readonly name: string;
   /** Objects without one are in `default`, as with kubectl. Cluster-scoped objects carry it too; it is ignored there. */
   readonly namespace: string;
@@ -14,7 +14,7 @@ export interface ObjectMeta {
   readonly ownerReferences: readonly OwnerReference[];
 }
 
-export interface OwnerReference {
+interface OwnerReference {
   readonly kind: string;
   readonly name: string;
   readonly controller: boolean;

@@ -12,9 +12,9 @@ import { describeObject, objectKey, type ManifestDocument, type Problem } from "
 import { parseFile, type ParsedFile } from "./parse.ts";
 
 /** Largest manifest file; etcd refuses single objects above 1.5 MiB. */
-export const FILE_BYTES_MAX = 8 * 1024 * 1024;
+const FILE_BYTES_MAX = 8 * 1024 * 1024;
 /** Most manifest files of one source. */
-export const FILES_MAX = 20_000;
+const FILES_MAX = 20_000;
 /** An editor's save is several events; the scan waits until they have been silent for so long. */
 const SETTLE_MS = 25;
 /** Waits for silence before a scan happens anyway: a directory that is always written to must not be starved. */

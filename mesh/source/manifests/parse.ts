@@ -4,11 +4,11 @@ import { z } from "zod";
 import { fieldPath, type ManifestDocument, type ManifestObject, type Problem } from "./document.ts";
 
 /** Documents in one file. A rendered chart of a large platform has a few hundred. */
-export const DOCUMENTS_MAX = 5_000;
+const DOCUMENTS_MAX = 5_000;
 /** How often anchors may be expanded in one document, so that a few lines cannot become gigabytes. */
-export const ALIASES_MAX = 100;
+const ALIASES_MAX = 100;
 /** How deep a document may nest; a Kubernetes object stays below 30. */
-export const DEPTH_MAX = 100;
+const DEPTH_MAX = 100;
 
 const Strings = z.record(z.string(), z.string()).nullish();
 
@@ -185,7 +185,11 @@ function parseDocument(file: string, index: number, document: Document, lines: L
   return expand(file, { index, line, value, lineOf: lineFinder(document, lines, line) }, []);
 }
 
-/** Parses YAML (1.2, core schema), of which JSON is a part. */
+/**
+ * Parses YAML (1.2, core schema), of which JSON is a part.
+ *
+ * @internal
+ */
 export function parseYaml(file: string, text: string): ParsedFile {
   const lines = new LineCounter();
   let documents: ReturnType<typeof parseAllDocuments>;
@@ -204,7 +208,7 @@ export function parseYaml(file: string, text: string): ParsedFile {
 }
 
 /** Parses one JSON value. Lines are looked up, by the YAML parser, only when a message needs one. */
-export function parseJson(file: string, text: string): ParsedFile {
+function parseJson(file: string, text: string): ParsedFile {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -13,8 +13,6 @@ export type Snapshot = { readonly [K in Kind]: ReadonlyMap<string, Objects[K]> }
 
 /**
  * What may happen to the objects of kind `K`.
- *
- * @internal
  */
 export type EventOf<K extends Kind> = {
   [P in K]:

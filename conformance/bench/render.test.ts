@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ratio, render, shown } from "./render.ts";
+import { ratio, shown } from "./comparison.ts";
+import { render } from "./render.ts";
 import { parseResults } from "./results.ts";
 import type { Result, ScenarioName } from "./results.ts";
 

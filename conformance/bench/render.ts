@@ -1,14 +1,12 @@
 /** The results as a page of Markdown. Pure: the same results give the same page. */
 
 import { SCENARIOS } from "./results.ts";
-import type { Figures, Result, ScenarioName, Setting } from "./results.ts";
-import { estimate, seeded } from "./statistics.ts";
-import type { Estimate } from "./statistics.ts";
+import type { Result, ScenarioName, Setting } from "./results.ts";
+import { DIRECT, of, ratio, rounds, shown } from "./comparison.ts";
 
 /** The peer that is ours, and the one ratios are told against. */
 const OURS = "hauberk";
 const AGAINST = "envoy";
-const DIRECT = "direct";
 /** Beyond this movement of the direct connections' median, latencies of a run say little. */
 const UNSTEADY = 0.15;
 
@@ -92,41 +90,6 @@ ${setting.date}, ${setting.machine}, Linux ${setting.kernel}; ${versions.join(",
 interleaved in random order (seed ${setting.seed}), scheduling ${setting.scheduling}. Figures are medians over the rounds; in brackets, the 95 %
 confidence interval of the median (bootstrap). Ratios are taken within each round.
 `;
-}
-
-/** The figures of one peer in one scenario, by round. */
-function rounds(results: readonly Result[], peer: string): ReadonlyMap<number, Figures> {
-  return new Map(
-    results
-      .filter((one) => one.peer === peer && one.error === undefined)
-      .map((one) => [one.round, one.figures]),
-  );
-}
-
-function of(results: readonly Result[], peer: string, figure: string): Estimate | undefined {
-  const values = [...rounds(results, peer).values()]
-    .map((figures) => figures[figure])
-    .filter((value) => value !== undefined);
-  return estimate(values, seeded(1));
-}
-
-/** The ratio of a figure to another peer's, in each round that has both; with `added`, above the direct connection. */
-export function ratio(
-  results: readonly Result[],
-  peer: string,
-  other: string,
-  figure: string,
-  added = false,
-): Estimate | undefined {
-  const [ours, theirs, direct] = [rounds(results, peer), rounds(results, other), rounds(results, DIRECT)];
-  const values: number[] = [];
-  for (const [round, figures] of ours) {
-    const base = added ? direct.get(round)?.[figure] : 0;
-    const [a, b] = [figures[figure], theirs.get(round)?.[figure]];
-    if (a !== undefined && b !== undefined && base !== undefined && b - base > 0)
-      values.push((a - base) / (b - base));
-  }
-  return estimate(values, seeded(1));
 }
 
 function targets(results: readonly Result[]): string {
@@ -219,18 +182,6 @@ function failures(results: readonly Result[]): string {
     one.error === undefined ? [] : [`- ${one.peer}, ${one.scenario}, round ${one.round}: ${one.error}`],
   );
   return failed.length === 0 ? "" : ["## Not measured\n", ...failed, ""].join("\n");
-}
-
-/** An estimate with as many digits as it deserves. */
-export function shown({ median, low, high, count }: Estimate): string {
-  return count === 1 ? number(median) : `${number(median)} (${number(low)}–${number(high)})`;
-}
-
-function number(value: number): string {
-  const size = Math.abs(value);
-  if (size >= 1000) return Math.round(value).toLocaleString("en-US").replaceAll(",", " ");
-  if (size >= 100) return value.toFixed(0);
-  return value.toFixed(size >= 10 ? 1 : 2);
 }
 
 const HOW = `## How it is measured

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { summary } from "./callgrind.ts";
 import type { Role } from "./certificates.ts";
 import { AUTHORITY } from "./peer.ts";
 import type { Peer } from "./peer.ts";
@@ -250,11 +251,4 @@ async function counted({ world, peer }: Bench, requests: number): Promise<Readon
     for (const running of pair.values()) await running.stop(VALGRIND_END_MS);
   }
   return new Map([...pair.keys()].map((role) => [role, summary(readFileSync(file(role), "utf8"))]));
-}
-
-/** The total of a callgrind file. */
-export function summary(text: string): number {
-  const total = /^(?:summary|totals): (\d+)/m.exec(text)?.[1];
-  if (total === undefined) throw new Error("callgrind wrote no total: the proxy was killed before it ended");
-  return Number(total);
 }

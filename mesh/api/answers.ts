@@ -41,7 +41,12 @@ export class Answers<S extends object> {
 
   /** Computes every answer anew; called after each change of the world. */
   refresh(): void {
-    for (const { topic, compute } of this.#topics.values()) {
+    for (const [key, { topic, compute }] of this.#topics) {
+      // Opened for a call that was over before it could join: nobody will ever leave it.
+      if (topic.readers === 0) {
+        this.#topics.delete(key);
+        continue;
+      }
       const answer = compute();
       if (!answer.ok) topic.end(answer.refusal);
       else if (!this.#options.same(topic.state, answer.state)) topic.publish(answer.state);

@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Answers } from "./answers.ts";
+import { Code, RpcError } from "./status.ts";
+
+interface State {
+  readonly n: number;
+}
+
+function world(initial: number) {
+  const state = { n: initial, gone: false, computed: 0 };
+  const answers = new Answers<State>({
+    encode: (from, to) => Buffer.from(`${from?.n ?? "-"}>${to.n}`),
+    same: (before, after) => before.n === after.n,
+  });
+  const compute = () => {
+    state.computed += 1;
+    return state.gone
+      ? ({ ok: false, refusal: new RpcError(Code.NotFound, "gone") } as const)
+      : ({ ok: true, state: { n: state.n } } as const);
+  };
+  return { state, answers, compute };
+}
+
+test("readers of one question share one answer, which is computed once per change of the world", () => {
+  const { state, answers, compute } = world(1);
+  const woken: string[] = [];
+  const reader = (name: string) => ({ wake: () => woken.push(name), end: () => undefined });
+  const [a, b] = ["a", "b"].map((name) => answers.open("q", compute).join(reader(name)));
+  assert.equal(state.computed, 1);
+  assert.equal(a?.take()?.toString(), "->1");
+  assert.equal(b?.take()?.toString(), "->1");
+  answers.refresh();
+  assert.deepEqual(woken, []);
+  state.n = 2;
+  answers.refresh();
+  assert.deepEqual(woken, ["a", "b"]);
+  assert.equal(state.computed, 3);
+  assert.equal(a?.take()?.toString(), "1>2");
+});
+
+test("a question that nobody follows any more is forgotten", () => {
+  const { state, answers, compute } = world(1);
+  answers
+    .open("q", compute)
+    .join({ wake: () => undefined, end: () => undefined })
+    .leave();
+  assert.equal(answers.size, 0);
+  answers.open("never joined", compute);
+  answers.refresh();
+  assert.equal(answers.size, 0);
+  assert.equal(state.computed, 2);
+});
+
+test("a question that can no longer be answered ends its streams with the reason", () => {
+  const { state, answers, compute } = world(1);
+  const reasons: string[] = [];
+  answers.open("q", compute).join({ wake: () => undefined, end: (reason) => reasons.push(reason.message) });
+  state.gone = true;
+  answers.refresh();
+  assert.deepEqual(reasons, ["gone"]);
+  assert.throws(() => answers.open("other", compute), /gone/);
+});

@@ -1,6 +1,6 @@
 import type { PodStatus } from "@hauberk/mesh/standalone/control-protocol.ts";
-import { shortIdentity } from "./golden-tables.ts";
-import { renderTable } from "./table.ts";
+import { shortIdentity } from "@hauberk/viz/tables.ts";
+import { renderTable } from "@hauberk/viz/table.ts";
 
 /** The pods of a mesh. */
 export function podTable(pods: readonly PodStatus[]): string {

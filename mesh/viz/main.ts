@@ -52,7 +52,7 @@ function targetOf({ metadata, spec, status }: Pod): Target | undefined {
   const isMeshed = metadata.labels["linkerd.io/control-plane-ns"] !== undefined;
   if (!isMeshed || proxy === undefined || status.podIP === undefined) return undefined;
   const port = proxy.ports.find(({ name }) => name === "linkerd-admin")?.containerPort ?? 4_191;
-  const owner = Object.entries(metadata.labels).find(([label]) => label.startsWith('linkerd.io/proxy-'));
+  const owner = Object.entries(metadata.labels).find(([label]) => label.startsWith("linkerd.io/proxy-"));
   return {
     namespace: metadata.namespace,
     pod: metadata.name,

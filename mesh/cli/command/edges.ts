@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { activeEdges, edgeTable } from "../golden-tables.ts";
+import { activeEdges, edgeTable } from "@hauberk/viz/tables.ts";
 import { MeshCommand, MeshOptions, meshFlags } from "../mesh-command.ts";
 import { readReport } from "../viz-client.ts";
 

@@ -3,7 +3,7 @@ import { Args } from "@oclif/core";
 import { z } from "zod";
 import type { PodStatus } from "@hauberk/mesh/standalone/control-protocol.ts";
 import { MeshCommand, MeshOptions, meshFlags } from "../mesh-command.ts";
-import { renderTable } from "../table.ts";
+import { renderTable } from "@hauberk/viz/table.ts";
 
 const Options = z.strictObject(MeshOptions);
 

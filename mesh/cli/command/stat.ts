@@ -1,6 +1,6 @@
 import { Args, Flags } from "@oclif/core";
 import { z } from "zod";
-import { edgeStatTable, routeTable, workloadTable } from "../golden-tables.ts";
+import { edgeStatTable, routeTable, workloadTable } from "@hauberk/viz/tables.ts";
 import { MeshCommand, MeshOptions, meshFlags } from "../mesh-command.ts";
 import { readReport } from "../viz-client.ts";
 

@@ -1,4 +1,4 @@
-import type { EdgeStat, Report, RouteStat, WorkloadStat } from "@hauberk/viz/report.ts";
+import type { EdgeStat, Report, RouteStat, WorkloadStat } from "./report.ts";
 import { millis, perSecond, percent, renderTable } from "./table.ts";
 import type { Column } from "./table.ts";
 

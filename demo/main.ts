@@ -62,12 +62,23 @@ async function start(options: Options, live: string): Promise<Up> {
 }
 
 async function play(stage: Stage, startedMs: number): Promise<void> {
-  await steady(stage, startedMs);
-  await canary(stage);
-  await lockdown(stage);
-  await backends(stage);
-  await outage(stage);
-  await renewal(stage, (REFRESH_S + 15) * 1_000);
+  const acts: Readonly<Record<string, () => Promise<void>>> = {
+    "the application runs": () => steady(stage, startedMs),
+    "the canary": () => canary(stage),
+    "the lock-down": () => lockdown(stage),
+    "hurt backends": () => backends(stage),
+    "the control plane's outage": () => outage(stage),
+    "new certificates": () => renewal(stage, (REFRESH_S + 15) * 1_000),
+  };
+  for (const [name, act] of Object.entries(acts)) {
+    try {
+      await act();
+    } catch (error) {
+      if (interrupted.signal.aborted) throw error;
+      // What comes next is still worth seeing.
+      stage.promise(name, false, error instanceof Error ? error.message : String(error));
+    }
+  }
 }
 
 async function main(): Promise<number> {

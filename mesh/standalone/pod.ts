@@ -10,7 +10,7 @@ import { podObject } from "./pod-object.ts";
 import type { PodIdentity, PodState } from "./pod-object.ts";
 import type { ProbeResult } from "./probe.ts";
 import { watchHealth } from "./probing.ts";
-import { capture, launch } from "./process.ts";
+import { capture, launch, neverStarted } from "./process.ts";
 import type { Output, Running } from "./process.ts";
 import type { Inside, Net, Sandbox } from "./sandbox.ts";
 import { Supervised, containerState } from "./supervised.ts";
@@ -194,10 +194,17 @@ export class Pod {
   }
 
   #launch(container: Container): Running {
-    const { command, environment, cwd } = this.#world.processOf(container);
-    const net = this.#net ?? this.#world.sandbox.bridge;
-    const log = join(this.#world.dir, `${container.name}.log`);
-    return launch(this.#inside(net, command, { cwd }), { environment, log, janitor: this.#world.janitor });
+    try {
+      const { command, environment, cwd } = this.#world.processOf(container);
+      const net = this.#net ?? this.#world.sandbox.bridge;
+      const log = join(this.#world.dir, `${container.name}.log`);
+      return launch(this.#inside(net, command, { cwd }), { environment, log, janitor: this.#world.janitor });
+    } catch (error) {
+      // A reference to nothing: tried again later, since the missing object may yet be written.
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#problem = `container ${container.name}: ${reason}`;
+      return neverStarted(reason);
+    }
   }
 
   #supervise(container: Container): Supervised {

@@ -54,6 +54,11 @@ export function launch(
   }
 }
 
+/** A process that could not even be described. */
+export function neverStarted(reason: string): Running {
+  return { pid: 0, exited: Promise.resolve({ code: NOT_FOUND, reason }), signal: () => undefined };
+}
+
 function exitOf(code: number | null, signal: NodeJS.Signals | null): Exit {
   if (signal !== null) return { code: 128 + (SIGNALS[signal] ?? 0), reason: signal };
   return { code: code ?? 1, reason: `exit code ${code ?? 1}` };

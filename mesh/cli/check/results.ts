@@ -1,8 +1,12 @@
 import type { Check, Finding } from "./checks.ts";
 import type { CheckFacts } from "./facts.ts";
 
-/** Where hints are explained. */
-const HINTS = "https://linkerd.io/2/checks/#";
+/** Where hints are explained: Linkerd's pages for the checks that are Linkerd's, ours for our own. */
+function hintOf(anchor: string): string {
+  return anchor.startsWith("l5d-")
+    ? `https://linkerd.io/2/checks/#${anchor}`
+    : `docs/guide/checks.md#${anchor}`;
+}
 
 /** One line of the report. */
 export interface Result {
@@ -17,7 +21,7 @@ export function runChecks(checks: readonly Check[], facts: CheckFacts): readonly
   const results: Result[] = [];
   for (const { category, description, hint, fatal, find } of checks) {
     const finding = find(facts);
-    results.push({ category, description, hint: `${HINTS}${hint}`, finding });
+    results.push({ category, description, hint: hintOf(hint), finding });
     if (fatal && finding.type === "error") break;
   }
   return results;

@@ -125,10 +125,11 @@ test("annotations become the variables that Linkerd's injector sets", () => {
     assert.equal(variable(name, { [`config.linkerd.io/${annotation}`]: value }), expected, annotation);
 });
 
+const list = (...entries: readonly object[]) => ({
+  "config.linkerd.io/proxy-additional-env": JSON.stringify(entries),
+});
+
 test("additional environment is merged by name, and the pod's comes last", () => {
-  const list = (...entries: readonly object[]) => ({
-    "config.linkerd.io/proxy-additional-env": JSON.stringify(entries),
-  });
   const made = sidecar(
     pod(list({ name: "A", value: "pod" }), list({ name: "A", value: "ns" }, { name: "B", value: "ns" })),
     { ...config, environment: { A: "mesh", C: "mesh" } },

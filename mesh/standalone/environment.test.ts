@@ -16,10 +16,11 @@ const pod: PodFacts = {
   ips: ["10.244.0.9"],
 };
 
+const lookup = (kind: string, name: string) =>
+  kind === "ConfigMap" && name === "settings" ? { COLOR: "red" } : undefined;
+
 function environment(env: readonly EnvVar[], more: Partial<Container> = {}) {
   const container: Container = { name: "web", command: ["x"], env, envFrom: [], ports: [], ...more };
-  const lookup = (kind: string, name: string) =>
-    kind === "ConfigMap" && name === "settings" ? { COLOR: "red" } : undefined;
   return processOf(container, pod, { lookup, base: { PATH: "/bin" }, file: "/etc/app/manifests/web.yaml" });
 }
 

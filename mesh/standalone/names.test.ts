@@ -8,7 +8,7 @@ import { listeners, zone } from "./services.ts";
 import type { Backend } from "./services.ts";
 
 const meta = {
-  uid: undefined,
+  uid: "u",
   labels: {},
   annotations: {},
   createdMs: 0,

@@ -25,8 +25,9 @@ function workload(kind: WorkloadKind, replicas: number, more: Partial<PodTemplat
   };
 }
 
+const names = (one: Workload) => planPods([one]).map(({ name }) => name);
+
 test("names are what each kind's controller would choose, and always the same", () => {
-  const names = (one: Workload) => planPods([one]).map(({ name }) => name);
   assert.deepEqual(names(workload("Pod", 1)), ["web"]);
   assert.deepEqual(names(workload("StatefulSet", 2)), ["web-0", "web-1"]);
   assert.match(

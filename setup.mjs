@@ -178,6 +178,9 @@ async function buildProxy() {
       "build",
       "--release",
       "--locked",
+      // Cargo looks for its settings from the working directory, not from the manifest.
+      "--config",
+      "proxy/.cargo/config.toml",
       "--manifest-path",
       "proxy/Cargo.toml",
       "-p",

@@ -1,6 +1,6 @@
 /** Static certificates for the peers, of the kind the mesh issues: ECDSA P-256 leaves under one issuer. */
 
-import { chmodSync, chownSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { generateKeyPair } from "@hauberk/crypto/algorithms.ts";
 import { writeCertificatesPem } from "@hauberk/crypto/certificate.ts";
@@ -24,6 +24,13 @@ export type Certified = {
   readonly identity: string;
 };
 
+/** An authority, as the files that a control plane opens. */
+export type AuthorityFiles = {
+  /** A folder with `crt.pem`, `key.pem` and `ca-bundle.crt`. */
+  readonly issuerDir: string;
+  readonly anchorsPem: string;
+};
+
 /** The two ends of a pair. */
 export type Role = "outbound" | "inbound";
 
@@ -32,7 +39,7 @@ export function certify(
   folder: string,
   identities: Readonly<Record<Role, string>>,
   uid: number,
-): Readonly<Record<Role, Certified>> {
+): { readonly ends: Readonly<Record<Role, Certified>>; readonly authority: AuthorityFiles } {
   const life = { nowMs: Date.now(), lifeMs: LIFE_MS };
   const authority = (commonName: string) => ({
     ...life,
@@ -65,5 +72,12 @@ export function certify(
       both: write(`${role}.pem`, chain + key),
     };
   };
-  return { outbound: certified("outbound"), inbound: certified("inbound") };
+  const issuerDir = join(folder, "issuer");
+  mkdirSync(issuerDir);
+  const anchorsPem = writeCertificatesPem([anchor.certificate]);
+  write("issuer/crt.pem", writeCertificatesPem([issuer.certificate]));
+  write("issuer/key.pem", writePrivateKeyPem(issuer.keys));
+  write("issuer/ca-bundle.crt", anchorsPem);
+  const ends = { outbound: certified("outbound"), inbound: certified("inbound") };
+  return { ends, authority: { issuerDir, anchorsPem } };
 }

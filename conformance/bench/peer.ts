@@ -1,6 +1,6 @@
 /** What is measured: a kind of proxy, as a pair beside a client and a server. */
 
-import type { Certified, Role } from "./certificates.ts";
+import type { AuthorityFiles, Certified, Role } from "./certificates.ts";
 import type { ScenarioName } from "./results.ts";
 import type { Command } from "./sandbox.ts";
 
@@ -30,6 +30,7 @@ export type Place = {
   readonly certified: Certified;
   /** The identity of the other end. */
   readonly peerIdentity: string;
+  readonly authority: AuthorityFiles;
 };
 
 /** How to run one proxy. */
@@ -50,6 +51,8 @@ export type Peer = {
   /** Ports for the opaque service, where the proxy cannot tell the original destination by itself. */
   readonly rawPorts?: { readonly outbound: number; readonly inbound: number };
   readonly launch: (place: Place) => Launch;
+  /** What must run beside the proxy first, and is not measured: its control plane. */
+  readonly beside?: (place: Place) => Launch;
 };
 
 const HTTP1_ONLY: readonly ScenarioName[] = ["rate", "h1", "idle", "cold", "instructions"];

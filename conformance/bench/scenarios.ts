@@ -70,7 +70,7 @@ async function withPair<T>(
   try {
     return await use(pair);
   } finally {
-    for (const running of pair.values()) await running.stop();
+    await pair.stop();
   }
 }
 
@@ -87,7 +87,7 @@ async function used({ world, seconds }: Bench, pair: Pair, words: readonly strin
 }
 
 function cpuSeconds(pair: Pair): ReadonlyMap<Role, number> {
-  return new Map([...pair].map(([role, running]) => [role, running.cpuSeconds()]));
+  return new Map([...pair.proxies].map(([role, running]) => [role, running.cpuSeconds()]));
 }
 
 /** Processor time per thing done: of the pair, and of each end. None without proxies. */
@@ -143,7 +143,7 @@ async function connections(bench: Bench): Promise<Figures> {
 }
 
 function memory(pair: Pair, when: string): Figures {
-  const entries = [...pair].flatMap(([role, running]) => {
+  const entries = [...pair.proxies].flatMap(([role, running]) => {
     const { rss, anonymous } = running.memory();
     return [[`RSS MiB ${role} ${when}`, rss] as const, [`anonymous MiB ${role} ${when}`, anonymous] as const];
   });
@@ -159,7 +159,7 @@ async function idle(bench: Bench): Promise<Figures> {
 
 async function holding({ world, peer }: Bench, pair: Pair, service: Service): Promise<Figures> {
   await sleep(REST_MS);
-  const before = new Map([...pair].map(([role, running]) => [role, running.memory().rss]));
+  const before = new Map([...pair.proxies].map(([role, running]) => [role, running.memory().rss]));
   const base = memory(pair, "idle");
   const proto = service === "raw" ? "tcp" : "h1";
   const words = [
@@ -174,7 +174,7 @@ async function holding({ world, peer }: Bench, pair: Pair, service: Service): Pr
   try {
     while (load.alive && !load.printed.includes("ready")) await sleep(20);
     await sleep(REST_MS);
-    const grown = [...pair].map(([role, running]) => {
+    const grown = [...pair.proxies].map(([role, running]) => {
       const kibibytes = ((running.memory().rss - (before.get(role) ?? 0)) * 1024) / IDLE_CONNECTIONS;
       return [`KiB/${service === "raw" ? "opaque mTLS" : "HTTP/1"} connection ${role}`, kibibytes] as const;
     });
@@ -189,7 +189,7 @@ async function cold(bench: Bench): Promise<Figures> {
   const { world, peer } = bench;
   if (peer === undefined) return {};
   return withPair(bench, "http", async (pair) => {
-    await pair.get("outbound")?.stop();
+    await pair.proxies.get("outbound")?.stop();
     const ready: number[] = [];
     const first: number[] = [];
     for (let index = 0; index < COLD_STARTS; index += 1) {
@@ -248,7 +248,7 @@ async function counted({ world, peer }: Bench, requests: number): Promise<Readon
     const found = HttpLoad.parse(await world.load(load));
     if (found.errors > 0) throw new Error(`${found.errors} requests failed`);
   } finally {
-    for (const running of pair.values()) await running.stop(VALGRIND_END_MS);
+    await pair.stop(VALGRIND_END_MS);
   }
-  return new Map([...pair.keys()].map((role) => [role, summary(readFileSync(file(role), "utf8"))]));
+  return new Map([...pair.proxies.keys()].map((role) => [role, summary(readFileSync(file(role), "utf8"))]));
 }

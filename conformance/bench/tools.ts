@@ -9,6 +9,7 @@ import { z } from "zod";
 import type { Peer } from "./peer.ts";
 import { envoy } from "./peers/envoy.ts";
 import { haproxy } from "./peers/haproxy.ts";
+import { hauberk } from "./peers/hauberk.ts";
 import { nginx } from "./peers/nginx.ts";
 import { output } from "./running.ts";
 
@@ -47,8 +48,17 @@ export async function findPeers(root: string, names: readonly string[]): Promise
   const cache = join(root, ".cache/bench");
   mkdirSync(cache, { recursive: true });
   const peers: Peer[] = [];
-  for (const name of names) peers.push(await findPeer(name, cache));
+  for (const name of names) peers.push(name === "hauberk" ? await ours(root) : await findPeer(name, cache));
   return peers;
+}
+
+/** Built as it is shipped. */
+async function ours(root: string): Promise<Peer> {
+  process.stderr.write("building hauberk-proxy\n");
+  const binary = (await build(root, "release", ["hauberk-proxy"]))["hauberk-proxy"];
+  if (binary === undefined) throw new Error("cargo built no hauberk-proxy");
+  const commit = await output(["git", "-C", root, "rev-parse", "--short", "HEAD"]).catch(() => "unknown");
+  return hauberk(binary, commit.trim(), [process.execPath, join(root, "mesh/controller/main.ts")]);
 }
 
 async function findPeer(name: string, cache: string): Promise<Peer> {

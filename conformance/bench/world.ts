@@ -2,13 +2,13 @@
 
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { certify } from "./certificates.ts";
-import type { Certified, Role } from "./certificates.ts";
+import type { AuthorityFiles, Certified, Role } from "./certificates.ts";
 import { Address, AUTHORITY, PROXY_UID } from "./peer.ts";
-import type { Launch, Peer } from "./peer.ts";
+import type { Launch, Peer, Place } from "./peer.ts";
 import { output, Running } from "./running.ts";
 import { Sandbox } from "./sandbox.ts";
 import type { Command, Pod } from "./sandbox.ts";
@@ -29,8 +29,16 @@ const IDENTITIES = {
   inbound: "server.bench.serviceaccount.identity.linkerd.cluster.local",
 } as const;
 
-/** A pair that runs; none of it for direct connections. */
-export type Pair = ReadonlyMap<Role, Running>;
+/** A pair that runs, and what runs beside it; nothing for direct connections. */
+export class Pair {
+  readonly proxies = new Map<Role, Running>();
+  readonly beside: Running[] = [];
+
+  /** Ends all of it; each proxy has `waitMs` to end by itself. */
+  async stop(waitMs?: number): Promise<void> {
+    for (const running of [...this.proxies.values(), ...this.beside]) await running.stop(waitMs);
+  }
+}
 
 /** Where the benchmark happens. */
 export class World {
@@ -39,6 +47,7 @@ export class World {
   readonly #scheduling: Scheduling;
   readonly #folder: string;
   readonly #certified: Readonly<Record<Role, Certified>>;
+  readonly #authority: AuthorityFiles;
   readonly #pods: Readonly<Record<Role, Pod>>;
   #backend: Running | undefined;
 
@@ -54,7 +63,9 @@ export class World {
     this.#pods = pods;
     this.#folder = mkdtempSync(join(tmpdir(), "hauberk-bench-"));
     chmodSync(this.#folder, 0o755);
-    this.#certified = certify(this.#folder, IDENTITIES, PROXY_UID);
+    const { ends, authority } = certify(this.#folder, IDENTITIES, PROXY_UID);
+    this.#certified = ends;
+    this.#authority = authority;
   }
 
   static async open(programs: Programs, scheduling: Scheduling): Promise<World> {
@@ -87,23 +98,50 @@ export class World {
     wrap: (role: Role, command: Command) => Command = (_, command) => command,
   ): Promise<Pair> {
     await this.redirect(peer, service);
-    const pair = new Map<Role, Running>();
+    const pair = new Pair();
     if (peer === undefined) return pair;
     try {
+      for (const role of ["inbound", "outbound"] as const) await this.#startBeside(peer, role, pair);
       for (const role of ["inbound", "outbound"] as const) {
         const { running, launch } = this.startProxy(peer, role, (command) => wrap(role, command));
-        pair.set(role, running);
+        pair.proxies.set(role, running);
         await this.ready(role, running, launch);
       }
       await this.first(peer, service);
     } catch (error) {
-      for (const running of pair.values()) await running.stop();
-      const logs = [...pair].map(
-        ([role, running]) => `${role}: ${running.printed.split("\n").slice(-5).join(" | ")}`,
+      await pair.stop();
+      const logs = [...pair.proxies.values(), ...pair.beside].map((running) =>
+        running.printed.trimEnd().split("\n"),
       );
-      throw new Error(`${peer.name} did not start: ${logs.join("; ")}`, { cause: error });
+      const ends = logs.map((lines) => lines.slice(-3).join(" | "));
+      throw new Error(`${peer.name} did not start: ${ends.join("; ")}`, { cause: error });
     }
     return pair;
+  }
+
+  async #startBeside(peer: Peer, role: Role, pair: Pair): Promise<void> {
+    const launch = peer.beside?.(this.#place(peer, role));
+    if (launch === undefined) return;
+    this.#write(launch);
+    const command = this.#sandbox.inside(this.#pods[role], launch.command);
+    const env = { ...process.env, ...launch.env };
+    const running = Running.start(command, join(this.#folder, `${peer.name}-beside-${role}.log`), env);
+    pair.beside.push(running);
+    await this.ready(role, running, launch);
+  }
+
+  #place(peer: Peer, role: Role): Place {
+    const peerIdentity = IDENTITIES[role === "outbound" ? "inbound" : "outbound"];
+    const folder = this.proxyFolder(peer, role);
+    return { role, folder, certified: this.#certified[role], peerIdentity, authority: this.#authority };
+  }
+
+  #write(launch: Launch): void {
+    for (const [path, text] of Object.entries(launch.files ?? {})) {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text);
+      chownSync(path, PROXY_UID, PROXY_UID);
+    }
   }
 
   /** Starts one proxy; its log begins with the time of its `execve`. */
@@ -112,15 +150,8 @@ export class World {
     role: Role,
     wrap: (command: Command) => Command,
   ): { running: Running; launch: Launch } {
-    const folder = this.proxyFolder(peer, role);
-    const other = role === "outbound" ? "inbound" : "outbound";
-    const launch = peer.launch({
-      role,
-      folder,
-      certified: this.#certified[role],
-      peerIdentity: IDENTITIES[other],
-    });
-    for (const [path, text] of Object.entries(launch.files ?? {})) writeFileSync(path, text);
+    const launch = peer.launch(this.#place(peer, role));
+    this.#write(launch);
     const stamped: Command = [this.#programs.hload, "stamp", ...wrap(launch.command)];
     const running = this.#start(role, `${peer.name}-${role}`, stamped, {
       uid: PROXY_UID,

@@ -12,7 +12,8 @@ export function envoy(binary: string, version: string): Peer {
   return {
     name: "envoy",
     version,
-    scenarios: Takes.everything,
+    // Under valgrind it does not come up within a minute.
+    scenarios: Takes.everything.filter((scenario) => scenario !== "instructions"),
     rawPorts: RAW_PORTS,
     launch: (place) => launch(binary, place),
   };

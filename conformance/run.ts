@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { grpcInterop } from "./grpc-interop/suite.ts";
 import { handshake } from "./handshake/suite.ts";
 import { h2spec } from "./h2spec/suite.ts";
+import { h2specd } from "./h2specd/suite.ts";
 import { http1Corpus } from "./http1-corpus/suite.ts";
 import { startMesh } from "./pair/mesh.ts";
 import { startSingle } from "./pair/single.ts";
@@ -17,6 +18,7 @@ type Run = (pair: Pair, tools: Tools) => Promise<SuiteResult>;
 const SUITES: Readonly<Record<string, Run>> = {
   handshake,
   h2spec,
+  h2specd,
   "grpc-interop": grpcInterop,
   "http1-corpus": http1Corpus,
 };

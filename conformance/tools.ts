@@ -16,6 +16,7 @@ const INSTALL_MS_MAX = 1_800_000;
 /** Go programs: the file name we give them, and the package they are built of. */
 const GO_PROGRAMS = {
   h2spec: "github.com/summerwind/h2spec/cmd/h2spec",
+  h2specd: "github.com/summerwind/h2spec/cmd/h2specd",
   "grpc-interop-client": "google.golang.org/grpc/interop/client",
   "grpc-interop-server": "google.golang.org/grpc/interop/server",
 } as const;
@@ -23,6 +24,7 @@ const GO_PROGRAMS = {
 /** Where the tools are. */
 export interface Tools {
   readonly h2spec: string;
+  readonly h2specd: string;
   readonly grpcInteropClient: string;
   readonly grpcInteropServer: string;
   /** A Python with h11. */
@@ -58,6 +60,7 @@ export async function installTools(progress: Progress): Promise<Tools> {
   });
   return {
     h2spec: bin("h2spec"),
+    h2specd: bin("h2specd"),
     grpcInteropClient: bin("grpc-interop-client"),
     grpcInteropServer: bin("grpc-interop-server"),
     python: join(venv, "bin", "python"),

@@ -10,7 +10,7 @@ export interface Programs {
   readonly judge: string;
   readonly grpcServer: string;
   /** Sockets through which the runner talks to the pods. */
-  readonly sockets: { readonly client: string; readonly bystander: string; readonly recorder: string };
+  readonly sockets: Readonly<Record<"client" | "bystander" | "server" | "recorder", string>>;
 }
 
 const CLIENT = "conformance-client";
@@ -32,6 +32,7 @@ export function pairObjects(programs: Programs): readonly object[] {
     workload(BYSTANDER, [{ name: "agent", command: [node, agent, sockets.bystander] }]),
     ...namespace(SERVER, true),
     workload(SERVER, [
+      { name: "agent", command: [node, agent, sockets.server] },
       {
         name: "backend",
         command: [node, backend, sockets.recorder, python, judge],

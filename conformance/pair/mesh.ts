@@ -28,6 +28,7 @@ export async function startMesh(tools: Tools): Promise<Pair> {
   const sockets = {
     client: join(dir, "client.sock"),
     bystander: join(dir, "bystander.sock"),
+    server: join(dir, "server.sock"),
     recorder: join(dir, "recorder.sock"),
   };
   const close = async (): Promise<void> => {
@@ -59,7 +60,7 @@ export async function startMesh(tools: Tools): Promise<Pair> {
   }
 }
 
-type Sockets = Readonly<Record<"client" | "bystander" | "recorder", string>>;
+type Sockets = Readonly<Record<"client" | "bystander" | "server" | "recorder", string>>;
 
 function service(port: number): Address {
   return { host: `server.${SERVER}.svc.${CLUSTER_DOMAIN}`, port };
@@ -75,6 +76,7 @@ async function assemble(state: string, sockets: Sockets, close: () => Promise<vo
     name: "a mesh on this machine",
     client: new Place(sockets.client),
     bystander,
+    server: new Place(sockets.server),
     service,
     pod,
     recorder: sockets.recorder,

@@ -17,11 +17,11 @@ export interface Address {
 
 /** A pod in which tools can be started and from which connections can be made. */
 export class Place {
-  readonly #socket: string;
+  /** Where the pod's agent listens. */
+  readonly socket: string;
 
-  /** `socket` is where the pod's agent listens. */
   constructor(socket: string) {
-    this.#socket = socket;
+    this.socket = socket;
   }
 
   /** Runs a tool to its end. A tool that ends badly is an answer, not an exception. */
@@ -58,9 +58,9 @@ export class Place {
   }
 
   async #ask(question: object): Promise<Socket> {
-    const socket = connect({ path: this.#socket, allowHalfOpen: true });
+    const socket = connect({ path: this.socket, allowHalfOpen: true });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const timer = setTimeout(() => reject(new Error(`${this.#socket} does not answer`)), CONNECT_MS_MAX);
+    const timer = setTimeout(() => reject(new Error(`${this.socket} does not answer`)), CONNECT_MS_MAX);
     socket.once("error", reject);
     socket.once("connect", () => resolve());
     try {
@@ -95,6 +95,8 @@ export interface Pair {
   readonly client: Place;
   /** Not meshed: what it sends arrives in plain text at the server's inbound proxy. */
   readonly bystander: Place;
+  /** Beside the server's application, for tools that take its place. */
+  readonly server: Place;
   /** The server's application, as the client reaches it. */
   readonly service: (port: number) => Address;
   /** The server's pod, as the bystander reaches it. */

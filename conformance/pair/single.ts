@@ -43,6 +43,7 @@ export async function startSingle(tools: Tools, offset: number): Promise<Pair> {
     name: `a proxy on ports ${offset} above`,
     client: place,
     bystander: place,
+    server: place,
     service: address,
     pod: address,
     recorder,

@@ -1,5 +1,6 @@
 //! What data threads may ask, and the subscriptions that answer.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -67,12 +68,32 @@ pub struct Config {
     pub first_answer: Duration,
     /// The policy of ports of which nothing is known.
     pub default_policy: DefaultPolicy,
+    /// `INBOUND_PORTS_REQUIRE_IDENTITY`: ports whose default asks for a mesh identity, where the default would not.
+    pub require_identity: BTreeSet<u16>,
     /// `POLICY_CLUSTER_NETWORKS`.
     pub cluster_networks: Vec<Cidr>,
     /// `DESTINATION_PROFILE_NETWORKS`: profiles are asked for addresses in these only.
     pub profile_networks: Vec<Cidr>,
     /// Whether targets inside the cluster of which nothing is known are reached in plaintext instead of refused.
     pub dangerous_forward_unknown: bool,
+}
+
+impl Config {
+    fn default_of(&self, port: u16) -> DefaultPolicy {
+        let proven = self.require_identity.contains(&port);
+        match self.default_policy {
+            DefaultPolicy::AllUnauthenticated | DefaultPolicy::Audit if proven => {
+                DefaultPolicy::AllAuthenticated
+            }
+            DefaultPolicy::ClusterUnauthenticated if proven => DefaultPolicy::ClusterAuthenticated,
+            policy @ (DefaultPolicy::Deny
+            | DefaultPolicy::AllUnauthenticated
+            | DefaultPolicy::AllAuthenticated
+            | DefaultPolicy::ClusterUnauthenticated
+            | DefaultPolicy::ClusterAuthenticated
+            | DefaultPolicy::Audit) => policy,
+        }
+    }
 }
 
 /// Starts and joins watches; its tasks end when it is dropped.
@@ -358,7 +379,7 @@ impl Asker {
             policy.generation = before.saturating_add(1);
             publish.send_replace(Some(Arc::new(policy)));
         };
-        let default = || config.default_policy.policy(&config.cluster_networks);
+        let default = || config.default_of(port).policy(&config.cluster_networks);
         let heard = Mutex::new(false);
         let hear = |said| {
             let before = std::mem::replace(&mut *lock(&heard), true);
@@ -380,7 +401,7 @@ impl Asker {
         let late = async {
             sleep(config.first_answer).await;
             if !*lock(&heard) {
-                log::warn!(port, policy = config.default_policy.name(); "no policy of a port is known; the default holds");
+                log::warn!(port, policy = config.default_of(port).name(); "no policy of a port is known; the default holds");
                 replace(default());
             }
         };

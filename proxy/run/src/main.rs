@@ -1,1 +1,95 @@
-fn main() {}
+//! `hauberk-proxy`: the sidecar (`run`, also without an argument), its redirection (`init`), and its version.
+
+#![forbid(unsafe_code)]
+
+mod admin;
+mod config;
+mod control;
+mod log;
+mod proxy;
+mod shutdown;
+
+use std::process::ExitCode;
+
+/// Exit status for a command line or environment that cannot be used (`EX_USAGE` of sysexits.h).
+const USAGE: u8 = 64;
+
+const HELP: &str = "\
+hauberk-proxy, the data plane of the Hauberk service mesh
+
+usage:
+  hauberk-proxy [run]        run the proxy; settings come from HAUBERK_PROXY_* and LINKERD2_PROXY_* variables
+  hauberk-proxy init ...     redirect this network namespace's connections to the proxy (init --help)
+  hauberk-proxy version      print the version
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    match command.as_deref() {
+        None => run(&rest),
+        Some("run") => run(&rest),
+        Some("init") => init(&rest),
+        Some("version" | "--version" | "-V") => {
+            println!("hauberk-proxy {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Some("help" | "--help" | "-h") => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Some(other) => {
+            eprintln!("hauberk-proxy: there is no command {other:?}\n\n{HELP}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> ExitCode {
+    if let Some(unexpected) = arguments.first() {
+        eprintln!("hauberk-proxy run takes no arguments, and {unexpected:?} is one\n\n{HELP}");
+        return ExitCode::from(USAGE);
+    }
+    // Names that are not Unicode cannot be ours, and a value that is not is a mistake like any other.
+    let variables: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+        .collect();
+    let config = match config::Config::from_env(variables.iter().cloned()) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            eprintln!("hauberk-proxy cannot start; {} mistake(s) in its environment:", mistakes.len());
+            for mistake in mistakes {
+                eprintln!("  {mistake}");
+            }
+            return ExitCode::from(USAGE);
+        }
+    };
+    log::start(config.log_format, config.log_filter.clone());
+    for variable in &config.unknown {
+        ::log::warn!(variable; "this variable is unknown and changes nothing");
+    }
+    let ours = variables.into_iter().filter(|(name, _)| {
+        [config::read::OURS, config::read::PEERS].iter().any(|prefix| name.starts_with(prefix))
+    });
+    match proxy::run(config, ours.collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ::log::error!(error:% = format!("{error:#}"); "hauberk-proxy ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn init(arguments: &[String]) -> ExitCode {
+    match hauberk_init::cli(arguments) {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("hauberk-proxy init: {:#}", anyhow::Error::from(error));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,94 @@
+use hauberk_control::transport::Authority;
+
+use super::*;
+
+const ANCHOR: &str = include_str!("anchor.pem");
+
+fn env(more: &[(&str, &str)]) -> Result<Config, Vec<Mistake>> {
+    let base = [
+        ("LINKERD2_PROXY_DESTINATION_SVC_ADDR", "127.0.0.1:8086"),
+        ("LINKERD2_PROXY_POLICY_SVC_ADDR", "127.0.0.1:8090"),
+        ("LINKERD2_PROXY_IDENTITY_SVC_ADDR", "127.0.0.1:8080"),
+        ("LINKERD2_PROXY_IDENTITY_LOCAL_NAME", "web.shop.serviceaccount.identity.linkerd.cluster.local"),
+        ("LINKERD2_PROXY_IDENTITY_TOKEN_FILE", "/token"),
+        ("LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS", ANCHOR),
+    ];
+    // Later values win, as in an environment.
+    let all: std::collections::BTreeMap<_, _> = base.iter().chain(more).copied().collect();
+    Config::from_env(all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())))
+}
+
+fn mistakes(more: &[(&str, &str)]) -> Vec<String> {
+    env(more).err().unwrap_or_default().into_iter().map(|mistake| mistake.to_string()).collect()
+}
+
+#[test]
+fn the_injectors_environment_is_read() {
+    let config = env(&[
+        ("LINKERD2_PROXY_INBOUND_PORTS", "80,443"),
+        ("LINKERD2_PROXY_INBOUND_IPS", "10.0.0.7"),
+        ("LINKERD2_PROXY_INBOUND_DEFAULT_POLICY", "all-authenticated"),
+        ("LINKERD2_PROXY_INBOUND_SERVER_HTTP2_KEEP_ALIVE_INTERVAL", "10s"),
+        ("LINKERD2_PROXY_SHUTDOWN_GRACE_PERIOD", "30s"),
+    ])
+    .unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    assert_eq!(config.data.inbound_ports.len(), 2);
+    assert_eq!(config.data.shutdown_grace, Duration::from_secs(30));
+    assert_eq!(config.directory.default_policy, DefaultPolicy::AllAuthenticated);
+    assert_eq!(config.directory.first_answer, Duration::from_millis(2_500));
+    assert!(config.destination.target.is_none(), "this machine needs no proof");
+    assert!(config.unknown.is_empty());
+}
+
+#[test]
+fn a_control_plane_elsewhere_must_be_named() {
+    let addr = ("LINKERD2_PROXY_POLICY_SVC_ADDR", "linkerd-policy.linkerd.svc.cluster.local.:8090");
+    assert_eq!(mistakes(&[addr]), ["LINKERD2_PROXY_POLICY_SVC_NAME: must be set"]);
+    let name = "linkerd-destination.linkerd.serviceaccount.identity.linkerd.cluster.local";
+    let named = env(&[addr, ("LINKERD2_PROXY_POLICY_SVC_NAME", name)]).unwrap_or_else(|_| panic!("named"));
+    assert!(matches!(named.policy.authority, Authority::Name { port: 8090, .. }));
+    assert_eq!(named.policy.target.expect("proof").identity.as_str(), name);
+}
+
+#[test]
+fn every_mistake_is_told_at_once_by_its_variable() {
+    let told = mistakes(&[
+        ("LINKERD2_PROXY_DESTINATION_SVC_ADDR", "nowhere"),
+        ("HAUBERK_PROXY_INBOUND_LISTEN_ADDR", "4143"),
+        ("LINKERD2_PROXY_INBOUND_DEFAULT_POLICY", "allow"),
+        ("LINKERD2_PROXY_LOG", "loud"),
+        ("LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS", "none"),
+        ("HAUBERK_PROXY_TYPO", "1"),
+    ]);
+    let names: Vec<_> = told.iter().filter_map(|text| text.split(':').next()).collect();
+    assert_eq!(
+        names,
+        [
+            "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS",
+            "LINKERD2_PROXY_DESTINATION_SVC_ADDR",
+            "HAUBERK_PROXY_INBOUND_LISTEN_ADDR",
+            "LINKERD2_PROXY_INBOUND_DEFAULT_POLICY",
+            "LINKERD2_PROXY_LOG",
+            "HAUBERK_PROXY_TYPO",
+        ]
+    );
+}
+
+#[test]
+fn a_protection_that_we_do_not_have_is_refused_and_not_ignored() {
+    assert_eq!(mistakes(&[("LINKERD2_PROXY_INBOUND_PORTS_REQUIRE_TLS", "80")]).len(), 1);
+    assert!(mistakes(&[("LINKERD2_PROXY_INGRESS_MODE", "false")]).is_empty());
+}
+
+#[test]
+fn without_identity_nothing_of_it_is_needed() {
+    let bare = Config::from_env(
+        [
+            ("LINKERD2_PROXY_DESTINATION_SVC_ADDR", "127.0.0.1:8086"),
+            ("LINKERD2_PROXY_POLICY_SVC_ADDR", "127.0.0.1:8090"),
+            ("LINKERD2_PROXY_IDENTITY_DISABLED", "disabled"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    assert!(bare.unwrap_or_else(|mistakes| panic!("{mistakes:?}")).identity.is_none());
+}

@@ -1,0 +1,131 @@
+//! The control thread: discovery, policy, identity, admin and signals.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use hauberk_control::directory::Directory;
+use hauberk_control::identity::{self, Request};
+use hauberk_control::transport::{Channel, Resolver, Security, Service, maintain};
+use hauberk_control::{Services, directory};
+use hauberk_observe::Registry;
+use hauberk_tls::{CredentialsWatch, Dialer};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Config, IdentityConfig, Peer};
+
+/// What runs on the control thread.
+pub struct Control {
+    /// What data threads may ask.
+    pub directory: Directory,
+    /// The current certificate.
+    pub credentials: CredentialsWatch,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Control {
+    /// Starts the clients on `runtime`. The key is made there too, so that the caller can bind listeners meanwhile.
+    ///
+    /// # Errors
+    /// TLS cannot be configured.
+    pub fn start(config: &Config, runtime: &Handle, registry: &Registry) -> anyhow::Result<Self> {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let (publish, credentials) = identity::channel();
+        let (min, max) = config.dns_ttl;
+        let resolver = Resolver::new(config.resolv_conf.clone(), min, max);
+        let start = Start { config, runtime, tasks: &tasks, stop: &stop, resolver: &resolver };
+        if let Some(identity) = &config.identity {
+            start.identity(identity, &credentials, publish, registry)?;
+        }
+        let services = Services {
+            destination: start.channel("destination", &config.destination, &credentials),
+            policy: start.channel("policy", &config.policy, &credentials),
+        };
+        let settings: directory::Config = config.directory.clone();
+        let directory = Directory::new(services, settings, runtime.clone(), registry);
+        Ok(Self { directory, credentials, tasks, stop })
+    }
+
+    /// Ends the clients and waits for them.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+struct Start<'a> {
+    config: &'a Config,
+    runtime: &'a Handle,
+    tasks: &'a TaskTracker,
+    stop: &'a CancellationToken,
+    resolver: &'a Resolver,
+}
+
+impl Start<'_> {
+    fn channel(&self, name: &'static str, peer: &Peer, credentials: &CredentialsWatch) -> Channel {
+        let security = match &peer.target {
+            None => Security::Plaintext,
+            Some(target) => Security::Mutual { target: target.clone(), credentials: credentials.clone() },
+        };
+        let (channel, task) =
+            maintain(self.service(name, peer, security), self.resolver.clone(), self.stop.clone());
+        self.spawn(task);
+        channel
+    }
+
+    fn identity(
+        &self,
+        identity: &IdentityConfig,
+        credentials: &CredentialsWatch,
+        publish: tokio::sync::watch::Sender<Option<Arc<hauberk_tls::Credentials>>>,
+        registry: &Registry,
+    ) -> anyhow::Result<()> {
+        let security = match &identity.service.target {
+            None => Security::Plaintext,
+            Some(target) => Security::Server {
+                target: target.clone(),
+                credentials: credentials.clone(),
+                anonymous: Dialer::anonymous(&identity.anchors, self.config.post_quantum)
+                    .context("cannot configure TLS")?,
+            },
+        };
+        let service = self.service("identity", &identity.service, security);
+        let settings = identity::Config {
+            identity: identity.local.clone(),
+            anchors: identity.anchors.clone(),
+            token_file: identity.token_file.clone(),
+            dir: identity.dir.clone(),
+            min_refresh: identity.refresh.0,
+            max_refresh: identity.refresh.1,
+            post_quantum: self.config.post_quantum,
+        };
+        let (resolver, registry) = (self.resolver.clone(), registry.clone());
+        self.spawn(async move {
+            if !hauberk_tls::warm_up() {
+                log::error!("the random generator does not work; no connection can be proven");
+                return;
+            }
+            match Request::prepare(&settings.identity, settings.dir.as_deref()) {
+                Ok(request) => identity::keep(settings, request, service, resolver, publish, registry).await,
+                Err(error) => log::error!(error:%; "no key for a certificate; no connection can be proven"),
+            }
+        });
+        Ok(())
+    }
+
+    fn service(&self, name: &'static str, peer: &Peer, security: Security) -> Service {
+        Service { name, authority: peer.authority.clone(), security, mark: self.config.data.mark }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let stop = self.stop.clone();
+        let until_stopped = async move {
+            let _ = stop.run_until_cancelled(task).await;
+        };
+        self.tasks.spawn_on(until_stopped, self.runtime)
+    }
+}

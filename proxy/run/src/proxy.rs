@@ -1,0 +1,142 @@
+//! The running proxy: one thread for data, which is the main one, and one for control.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use hauberk_data::Drained;
+use hauberk_model::drain::Drain;
+use hauberk_observe::{Labels, Limits, Registry, families, process};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Notify, watch};
+
+use crate::admin::{self, Admin};
+use crate::config::Config;
+use crate::control::Control;
+use crate::shutdown;
+
+/// Longest wait for the control thread once the data thread has ended.
+const CONTROL_STOPS_WITHIN: Duration = Duration::from_secs(1);
+
+/// Runs until it is told to stop and open connections have ended, or their time is up.
+///
+/// # Errors
+/// A listener cannot be bound, or a thread cannot be started.
+pub fn run(config: Config, environment: Vec<(String, String)>) -> anyhow::Result<()> {
+    let registry = registry(&config);
+    let runtime = runtime("control")?;
+    // First, so that the certificate is on its way while the rest starts.
+    let control = Control::start(&config, runtime.handle(), &registry)?;
+    let (drain, drained) = watch::channel(Drain::Running);
+    let asked = Arc::new(Notify::new());
+    let admin = Admin {
+        registry: registry.clone(),
+        credentials: config.identity.is_some().then(|| control.credentials.clone()),
+        drain: drained.clone(),
+        shutdown: config.shutdown_endpoint.then(|| Arc::clone(&asked)),
+        environment,
+    };
+    let admin_listener = bind(config.admin_listen)?;
+    let listeners = hauberk_data::bind(&config.data).context("cannot bind the proxy's listeners")?;
+    let own = own_address(&config);
+    let steering = shutdown::steer(drain, config.data.shutdown_grace, asked, control.directory.clone(), own);
+    let serving = async move {
+        let listener = tokio::net::TcpListener::from_std(admin_listener)?;
+        tokio::select! {
+            () = admin::serve(listener, Arc::new(admin)) => Ok(()),
+            steered = steering => steered,
+        }
+    };
+    let (directory, credentials) = (control.directory.clone(), control.credentials.clone());
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let control_thread = thread::Builder::new()
+        .name("control".into())
+        .spawn(move || control_thread(&runtime, control, serving, ended))
+        .context("cannot start the control thread")?;
+    if config.cores > 1 {
+        ::log::warn!(cores = config.cores; "this proxy runs one data thread; more cores stay unused");
+    }
+    let (inbound, outbound) = (listeners.inbound_addr()?, listeners.outbound_addrs()?);
+    ::log::info!(inbound:%, outbound:?, admin:% = config.admin_listen; "serving");
+    let data = self::runtime("data")?;
+    let outcome = data.block_on(hauberk_data::serve(
+        config.data,
+        listeners,
+        Arc::new(directory),
+        credentials,
+        registry,
+        drained,
+    ));
+    let _ = end.send(());
+    let _ = control_thread.join();
+    match outcome.context("the data thread failed")? {
+        Drained::Clean => ::log::info!("every connection has ended"),
+        Drained::Cut { open } => ::log::warn!(open; "the time is up; open connections are cut"),
+    }
+    Ok(())
+}
+
+fn control_thread(
+    runtime: &Runtime,
+    control: Control,
+    serving: impl Future<Output = std::io::Result<()>>,
+    ended: tokio::sync::oneshot::Receiver<()>,
+) {
+    runtime.block_on(async {
+        tokio::select! {
+            served = serving => {
+                if let Err(error) = served {
+                    ::log::error!(error:%; "the control thread cannot serve");
+                }
+            }
+            _ = ended => {}
+        }
+        let _ = tokio::time::timeout(CONTROL_STOPS_WITHIN, control.stop()).await;
+    });
+}
+
+fn runtime(which: &'static str) -> anyhow::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .with_context(|| format!("cannot start the {which} runtime"))
+}
+
+fn bind(to: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener =
+        TcpListener::bind(to).with_context(|| format!("cannot listen on {to} for the admin server"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// The address under which peers know this workload.
+fn own_address(config: &Config) -> Option<SocketAddr> {
+    let ip = config.data.own_ips.iter().find(|ip| !ip.is_loopback())?;
+    let port = config.data.inbound_ports.first()?;
+    Some(SocketAddr::new(*ip, *port))
+}
+
+fn registry(config: &Config) -> Registry {
+    let limits = Limits { retain_idle: config.metrics_retain_idle, ..Limits::default() };
+    let registry = Registry::new(limits);
+    process::register(&registry, SystemTime::now());
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let build = Labels::new()
+        .with("version", env!("CARGO_PKG_VERSION"))
+        .with("git_sha", option_env!("HAUBERK_GIT_SHA").unwrap_or(""))
+        .with("profile", profile)
+        .with("vendor", "hauberk")
+        .with("date", option_env!("HAUBERK_BUILD_DATE").unwrap_or(""));
+    registry.gauge_source(&families::PROXY_BUILD_INFO, Box::new(move |put| put(build.clone(), 1.0)));
+    let facts = hauberk_tls::facts(config.post_quantum);
+    let tls = Labels::new()
+        .with("tls_suites", facts.suites.join(","))
+        .with("tls_kx_groups", facts.groups.join(","))
+        .with("tls_rand", "aws-lc")
+        .with("tls_key_provider", "aws-lc")
+        .with("tls_fips", if facts.fips { "true" } else { "false" });
+    registry.gauge_source(&families::RUSTLS_INFO, Box::new(move |put| put(tls.clone(), 1.0)));
+    registry
+}

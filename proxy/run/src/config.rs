@@ -39,6 +39,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// `SHUTDOWN_ENDPOINT_ENABLED`.
     pub shutdown_endpoint: bool,
+    /// `SHUTDOWN_GRACE_PERIOD`: how long open connections may take to end.
+    pub shutdown_grace: Duration,
     /// `LOG`.
     pub log_filter: Filter,
     /// `LOG_FORMAT`.
@@ -102,6 +104,7 @@ impl Config {
         let rest = Rest {
             admin_listen: env.parse("ADMIN_LISTEN_ADDR", socket_addr).unwrap_or(admin),
             shutdown_endpoint: env.parse("SHUTDOWN_ENDPOINT_ENABLED", boolean).unwrap_or(false),
+            shutdown_grace: env.parse("SHUTDOWN_GRACE_PERIOD", duration).unwrap_or(Duration::from_secs(120)),
             log_filter: env.value("LOG").unwrap_or_default(),
             log_format: env.value("LOG_FORMAT").unwrap_or_default(),
             cores: env.value::<std::num::NonZeroUsize>("CORES").map_or(1, std::num::NonZeroUsize::get),
@@ -122,6 +125,7 @@ impl Config {
                 identity,
                 admin_listen: rest.admin_listen,
                 shutdown_endpoint: rest.shutdown_endpoint,
+                shutdown_grace: rest.shutdown_grace,
                 log_filter: rest.log_filter,
                 log_format: rest.log_format,
                 cores: rest.cores,
@@ -140,6 +144,7 @@ impl Config {
 struct Rest {
     admin_listen: SocketAddr,
     shutdown_endpoint: bool,
+    shutdown_grace: Duration,
     log_filter: Filter,
     log_format: Format,
     cores: usize,
@@ -225,7 +230,6 @@ fn data(env: &mut Reader, identity: Option<Identity>) -> DataConfig {
         http1_pool_idle_timeout: outbound_idle.unwrap_or(defaults.http1_pool_idle_timeout),
         informational_headers: !informational.unwrap_or(false),
         inbound_authority_label: labels.unwrap_or(false),
-        shutdown_grace: env.parse("SHUTDOWN_GRACE_PERIOD", duration).unwrap_or(defaults.shutdown_grace),
         limits: defaults.limits,
         origin: defaults.origin,
     }

@@ -41,7 +41,7 @@ pub fn run(config: Config, environment: Vec<(String, String)>) -> anyhow::Result
     let admin_listener = bind(config.admin_listen)?;
     let listeners = hauberk_data::bind(&config.data).context("cannot bind the proxy's listeners")?;
     let own = own_address(&config);
-    let steering = shutdown::steer(drain, config.data.shutdown_grace, asked, control.directory.clone(), own);
+    let steering = shutdown::steer(drain, config.shutdown_grace, asked, control.directory.clone(), own);
     let serving = async move {
         let listener = tokio::net::TcpListener::from_std(admin_listener)?;
         tokio::select! {

@@ -33,7 +33,7 @@ fn the_injectors_environment_is_read() {
     ])
     .unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     assert_eq!(config.data.inbound_ports.len(), 2);
-    assert_eq!(config.data.shutdown_grace, Duration::from_secs(30));
+    assert_eq!(config.shutdown_grace, Duration::from_secs(30));
     assert_eq!(config.directory.default_policy, DefaultPolicy::AllAuthenticated);
     assert_eq!(config.directory.first_answer, Duration::from_millis(2_500));
     assert!(config.destination.target.is_none(), "this machine needs no proof");

@@ -260,6 +260,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn what_is_written_is_read_back_whatever_the_split(
             port in 1_u16..,

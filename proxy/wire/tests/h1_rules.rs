@@ -126,6 +126,13 @@ fn what_belongs_to_the_connection_stays_on_it() {
 }
 
 #[test]
+fn a_second_spelling_of_the_framing_fields_goes_no_further() {
+    let text =
+        "GET / HTTP/1.1\r\nHost: a\r\nContent_Length: 5\r\nTRANSFER_ENCODING: chunked\r\nA_B: 1\r\n\r\n";
+    assert_eq!(rewritten(text), "GET / HTTP/1.1\r\nHost: a\r\nA_B: 1\r\n\r\n");
+}
+
+#[test]
 fn an_upgrade_is_seen_only_when_connection_asks_for_it_and_never_to_h2c() {
     let upgrade =
         |lines: &str| head(&format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n")).upgrade().map(str::to_owned);

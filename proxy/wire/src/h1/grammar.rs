@@ -2,16 +2,50 @@
 
 use super::H1Error;
 
+/// A set of bytes, as a table: one load per byte on the path of every request.
+pub(crate) struct ByteSet([bool; 256]);
+
+impl ByteSet {
+    /// These bytes.
+    pub(crate) const fn of(members: &[u8]) -> Self {
+        Self([false; 256]).with(members)
+    }
+
+    /// Letters and digits.
+    pub(crate) const fn alphanumeric() -> Self {
+        Self::of(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    }
+
+    /// And these.
+    pub(crate) const fn with(mut self, mut members: &[u8]) -> Self {
+        while let [first, rest @ ..] = members {
+            if let Some((slot, _)) = self.0.split_at_mut(*first as usize).1.split_first_mut() {
+                *slot = true;
+            }
+            members = rest;
+        }
+        self
+    }
+
+    pub(crate) fn has(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte)).copied().unwrap_or(false)
+    }
+
+    pub(crate) fn has_all(&self, bytes: &[u8]) -> bool {
+        bytes.iter().all(|&byte| self.has(byte))
+    }
+}
+
+const TOKEN: ByteSet = ByteSet::alphanumeric().with(b"!#$%&'*+-.^_`|~");
+
 /// `tchar` of RFC 9110 §5.6.2.
-pub(crate) const fn is_tchar(byte: u8) -> bool {
-    matches!(byte,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+pub(crate) fn is_tchar(byte: u8) -> bool {
+    TOKEN.has(byte)
 }
 
 /// A non-empty token.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&byte| is_tchar(byte))
+    !bytes.is_empty() && TOKEN.has_all(bytes)
 }
 
 /// A byte of a field value: visible, space, tab or obs-text.
@@ -75,6 +109,8 @@ pub(crate) fn transfer_encoding(value: &[u8]) -> Result<(), H1Error> {
     }
 }
 
+const NAME: ByteSet = ByteSet::alphanumeric().with(b"-._~");
+
 /// Whether this is `uri-host [":" port]` with a name of letters, digits, `-`, `.`, `_` and `~`, or an address in brackets.
 ///
 /// Narrower than RFC 3986: percent escapes, sub-delimiters and user information have no use in a host of a mesh and
@@ -90,8 +126,7 @@ pub(crate) fn is_host(host: &[u8]) -> bool {
         _ => {
             let end = host.iter().position(|&byte| byte == b':').unwrap_or(host.len());
             let (name, rest) = host.split_at(end);
-            let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-            (name.iter().all(plain) && (!name.is_empty() || rest.is_empty()), rest)
+            (NAME.has_all(name) && (!name.is_empty() || rest.is_empty()), rest)
         }
     };
     name_ok

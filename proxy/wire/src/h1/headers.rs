@@ -46,6 +46,9 @@ impl Kind {
             (10, Some(b'c')) if is(b"connection") => Self::Connection,
             (10, Some(b'k')) if is(b"keep-alive") => Self::Hop,
             (14, Some(b'c')) if is(b"content-length") => Self::ContentLength,
+            // To an application behind CGI naming, which makes one variable of `_` and `-`, these would frame the body.
+            (14, Some(b'c')) if is(b"content_length") => Self::Hop,
+            (17, Some(b't')) if is(b"transfer_encoding") => Self::Hop,
             (14, Some(b'h')) if is(b"http2-settings") => Self::Hop,
             (16, Some(b'p')) if is(b"proxy-connection") => Self::Hop,
             (17, Some(b't')) if is(b"transfer-encoding") => Self::TransferEncoding,

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use httparse::{EMPTY_HEADER, Header, Status};
 
 use super::grammar::{content_length, is_host, is_protocol, list, transfer_encoding};
@@ -63,15 +63,16 @@ pub fn parse(buf: &mut BytesMut, limits: &Limits) -> Result<Option<RequestHead>,
 pub fn resume(buf: &mut BytesMut, limits: &Limits, scan: &mut Scan) -> Result<Option<RequestHead>, H1Error> {
     let Some(skip) = scan::leading_empty_lines(buf)? else { return Ok(None) };
     let head = buf.get(skip..).unwrap_or_default();
-    let lexed = if scan.may_be_complete(head) { lex(head, limits)? } else { None };
+    let mut table = Table::new();
+    let lexed = if scan.may_be_complete(head) { lex(head, limits, &mut table)? } else { None };
     let Some(lexed) = lexed else {
         scan::may_grow(head, limits.request_line_bytes_max, limits)?;
         scan.incomplete(head.len());
         return Ok(None);
     };
-    let mut block = buf.split_to(skip + lexed.len);
-    let block = block.split_off(skip).freeze();
-    RequestHead::read(block, lexed).map(Some)
+    buf.advance(skip);
+    let block = buf.split_to(lexed.len).freeze();
+    RequestHead::read(block, table, lexed).map(Some)
 }
 
 struct Lexed {
@@ -79,26 +80,27 @@ struct Lexed {
     method: Span,
     target: Span,
     version: Version,
-    table: Table,
 }
 
-fn lex(head: &[u8], limits: &Limits) -> Result<Option<Lexed>, H1Error> {
+fn lex(head: &[u8], limits: &Limits, table: &mut Table) -> Result<Option<Lexed>, H1Error> {
     let mut few = [const { MaybeUninit::uninit() }; STACK_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(head, &mut few) {
-        Ok(Status::Complete(len)) => accept(head, len, &request, limits).map(Some),
+        Ok(Status::Complete(len)) => accept(head, len, &request, limits, table).map(Some),
         Ok(Status::Partial) => Ok(None),
-        Err(httparse::Error::TooManyHeaders) if limits.fields_max > STACK_FIELDS => lex_many(head, limits),
+        Err(httparse::Error::TooManyHeaders) if limits.fields_max > STACK_FIELDS => {
+            lex_many(head, limits, table)
+        }
         Err(error) => Err(scan::complaint(head, error, Message::Request)),
     }
 }
 
 /// Reads a head with more fields than fit on the stack.
-fn lex_many(head: &[u8], limits: &Limits) -> Result<Option<Lexed>, H1Error> {
+fn lex_many(head: &[u8], limits: &Limits, table: &mut Table) -> Result<Option<Lexed>, H1Error> {
     let mut many: Vec<Header<'_>> = vec![EMPTY_HEADER; limits.fields_max];
     let mut request = httparse::Request::new(&mut many);
     match request.parse(head) {
-        Ok(Status::Complete(len)) => accept(head, len, &request, limits).map(Some),
+        Ok(Status::Complete(len)) => accept(head, len, &request, limits, table).map(Some),
         Ok(Status::Partial) => Ok(None),
         Err(error) => Err(scan::complaint(head, error, Message::Request)),
     }
@@ -109,6 +111,7 @@ fn accept(
     len: usize,
     request: &httparse::Request<'_, '_>,
     limits: &Limits,
+    table: &mut Table,
 ) -> Result<Lexed, H1Error> {
     let head = head.get(..len).unwrap_or_default();
     let (Some(method), Some(path), Some(minor)) = (request.method, request.path, request.version) else {
@@ -126,12 +129,12 @@ fn accept(
     if request.headers.len() > limits.fields_max {
         return Err(H1Error::TooManyFields);
     }
-    let table = scan::tabulate(head, fields_at, request.headers, Message::Request)?;
+    scan::tabulate(head, fields_at, request.headers, Message::Request, table)?;
     if head.get(fields_at.saturating_sub(2)..fields_at) != Some(b"\r\n") {
         return Err(H1Error::BareLf);
     }
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-    Ok(Lexed { len, method, target, version, table })
+    Ok(Lexed { len, method, target, version })
 }
 
 /// The framing and connection fields, gathered in one pass.
@@ -191,8 +194,8 @@ impl Gathered {
 }
 
 impl RequestHead {
-    fn read(block: Bytes, lexed: Lexed) -> Result<Self, H1Error> {
-        let Lexed { method, target: target_span, version, mut table, .. } = lexed;
+    fn read(block: Bytes, mut table: Table, lexed: Lexed) -> Result<Self, H1Error> {
+        let Lexed { method, target: target_span, version, .. } = lexed;
         let target = target::read(method.of(&block), target_span.of(&block), target_span.start as usize)?;
         let found = Gathered::read(&block, &mut table)?;
         let host = match (found.host, version) {

@@ -63,14 +63,15 @@ pub fn resume(
     if matches!(buf.first(), Some(b'\r' | b'\n')) {
         return Err(H1Error::EmptyLines);
     }
-    let lexed = if scan.may_be_complete(buf) { lex(buf, limits)? } else { None };
+    let mut table = Table::new();
+    let lexed = if scan.may_be_complete(buf) { lex(buf, limits, &mut table)? } else { None };
     let Some(lexed) = lexed else {
         scan::may_grow(buf, limits.head_bytes_max, limits)?;
         scan.incomplete(buf.len());
         return Ok(None);
     };
     let block = buf.split_to(lexed.len).freeze();
-    ResponseHead::read(block, lexed, asked).map(Some)
+    ResponseHead::read(block, table, lexed, asked).map(Some)
 }
 
 struct Lexed {
@@ -78,27 +79,28 @@ struct Lexed {
     version: Version,
     status: u16,
     reason: Span,
-    table: Table,
 }
 
-fn lex(head: &[u8], limits: &Limits) -> Result<Option<Lexed>, H1Error> {
+fn lex(head: &[u8], limits: &Limits, table: &mut Table) -> Result<Option<Lexed>, H1Error> {
     let mut few = [const { MaybeUninit::uninit() }; STACK_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
     match config.parse_response_with_uninit_headers(&mut response, head, &mut few) {
-        Ok(Status::Complete(len)) => accept(head, len, &response, limits).map(Some),
+        Ok(Status::Complete(len)) => accept(head, len, &response, limits, table).map(Some),
         Ok(Status::Partial) => Ok(None),
-        Err(httparse::Error::TooManyHeaders) if limits.fields_max > STACK_FIELDS => lex_many(head, limits),
+        Err(httparse::Error::TooManyHeaders) if limits.fields_max > STACK_FIELDS => {
+            lex_many(head, limits, table)
+        }
         Err(error) => Err(scan::complaint(head, error, Message::Response)),
     }
 }
 
 /// Reads a head with more fields than fit on the stack.
-fn lex_many(head: &[u8], limits: &Limits) -> Result<Option<Lexed>, H1Error> {
+fn lex_many(head: &[u8], limits: &Limits, table: &mut Table) -> Result<Option<Lexed>, H1Error> {
     let mut many: Vec<Header<'_>> = vec![EMPTY_HEADER; limits.fields_max];
     let mut response = httparse::Response::new(&mut many);
     match response.parse(head) {
-        Ok(Status::Complete(len)) => accept(head, len, &response, limits).map(Some),
+        Ok(Status::Complete(len)) => accept(head, len, &response, limits, table).map(Some),
         Ok(Status::Partial) => Ok(None),
         Err(error) => Err(scan::complaint(head, error, Message::Response)),
     }
@@ -109,6 +111,7 @@ fn accept(
     len: usize,
     response: &httparse::Response<'_, '_>,
     limits: &Limits,
+    table: &mut Table,
 ) -> Result<Lexed, H1Error> {
     let head = head.get(..len).unwrap_or_default();
     let (Some(minor), Some(status)) = (response.version, response.code) else {
@@ -131,9 +134,9 @@ fn accept(
         return Err(H1Error::StatusLine);
     }
     let reason = Span::new(reason_at, reason.len())?;
-    let table = scan::tabulate(head, line_len + 1, response.headers, Message::Response)?;
+    scan::tabulate(head, line_len + 1, response.headers, Message::Response, table)?;
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-    Ok(Lexed { len, version, status, reason, table })
+    Ok(Lexed { len, version, status, reason })
 }
 
 #[derive(Default)]
@@ -195,8 +198,8 @@ pub(crate) fn describes(status: u16, asked: Asked) -> bool {
 }
 
 impl ResponseHead {
-    fn read(block: Bytes, lexed: Lexed, asked: Asked) -> Result<Self, H1Error> {
-        let Lexed { version, status, reason, mut table, .. } = lexed;
+    fn read(block: Bytes, mut table: Table, lexed: Lexed, asked: Asked) -> Result<Self, H1Error> {
+        let Lexed { version, status, reason, .. } = lexed;
         let found = Gathered::read(&block, &mut table)?;
         let body = found.body(status, version, asked)?;
         let all_protocols = |span: &Span| {

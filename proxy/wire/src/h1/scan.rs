@@ -102,7 +102,7 @@ pub(crate) fn span_in(whole: &[u8], part: &[u8]) -> Result<Span, H1Error> {
     Span::new(start.ok_or(H1Error::Malformed)?, part.len())
 }
 
-/// Makes the table of a parsed section and checks every byte between names and values, which the parser is lax about:
+/// Fills the table of a parsed section and checks every byte between names and values, which the parser is lax about:
 /// after a name exactly a colon and optional whitespace, after a value optional whitespace and CRLF.
 ///
 /// `at` is where the first field line must begin, `head` ends with the empty line.
@@ -111,9 +111,9 @@ pub(crate) fn tabulate(
     at: usize,
     parsed: &[Header<'_>],
     what: Message,
-) -> Result<Table, H1Error> {
+    table: &mut Table,
+) -> Result<(), H1Error> {
     let refuse = || diagnose(head, what).unwrap_or(H1Error::Malformed);
-    let mut table = Table::new();
     let mut line = at;
     for header in parsed {
         let name = span_in(head, header.name.as_bytes())?;
@@ -135,7 +135,7 @@ pub(crate) fn tabulate(
     if head.get(line..) != Some(b"\r\n") {
         return Err(refuse());
     }
-    Ok(table)
+    Ok(())
 }
 
 #[cfg(test)]

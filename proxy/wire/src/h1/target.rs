@@ -2,7 +2,7 @@
 
 use super::H1Error;
 use super::diagnose::target_bytes;
-use super::grammar::{is_host, is_port};
+use super::grammar::{ByteSet, is_host, is_port};
 use super::headers::Span;
 
 /// A request target.
@@ -53,14 +53,17 @@ pub(crate) fn read(method: &[u8], target: &[u8], at: usize) -> Result<TargetSpan
     }
 }
 
+/// What the URL standard leaves unescaped in both parts, less what servers disagree about.
+const BOTH: ByteSet = ByteSet::alphanumeric().with(b"!$%&'()*+,-./:;=@[\\]^_{|}~");
+const PATH: ByteSet = BOTH.with(b"\"");
+const QUERY: ByteSet = BOTH.with(b">?`");
+
 /// Whether `target` may stand behind an authority: path from its `/`, query, no fragment, only bytes that an
 /// `http::Uri` holds too, so that what is accepted here can be said in HTTP/2 as well.
 pub(crate) fn check_path_and_query(target: &[u8]) -> Result<(), H1Error> {
     let question = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
     let (path, query) = target.split_at(question);
-    let path_byte = |&byte: &u8| matches!(byte, 0x21 | 0x22 | 0x24..=0x3b | 0x3d | 0x40..=0x5f | 0x61..=0x7e);
-    let query_byte = |&byte: &u8| matches!(byte, 0x21 | 0x24..=0x3b | 0x3d | 0x3f..=0x7e);
-    if path.first() == Some(&b'/') && path.iter().all(path_byte) && query.iter().all(query_byte) {
+    if path.first() == Some(&b'/') && PATH.has_all(path) && QUERY.has_all(query) {
         return Ok(());
     }
     Err(target_bytes(target).unwrap_or(H1Error::Target))

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use httparse::{EMPTY_HEADER, Status};
 
-use super::headers::Kind;
+use super::headers::{Kind, Table};
 use super::limits::Limits;
 use super::scan::{self, Message, Scan};
 use super::{Field, H1Error, Headers};
@@ -101,10 +101,7 @@ pub(crate) fn resume(
     // The usual case: no trailers at all.
     if buf.starts_with(b"\r\n") {
         let block: Bytes = buf.split_to(2).freeze();
-        return Ok(Some(Trailers(Headers {
-            table: scan::tabulate(&block, 0, &[], Message::Trailers)?,
-            block,
-        })));
+        return Ok(Some(Trailers(Headers { table: Table::new(), block })));
     }
     let lexed = if scan.may_be_complete(buf) { lex(buf, limits)? } else { None };
     let Some((len, table)) = lexed else {
@@ -117,13 +114,15 @@ pub(crate) fn resume(
     Ok(Some(Trailers(Headers { block: buf.split_to(len).freeze(), table })))
 }
 
-fn lex(section: &[u8], limits: &Limits) -> Result<Option<(usize, super::headers::Table)>, H1Error> {
+fn lex(section: &[u8], limits: &Limits) -> Result<Option<(usize, Table)>, H1Error> {
     let mut parsed = vec![EMPTY_HEADER; limits.trailer_fields_max];
     match httparse::parse_headers(section, &mut parsed) {
         Ok(Status::Complete((len, _))) if len > limits.trailer_bytes_max => Err(H1Error::TrailersTooLarge),
         Ok(Status::Complete((len, fields))) => {
             let section = section.get(..len).unwrap_or_default();
-            scan::tabulate(section, 0, fields, Message::Trailers).map(|table| Some((len, table)))
+            let mut table = Table::new();
+            scan::tabulate(section, 0, fields, Message::Trailers, &mut table)?;
+            Ok(Some((len, table)))
         }
         Ok(Status::Partial) => Ok(None),
         Err(httparse::Error::TooManyHeaders) => Err(H1Error::TrailersTooLarge),

@@ -56,7 +56,7 @@ pub(crate) fn read(method: &[u8], target: &[u8], at: usize) -> Result<TargetSpan
 /// What the URL standard leaves unescaped in both parts, less what servers disagree about.
 const BOTH: ByteSet = ByteSet::alphanumeric().with(b"!$%&'()*+,-./:;=@[\\]^_{|}~");
 const PATH: ByteSet = BOTH.with(b"\"");
-const QUERY: ByteSet = BOTH.with(b">?`");
+const QUERY: ByteSet = BOTH.with(b"?`");
 
 /// Whether `target` may stand behind an authority: path from its `/`, query, no fragment, only bytes that an
 /// `http::Uri` holds too, so that what is accepted here can be said in HTTP/2 as well.

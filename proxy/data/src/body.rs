@@ -8,6 +8,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use ::h2::Reason;
 use bytes::Bytes;
 use hauberk_wire::h1::H1Error;
 use hauberk_wire::translate::{TranslateError, forward};
@@ -38,13 +39,25 @@ pub(crate) enum BodyError {
     H2(#[from] ::h2::Error),
     /// The other side wants no more of it.
     #[error("the receiver cancelled")]
-    Cancelled(::h2::Reason),
+    Cancelled(Reason),
     /// The message cannot be said in the receiver's protocol.
     #[error("the message cannot be passed on")]
     Unsayable(#[from] TranslateError),
     /// A replay was asked for that is no longer possible.
     #[error("the body was not kept for replay")]
     NotKept,
+}
+
+impl BodyError {
+    /// How the rest of the message is called off: as its sender did, where it said so.
+    fn reason(&self) -> Reason {
+        match self {
+            Self::H2(error) if error.is_reset() => error.reason().unwrap_or(Reason::INTERNAL_ERROR),
+            Self::Cancelled(reason) => *reason,
+            Self::Io(_) => Reason::CANCEL,
+            Self::H2(_) | Self::Malformed(_) | Self::Unsayable(_) | Self::NotKept => Reason::INTERNAL_ERROR,
+        }
+    }
 }
 
 /// Where the frames of a message come from.
@@ -235,11 +248,11 @@ impl Sink {
     }
 
     /// Tells the receiver that the message broke off.
-    fn abort(&mut self) {
+    fn abort(&mut self, reason: Reason) {
         match self {
             Self::None => {}
             Self::H1(sink) => sink.abort(),
-            Self::H2(sink) => sink.abort(),
+            Self::H2(sink) => sink.abort(reason),
         }
     }
 }
@@ -280,8 +293,8 @@ impl Pump {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), PumpError>> {
         let polled = self.poll_moving(cx);
         if let Poll::Ready(Err(error)) = &polled {
-            if matches!(error, PumpError::Body(_)) {
-                self.end_early(Rescue::Broken);
+            if let PumpError::Body(error) = error {
+                self.end_early(Rescue::Broken, error.reason());
             }
             self.state = PumpState::Done;
         }
@@ -296,12 +309,12 @@ impl Pump {
     /// Ends a message that took too long.
     pub(crate) fn time_out(&mut self) {
         if self.state == PumpState::Moving {
-            self.end_early(Rescue::TimedOut);
+            self.end_early(Rescue::TimedOut, Reason::CANCEL);
             self.state = PumpState::Done;
         }
     }
 
-    fn end_early(&mut self, why: Rescue) {
+    fn end_early(&mut self, why: Rescue, reason: Reason) {
         if let Some(rescue) = self.rescue {
             let trailers = rescue(why);
             self.grpc_status = grpc_status(&trailers);
@@ -309,7 +322,7 @@ impl Pump {
                 return;
             }
         }
-        self.sink.abort();
+        self.sink.abort(reason);
     }
 
     fn poll_moving(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), PumpError>> {
@@ -366,7 +379,7 @@ impl Pump {
     /// Gives up: the receiver learns that the message broke off, and the sender that nobody listens.
     pub(crate) fn abort(&mut self) {
         if self.state != PumpState::Done {
-            self.sink.abort();
+            self.sink.abort(Reason::CANCEL);
             self.state = PumpState::Done;
         }
     }

@@ -61,11 +61,16 @@ impl Reply {
         }
     }
 
+    /// Whether the client can be told of a failure by a reset of its stream alone.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self, Self::H2(_))
+    }
+
     /// Breaks the request off without an answer.
-    pub(crate) fn reset(self) {
+    pub(crate) fn reset(self, reason: Reason) {
         match self {
             Self::H1(respond) => respond.reset(),
-            Self::H2(respond) => respond.reset(),
+            Self::H2(respond) => respond.reset(reason),
         }
     }
 }
@@ -176,7 +181,7 @@ pub(crate) async fn relay(
                 h1::tunnel(client, server, response, edits).await
             }
             (_, reply) => {
-                reply.reset();
+                reply.reset(Reason::INTERNAL_ERROR);
                 false
             }
         };

@@ -124,7 +124,7 @@ impl Respond {
         self.respond.poll_reset(cx).map(|_| ())
     }
 
-    pub(crate) fn reset(mut self) {
-        self.respond.send_reset(Reason::INTERNAL_ERROR);
+    pub(crate) fn reset(mut self, reason: Reason) {
+        self.respond.send_reset(reason);
     }
 }

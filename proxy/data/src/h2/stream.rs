@@ -112,8 +112,8 @@ impl Outgoing {
         }
     }
 
-    pub(crate) fn abort(&mut self) {
-        self.stream.send_reset(Reason::INTERNAL_ERROR);
+    pub(crate) fn abort(&mut self, reason: Reason) {
+        self.stream.send_reset(reason);
     }
 
     fn gone(&mut self, cx: &mut Context<'_>) -> BodyError {

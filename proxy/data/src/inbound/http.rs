@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use h2::Reason;
 use hauberk_model::authorize;
 use hauberk_model::canonical::Ambiguous;
 use hauberk_model::filters;
@@ -164,7 +165,7 @@ impl Inbound {
             }
             Some(Err(failure)) => {
                 self.accepted.worker.errors.inbound_http(failure.row().label);
-                synthesise(reply, &failure.into(), self.audience(is_grpc)).await
+                self.fail(reply, failure, is_grpc).await
             }
         };
         admitted.meters.ended(ended, answered - start, start.elapsed());
@@ -214,6 +215,23 @@ impl Inbound {
             http2_client(&self.accepted.worker, app).await.map_err(|error| failure_of_dial(&error))?;
         let request = heads::for_http2(head, on).map_err(|_| Failure::BadRequest)?;
         client.request(request, body).await.map_err(|error| failure_of(&error))
+    }
+
+    /// Tells of a request that the application did not answer. The proxy of a peer hears it as HTTP/2 says it, and can
+    /// try another endpoint: the request was not processed, or it is not known whether it was (RFC 9113 §8.7).
+    async fn fail(&self, reply: Reply, failure: Failure, is_grpc: bool) -> Ended {
+        let reason = if matches!(failure, Failure::Connect | Failure::ConnectTimeout | Failure::Refused) {
+            Some(Reason::REFUSED_STREAM)
+        } else {
+            (failure == Failure::Reset).then_some(Reason::INTERNAL_ERROR)
+        };
+        match reason.filter(|_| reply.is_stream() && self.accepted.tls.peer().is_some()) {
+            Some(reason) => {
+                reply.reset(reason);
+                Ended { status: failure.row().http, grpc_status: None, complete: false }
+            }
+            None => synthesise(reply, &failure.into(), self.audience(is_grpc)).await,
+        }
     }
 
     async fn turn(&self, reply: Reply, is_grpc: bool, turned: Turned, start: Instant) {

@@ -18,6 +18,9 @@ import { World } from "./world.ts";
 const ROOT = join(import.meta.dirname, "../..");
 const PEERS = ["direct", "hauberk", "haproxy", "nginx", "envoy"] as const;
 
+/** As shells count a program that was interrupted. */
+const INTERRUPTED = 130;
+
 const USAGE = `usage: npm run bench -- [OPTION]...
   --peers LIST       of ${PEERS.join(",")} (all)
   --scenarios LIST   of ${Object.keys(SCENARIOS).join(",")} (all)
@@ -74,7 +77,11 @@ function options(words: readonly string[]): Options {
 async function main(words: readonly string[]): Promise<void> {
   const chosen = options(words);
   if (chosen.help) return console.log(USAGE);
-  if (!chosen.render) await run(chosen, words);
+  if (!chosen.render) {
+    if (process.geteuid?.() !== 0)
+      throw new Error("the benchmark needs root: peers are told apart by their user");
+    await run(chosen, words);
+  }
   const { setting, results } = parseResults(readFileSync(chosen.out, "utf8"));
   writeFileSync(chosen.page, render(setting, results));
   console.log(`${relative(process.cwd(), chosen.page)} written`);
@@ -108,6 +115,9 @@ async function run(chosen: Options, words: readonly string[]): Promise<void> {
     hserve: program("hserve"),
   };
   const world = await World.open(programs, chosen.sched);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => void world.close().finally(() => process.exit(INTERRUPTED)));
+  }
   try {
     await rounds(chosen, world, all, seed);
   } finally {

@@ -234,15 +234,18 @@ async function instructions(bench: Bench): Promise<Figures> {
 /** Instructions of each end in user mode over its whole life, with `requests` requests one after the other. */
 async function counted({ world, peer }: Bench, requests: number): Promise<ReadonlyMap<Role, number>> {
   if (peer === undefined) return new Map();
-  const file = (role: Role): string => join(world.proxyFolder(peer, role), `callgrind-${requests}`);
+  const file = (role: Role, pid: string): string =>
+    join(world.proxyFolder(peer, role), `callgrind-${requests}.${pid}`);
   const wrap = (role: Role, command: Command): Command => [
     "valgrind",
     "--tool=callgrind",
     "--vgdb=no",
-    `--callgrind-out-file=${file(role)}`,
+    // A child that the proxy forks writes its own.
+    `--callgrind-out-file=${file(role, "%p")}`,
     ...command,
   ];
   const pair = await world.startPair(peer, "http", wrap);
+  const pids = new Map([...pair.proxies].map(([role, running]) => [role, running.pid]));
   try {
     const load = ["http", world.target(peer, "http"), `host=${AUTHORITY}`, "conns=1", `requests=${requests}`];
     const found = HttpLoad.parse(await world.load(load));
@@ -250,5 +253,8 @@ async function counted({ world, peer }: Bench, requests: number): Promise<Readon
   } finally {
     await pair.stop(VALGRIND_END_MS);
   }
-  return new Map([...pair.proxies.keys()].map((role) => [role, summary(readFileSync(file(role), "utf8"))]));
+  const totals = [...pids].map(
+    ([role, pid]) => [role, summary(readFileSync(file(role, String(pid)), "utf8"))] as const,
+  );
+  return new Map(totals);
 }

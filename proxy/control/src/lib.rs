@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod causes;
 mod chance;
 pub mod convert;
 pub mod defaults;

@@ -55,6 +55,8 @@ pub struct Config {
     pub metrics_retain_idle: Duration,
     /// `POST_QUANTUM`, ours.
     pub post_quantum: PostQuantum,
+    /// Names that ask for a feature which this proxy does not have.
+    pub missing: Vec<&'static str>,
     /// Variables of the peer that we do not know.
     pub unknown: Vec<String>,
 }
@@ -91,7 +93,7 @@ impl Config {
     /// Every mistake that there is, not only the first.
     pub fn from_env(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, Vec<Mistake>> {
         let mut env = Reader::new(variables);
-        known::accept(&mut env);
+        let missing = known::accept(&mut env);
         let identity = identity(&mut env);
         let networks = env
             .parse("POLICY_CLUSTER_NETWORKS", |text| list(text, cidr))
@@ -133,6 +135,7 @@ impl Config {
                 resolv_conf: rest.resolv_conf,
                 metrics_retain_idle: rest.metrics_retain_idle,
                 post_quantum: rest.post_quantum,
+                missing,
                 unknown,
             }),
             _ => Err(mistakes),

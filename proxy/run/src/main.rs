@@ -66,6 +66,9 @@ fn run(arguments: &[String]) -> ExitCode {
         }
     };
     log::start(config.log_format, config.log_filter.clone());
+    for setting in &config.missing {
+        ::log::warn!(setting; "this setting asks for a feature that this proxy does not have");
+    }
     for variable in &config.unknown {
         ::log::warn!(variable; "this variable is unknown and changes nothing");
     }

@@ -47,8 +47,17 @@ pub async fn steer(
         if let Drain::Leaving { .. } = next {
             removal = Some(Box::pin(removed(directory.clone(), own)));
         }
-        ::log::info!(state:? = next; "shutting down");
+        ::log::info!(stage = stage(next); "shutting down");
         drain.send_replace(next);
+    }
+}
+
+fn stage(state: Drain) -> &'static str {
+    match state {
+        Drain::Running => "running",
+        Drain::Leaving { .. } => "waiting to be removed from discovery",
+        Drain::Draining { .. } => "waiting for open connections to end",
+        Drain::Done { .. } => "done",
     }
 }
 

@@ -18,5 +18,5 @@ pub use credentials::{
 };
 pub use handshake::{ClientStream, Handshake, HandshakeError, ServerStream, accept, connect};
 pub use keypair::{Keypair, KeypairError};
-pub use provider::{PostQuantum, ProviderFacts, facts, kem, warm_up};
+pub use provider::{PostQuantum, ProviderFacts, facts, warm_up};
 pub use verify::VerifiedPeer;

@@ -20,6 +20,7 @@ use tonic::client::GrpcService;
 use super::dial::{DialError, Service, dial};
 use super::resolve::Resolver;
 use super::response::ResponseBody;
+use crate::causes::chain;
 use crate::chance;
 
 /// Time between pings, also while no stream is open: a control plane that vanished without a word is noticed within half a minute.
@@ -104,7 +105,8 @@ async fn keep_open(
             }
             Err(DialError::NoCredentials) => return,
             Err(error) => {
-                log::warn!(service = service.name, to:% = service.authority, error:? ; "control plane unreachable");
+                let (to, failures, why) = (&service.authority, attempts.failures(), chain(&error));
+                log::warn!(service = service.name, to:%, failures, why:%; "control plane unreachable");
             }
         }
         sleep(attempts.failed(&mut random)).await;

@@ -68,7 +68,12 @@ const REFUSED: &[(&str, &str)] = &[
     ("INBOUND_PORTS_REQUIRE_TLS", "is not supported; use a Server with an AuthorizationPolicy"),
 ];
 
-pub(super) fn accept(env: &mut Reader) {
+/// Features of the peer that this proxy does not have: whoever asks for one is told, and served without.
+const MISSING: &[&str] =
+    &["ACCESS_LOG", "INBOUND_GATEWAY_SUFFIXES", "TAP_SVC_NAME", "TRACE_COLLECTOR_SVC_ADDR"];
+
+/// Accepts the names; returns those that ask for a feature which is missing.
+pub(super) fn accept(env: &mut Reader) -> Vec<&'static str> {
     for name in ONE {
         env.accept(name);
     }
@@ -82,4 +87,5 @@ pub(super) fn accept(env: &mut Reader) {
             env.mistake(name, *reason);
         }
     }
+    MISSING.iter().copied().filter(|name| env.text(name).is_some()).collect()
 }

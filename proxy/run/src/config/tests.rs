@@ -37,7 +37,7 @@ fn the_injectors_environment_is_read() {
     assert_eq!(config.directory.default_policy, DefaultPolicy::AllAuthenticated);
     assert_eq!(config.directory.first_answer, Duration::from_millis(2_500));
     assert!(config.destination.target.is_none(), "this machine needs no proof");
-    assert!(config.unknown.is_empty());
+    assert!(config.unknown.is_empty() && config.missing.is_empty());
 }
 
 #[test]

@@ -1,15 +1,15 @@
-//! ML-KEM-768 (FIPS 203) as the hybrid group uses it, callable alone for published vectors.
+//! ML-KEM-768 (FIPS 203) as the hybrid group uses it. Published vectors run through the example `mlkem_kat`.
 
 use aws_lc_rs::kem::{AlgorithmId, DecapsulationKey, EncapsulationKey, ML_KEM_768};
 
 /// Bytes of an encapsulation key.
-pub const ENCAPSULATION_KEY_BYTES: usize = 1184;
+pub(super) const ENCAPSULATION_KEY_BYTES: usize = 1184;
 /// Bytes of a ciphertext.
-pub const CIPHERTEXT_BYTES: usize = 1088;
+pub(super) const CIPHERTEXT_BYTES: usize = 1088;
 
 /// Why a step of the KEM failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KemError {
+pub(super) enum KemError {
     /// The key does not pass the checks of FIPS 203 §7.2 or §7.3.
     #[error("the key is not an ML-KEM-768 key")]
     Key,
@@ -43,38 +43,30 @@ pub(super) fn open(key: &DecapsulationKey<AlgorithmId>, ciphertext: &[u8]) -> Re
 ///
 /// # Errors
 /// [`KemError::Key`] if the key's length or its modulus check is wrong.
-pub fn encapsulate(encapsulation_key: &[u8]) -> Result<(Vec<u8>, Vec<u8>), KemError> {
+pub(super) fn encapsulate(encapsulation_key: &[u8]) -> Result<(Vec<u8>, Vec<u8>), KemError> {
     let key = EncapsulationKey::new(&ML_KEM_768, encapsulation_key).map_err(|_| KemError::Key)?;
     let (ciphertext, secret) = key.encapsulate().map_err(|_| KemError::Key)?;
     Ok((ciphertext.as_ref().to_vec(), secret.as_ref().to_vec()))
-}
-
-/// The secret that `ciphertext` holds for an expanded decapsulation key of 2400 bytes.
-///
-/// # Errors
-/// [`KemError`] says which of the two is malformed.
-pub fn decapsulate(decapsulation_key: &[u8], ciphertext: &[u8]) -> Result<Vec<u8>, KemError> {
-    let key = DecapsulationKey::new(&ML_KEM_768, decapsulation_key).map_err(|_| KemError::Key)?;
-    open(&key, ciphertext)
-}
-
-/// A fresh pair: expanded decapsulation key, encapsulation key.
-///
-/// # Errors
-/// [`KemError::Module`] if the generator fails.
-pub fn generate_pair() -> Result<(Vec<u8>, Vec<u8>), KemError> {
-    let key = generate()?;
-    let secret = key.key_bytes().map_err(|_| KemError::Module)?;
-    Ok((secret.as_ref().to_vec(), public(&key)?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The expanded decapsulation key and the encapsulation key of a fresh pair.
+    fn generate_pair() -> (Vec<u8>, Vec<u8>) {
+        let key = generate().expect("generates");
+        let secret = key.key_bytes().expect("bytes").as_ref().to_vec();
+        (secret, public(&key).expect("public"))
+    }
+
+    fn decapsulate(secret_key: &[u8], ciphertext: &[u8]) -> Result<Vec<u8>, KemError> {
+        open(&DecapsulationKey::new(&ML_KEM_768, secret_key).map_err(|_| KemError::Key)?, ciphertext)
+    }
+
     #[test]
     fn both_ends_hold_the_same_secret() {
-        let (secret_key, public_key) = generate_pair().expect("generates");
+        let (secret_key, public_key) = generate_pair();
         assert_eq!(public_key.len(), ENCAPSULATION_KEY_BYTES);
         let (ciphertext, sent) = encapsulate(&public_key).expect("encapsulates");
         assert_eq!(ciphertext.len(), CIPHERTEXT_BYTES);
@@ -83,7 +75,7 @@ mod tests {
 
     #[test]
     fn an_altered_ciphertext_gives_another_secret() {
-        let (secret_key, public_key) = generate_pair().expect("generates");
+        let (secret_key, public_key) = generate_pair();
         let (mut ciphertext, sent) = encapsulate(&public_key).expect("encapsulates");
         ciphertext[0] ^= 1;
         assert_ne!(decapsulate(&secret_key, &ciphertext).expect("implicit rejection"), sent);
@@ -91,7 +83,7 @@ mod tests {
 
     #[test]
     fn malformed_keys_and_ciphertexts_are_refused() {
-        let (secret_key, mut public_key) = generate_pair().expect("generates");
+        let (secret_key, mut public_key) = generate_pair();
         assert_eq!(decapsulate(&secret_key, &[0; 5]), Err(KemError::Ciphertext));
         assert_eq!(encapsulate(&public_key[1..]), Err(KemError::Key));
         // A coefficient of 4095 is not below the modulus 3329 (FIPS 203 §7.2).

@@ -4,7 +4,7 @@
 
 mod aead;
 mod groups;
-pub mod kem;
+mod kem;
 mod key_schedule;
 mod signatures;
 

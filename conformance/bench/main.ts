@@ -28,6 +28,7 @@ const USAGE = `usage: npm run bench -- [OPTION]...
   --seconds N        length of each measured run (8)
   --sched none|rr    rr runs everything measured before all else on the machine (none)
   --seed N           of the random order (from the clock)
+  --proxy FILE       a hauberk-proxy that is built already (built for release)
   --out FILE         JSON lines (out/bench.jsonl)
   --page FILE        Markdown (docs/performance.md)
   --render           only write the page from --out`;
@@ -47,6 +48,7 @@ const Options = z.strictObject({
   seconds: z.coerce.number().min(0.5).max(600).default(8),
   sched: z.enum(["none", "rr"]).default("none"),
   seed: z.coerce.number().int().min(0).optional(),
+  proxy: z.string().optional(),
   out: z.string().default(join(ROOT, "out/bench.jsonl")),
   page: z.string().default(join(ROOT, "docs/performance.md")),
   render: z.boolean().default(false),
@@ -65,6 +67,7 @@ function options(words: readonly string[]): Options {
       seconds: text,
       sched: text,
       seed: text,
+      proxy: text,
       out: text,
       page: text,
       render: { type: "boolean" },
@@ -89,10 +92,11 @@ async function main(words: readonly string[]): Promise<void> {
 
 type Contender = { readonly name: string; readonly peer: Peer | undefined };
 
-async function contenders(names: readonly (typeof PEERS)[number][]): Promise<readonly Contender[]> {
+async function contenders({ peers: names, proxy }: Options): Promise<readonly Contender[]> {
   const found = await findPeers(
     ROOT,
     names.filter((name) => name !== "direct"),
+    proxy,
   );
   const direct = names.includes("direct") ? [{ name: "direct", peer: undefined }] : [];
   return [...direct, ...found.map((peer) => ({ name: peer.name, peer }))];
@@ -106,7 +110,7 @@ async function run(chosen: Options, words: readonly string[]): Promise<void> {
     if (path === undefined) throw new Error(`cargo built no ${name}`);
     return path;
   };
-  const all = await contenders(chosen.peers);
+  const all = await contenders(chosen);
   mkdirSync(dirname(chosen.out), { recursive: true });
   writeFileSync(chosen.out, `${JSON.stringify({ setting: setting(chosen, words, seed, all) })}\n`);
   const programs = {

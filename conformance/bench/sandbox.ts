@@ -43,7 +43,8 @@ export class Sandbox {
 
   /** Starts as root: the peers are known by their user, and a rootless sandbox has one user only. */
   static async start(binary: string): Promise<Sandbox> {
-    const child = spawn(binary, ["serve"], { stdio: ["pipe", "pipe", "inherit"] });
+    // In a group of its own: an interrupt at the terminal is for us, and we close its input.
+    const child = spawn(binary, ["serve"], { stdio: ["pipe", "pipe", "inherit"], detached: true });
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
     const sandbox = new Sandbox(binary, child, lines, child.stdin);
     const { ready } = Ready.parse(JSON.parse(await sandbox.#line()));
@@ -85,7 +86,7 @@ export class Sandbox {
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null) return;
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, "exit");
     this.#input.end();
     await ended;

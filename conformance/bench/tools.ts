@@ -43,19 +43,24 @@ export async function build(
   return programs;
 }
 
-/** The programs of the peers asked for. Throws with what is missing. */
-export async function findPeers(root: string, names: readonly string[]): Promise<readonly Peer[]> {
+/** The peers asked for, ours with the program `proxy` if it is given. Throws with what is missing. */
+export async function findPeers(
+  root: string,
+  names: readonly string[],
+  proxy: string | undefined,
+): Promise<readonly Peer[]> {
   const cache = join(root, ".cache/bench");
   mkdirSync(cache, { recursive: true });
   const peers: Peer[] = [];
-  for (const name of names) peers.push(name === "hauberk" ? await ours(root) : await findPeer(name, cache));
+  for (const name of names)
+    peers.push(name === "hauberk" ? await ours(root, proxy) : await findPeer(name, cache));
   return peers;
 }
 
-/** Built as it is shipped. */
-async function ours(root: string): Promise<Peer> {
-  process.stderr.write("building hauberk-proxy\n");
-  const binary = (await build(root, "release", ["hauberk-proxy"]))["hauberk-proxy"];
+/** As it is shipped. */
+async function ours(root: string, given: string | undefined): Promise<Peer> {
+  if (given === undefined) process.stderr.write("building hauberk-proxy\n");
+  const binary = given ?? (await build(root, "release", ["hauberk-proxy"]))["hauberk-proxy"];
   if (binary === undefined) throw new Error("cargo built no hauberk-proxy");
   const commit = await output(["git", "-C", root, "rev-parse", "--short", "HEAD"]).catch(() => "unknown");
   return hauberk(binary, commit.trim(), [process.execPath, join(root, "mesh/controller/main.ts")]);

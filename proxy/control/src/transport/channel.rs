@@ -209,7 +209,8 @@ impl Channel {
         let (response, mut stream) = match started.await {
             Ok(streams) => streams,
             Err(error) => {
-                self.spent.notify_one();
+                // No permit is left behind: a connection made meanwhile is not the one that failed.
+                self.spent.notify_waiters();
                 return Err(error.into());
             }
         };

@@ -39,9 +39,6 @@ pub struct Config {
     pub informational_headers: bool,
     /// Whether inbound metrics carry the client's authority, which the client chooses.
     pub inbound_authority_label: bool,
-    /// How long open connections may take to finish (`LINKERD2_PROXY_SHUTDOWN_GRACE_PERIOD`): for whoever moves the
-    /// drain on; what counts here is the time that [`hauberk_model::drain::Drain::Draining`] carries.
-    pub shutdown_grace: Duration,
     /// Bounds on what a peer may make us hold.
     pub limits: Limits,
     /// How the original destination of a redirected connection is found.
@@ -109,7 +106,6 @@ impl Default for Config {
             http1_pool_idle_timeout: Duration::from_secs(3),
             informational_headers: true,
             inbound_authority_label: false,
-            shutdown_grace: Duration::from_secs(120),
             limits: Limits::default(),
             origin: Origin(Arc::new(origin::original_destination)),
         }

@@ -233,7 +233,6 @@ fn data(env: &mut Reader, identity: Option<Identity>) -> DataConfig {
         http1_pool_idle_timeout: outbound_idle.unwrap_or(defaults.http1_pool_idle_timeout),
         informational_headers: !informational.unwrap_or(false),
         inbound_authority_label: labels.unwrap_or(false),
-        shutdown_grace: defaults.shutdown_grace,
         limits: defaults.limits,
         origin: defaults.origin,
     }

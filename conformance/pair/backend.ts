@@ -20,12 +20,15 @@ http2.on("sessionError", () => undefined);
 http2.listen(BackendPort.h2c);
 
 const judge = new Judge(python, script);
-let recorded: { bytes: Buffer }[] = [];
+const gone = new Set<object>();
+/** Each connection's bytes, and how many of them were taken: a proxy keeps its connections and uses them again. */
+const recorded = new Set<{ bytes: Buffer; taken: number }>();
 
 /** Answers each request that a strict reader finds complete, and a broken one once, so that no proxy waits for us. */
 async function record(socket: Socket): Promise<void> {
-  const connection = { bytes: Buffer.alloc(0) };
-  recorded.push(connection);
+  const connection = { bytes: Buffer.alloc(0), taken: 0 };
+  recorded.add(connection);
+  socket.once("close", () => gone.add(connection));
   let answered = 0;
   for await (const part of socket) {
     connection.bytes = Buffer.concat([connection.bytes, part]);
@@ -44,7 +47,13 @@ createServer((socket) => {
 rmSync(control, { force: true });
 createServer((socket) => {
   socket.on("error", () => socket.destroy());
-  const taken = recorded.filter(({ bytes }) => bytes.length > 0).map(({ bytes }) => bytes.toString("hex"));
-  recorded = [];
-  socket.end(JSON.stringify(taken));
+  const fresh: string[] = [];
+  for (const connection of recorded) {
+    if (connection.bytes.length > connection.taken) {
+      fresh.push(connection.bytes.subarray(connection.taken).toString("hex"));
+      connection.taken = connection.bytes.length;
+    }
+    if (gone.delete(connection)) recorded.delete(connection);
+  }
+  socket.end(JSON.stringify(fresh));
 }).listen(control);

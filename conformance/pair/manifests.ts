@@ -23,7 +23,13 @@ const PROBE_S = 1;
 /** Objects for a directory of manifests. */
 export function pairObjects(programs: Programs): readonly object[] {
   const { node, agent, backend, python, judge, grpcServer, sockets } = programs;
-  const ports = Object.entries(BackendPort).map(([name, port]) => ({ name, port, targetPort: port }));
+  const ports = Object.entries(BackendPort).map(([name, port]) => ({
+    name,
+    port,
+    targetPort: port,
+    // Declared, so that what is no HTTP is refused; undeclared, it would be carried as it is, as any other protocol.
+    ...(port === BackendPort.http1 ? { appProtocol: "http" } : {}),
+  }));
   const ready = { readinessProbe: { tcpSocket: { port: BackendPort.h2c }, periodSeconds: PROBE_S } };
   return [
     ...namespace(CLIENT, true),
@@ -45,6 +51,17 @@ export function pairObjects(programs: Programs): readonly object[] {
         ports: [{ containerPort: BackendPort.grpc }],
       },
     ]),
+    {
+      apiVersion: "policy.linkerd.io/v1beta3",
+      kind: "Server",
+      metadata: { name: "http1", namespace: SERVER },
+      spec: {
+        podSelector: { matchLabels: { app: SERVER } },
+        port: BackendPort.http1,
+        proxyProtocol: "HTTP/1",
+        accessPolicy: "all-unauthenticated",
+      },
+    },
     service("server", { selector: { app: SERVER }, ports }),
     // Its name resolves to the pod itself, for those who go there without a proxy.
     service("server-pods", { selector: { app: SERVER }, ports, clusterIP: "None" }),

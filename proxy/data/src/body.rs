@@ -2,10 +2,7 @@
 //!
 //! Everything is polled by the task of the connection that the message belongs to; nothing is spawned.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use ::h2::Reason;
@@ -16,6 +13,7 @@ use http::HeaderMap;
 
 use crate::h1;
 use crate::h2;
+use crate::replay::Replay;
 
 /// A piece of a body.
 #[derive(Clone, Debug)]
@@ -90,110 +88,6 @@ impl Body {
             Self::H2(body) => body.is_end(),
             Self::Shared(body) => body.is_end(),
         }
-    }
-}
-
-/// A request body kept while it is sent, so that another endpoint can be tried.
-#[derive(Debug)]
-pub(crate) struct Source {
-    body: RefCell<Body>,
-    kept: RefCell<Kept>,
-}
-
-#[derive(Debug)]
-struct Kept {
-    frames: VecDeque<Frame>,
-    bytes: usize,
-    bytes_max: usize,
-    /// Frames that were passed on and are gone.
-    lost: bool,
-    ended: bool,
-}
-
-impl Source {
-    /// Keeps up to `bytes_max` bytes; with more, or with 0, the body can be sent once.
-    pub(crate) fn new(body: Body, bytes_max: usize) -> Rc<Self> {
-        let kept = Kept { frames: VecDeque::new(), bytes: 0, bytes_max, lost: false, ended: false };
-        Rc::new(Self { body: RefCell::new(body), kept: RefCell::new(kept) })
-    }
-
-    /// Whether the whole body, or what there has been of it, can be sent again.
-    pub(crate) fn can_replay(&self) -> bool {
-        !self.kept.borrow().lost
-    }
-
-    /// Whether all of it has arrived and is kept, so that it can be sent twice at once.
-    pub(crate) fn is_whole(&self) -> bool {
-        let kept = self.kept.borrow();
-        !kept.lost && (kept.ended || (kept.frames.is_empty() && self.body.borrow().is_end()))
-    }
-
-    /// The body from its start.
-    pub(crate) fn replay(self: &Rc<Self>) -> Body {
-        if self.kept.borrow().frames.is_empty() && self.body.borrow().is_end() {
-            return Body::Empty;
-        }
-        Body::Shared(Replay { source: Rc::clone(self), next: 0 })
-    }
-}
-
-/// One reading of a [`Source`].
-#[derive(Debug)]
-pub(crate) struct Replay {
-    source: Rc<Source>,
-    next: usize,
-}
-
-impl Replay {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
-        {
-            let kept = self.source.kept.borrow();
-            if let Some(frame) = kept.frames.get(self.next) {
-                self.next += 1;
-                return Poll::Ready(Ok(Some(frame.clone())));
-            }
-            if kept.ended {
-                return Poll::Ready(Ok(None));
-            }
-            if kept.lost && self.next != usize::MAX {
-                return Poll::Ready(Err(BodyError::NotKept));
-            }
-        }
-        let frame = ready!(self.source.body.borrow_mut().poll_frame(cx))?;
-        let mut kept = self.source.kept.borrow_mut();
-        match &frame {
-            None => kept.ended = true,
-            Some(frame) => self.next = kept.keep(frame, self.next),
-        }
-        Poll::Ready(Ok(frame))
-    }
-
-    fn is_end(&self) -> bool {
-        let kept = self.source.kept.borrow();
-        (kept.lost || self.next >= kept.frames.len()) && (kept.ended || self.source.body.borrow().is_end())
-    }
-}
-
-impl Kept {
-    /// Keeps a frame that was just read, and tells what the reader's next position is.
-    fn keep(&mut self, frame: &Frame, at: usize) -> usize {
-        if self.lost {
-            return usize::MAX;
-        }
-        let size = match frame {
-            Frame::Data(bytes) => bytes.len(),
-            Frame::Trailers(trailers) => {
-                trailers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
-            }
-        };
-        self.bytes = self.bytes.saturating_add(size);
-        if self.bytes > self.bytes_max {
-            self.lost = true;
-            self.frames = VecDeque::new();
-            return usize::MAX;
-        }
-        self.frames.push_back(frame.clone());
-        at + 1
     }
 }
 

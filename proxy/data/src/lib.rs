@@ -20,6 +20,7 @@ mod meters;
 mod origin;
 mod outbound;
 mod pool;
+mod replay;
 mod respond;
 mod sniff;
 mod worker;

@@ -30,13 +30,34 @@ pub(crate) enum Sniffed {
     Closed,
 }
 
+/// What is worth telling apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Every protocol.
+    All,
+    /// TLS, which may be the mesh's own; whatever else it is, it is passed on at once.
+    Tls,
+}
+
+impl Look {
+    /// First byte of a TLS handshake record (RFC 8446 §5.1).
+    const HANDSHAKE: u8 = 22;
+
+    fn at(self, seen: &[u8]) -> Detection {
+        match (self, seen.first()) {
+            (Self::Tls, Some(first)) if *first != Self::HANDSHAKE => Detection::Other,
+            (Self::All | Self::Tls, _) => detect(seen),
+        }
+    }
+}
+
 /// Looks at the client's first bytes for at most `within`.
 ///
 /// # Errors
 /// The client's connection failed.
 pub(crate) async fn sniff(client: &mut Io, within: Duration) -> io::Result<Sniffed> {
     let mut seen = BytesMut::new();
-    sniff_from(client, &mut seen, Instant::now() + within).await
+    sniff_from(client, &mut seen, Look::All, Instant::now() + within).await
 }
 
 /// As [`sniff`]; while the client is silent, `dial` connects to the server, which may speak first.
@@ -45,6 +66,7 @@ pub(crate) async fn sniff(client: &mut Io, within: Duration) -> io::Result<Sniff
 /// The client's connection failed.
 pub(crate) async fn sniff_both(
     client: &mut Io,
+    look: Look,
     within: Duration,
     dial: impl Future<Output = Option<Io>>,
 ) -> io::Result<Sniffed> {
@@ -53,7 +75,7 @@ pub(crate) async fn sniff_both(
     if let Some(sniffed) = timeout_at(start + SILENCE, more(client, &mut seen)).await.ok().transpose()? {
         match sniffed {
             0 => return Ok(Sniffed::Closed),
-            _ => return sniff_from(client, &mut seen, start + within).await,
+            _ => return sniff_from(client, &mut seen, look, start + within).await,
         }
     }
     let mut server = pin!(server_speaks(dial));
@@ -71,7 +93,7 @@ pub(crate) async fn sniff_both(
     match first {
         First::Client(read) => match read? {
             0 => Ok(Sniffed::Closed),
-            _ => sniff_from(client, &mut seen, start + within).await,
+            _ => sniff_from(client, &mut seen, look, start + within).await,
         },
         First::Server(server) => Ok(Sniffed::ServerFirst(server)),
         First::Nobody => Ok(Sniffed::Silent),
@@ -96,9 +118,9 @@ async fn server_speaks(dial: impl Future<Output = Option<Io>>) -> Io {
     std::future::pending().await
 }
 
-async fn sniff_from(client: &mut Io, seen: &mut BytesMut, until: Instant) -> io::Result<Sniffed> {
+async fn sniff_from(client: &mut Io, seen: &mut BytesMut, look: Look, until: Instant) -> io::Result<Sniffed> {
     let found = loop {
-        match detect(seen) {
+        match look.at(seen) {
             Detection::NeedMore => match timeout_at(until, more(client, seen)).await {
                 Err(_) => break Sniffed::Silent,
                 Ok(read) => match (read?, seen.is_empty()) {

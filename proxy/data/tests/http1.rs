@@ -306,3 +306,69 @@ fn a_request_moves_on_from_a_peer_whose_application_is_gone() {
         }
     });
 }
+
+#[test]
+fn a_client_of_http_1_0_gets_its_version_and_its_close() {
+    run(async {
+        let pair = Pair::before(echo_head().await);
+        let mut client = pair.connect().await;
+        client.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+        let all = all_of(&mut client).await;
+        assert!(all.starts_with("HTTP/1.0 200 "), "{all}");
+        assert!(all.contains("GET / HTTP/1.0\r\n"), "{all}");
+    });
+}
+
+#[test]
+fn an_early_answer_to_an_unread_body_reaches_the_client() {
+    run(async {
+        let at = app(|mut stream| async move {
+            let mut seen = Vec::new();
+            head_of(&mut stream, &mut seen).await.unwrap();
+            stream
+                .write_all(
+                    b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                )
+                .await
+                .unwrap();
+        })
+        .await;
+        let pair = Pair::before(at);
+        let mut client = pair.connect().await;
+        client
+            .write_all(b"POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 1000000\r\n\r\nxxxx")
+            .await
+            .unwrap();
+        let mut seen = Vec::new();
+        let head = soon(head_of(&mut client, &mut seen)).await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+    });
+}
+
+#[test]
+fn a_plaintext_endpoint_is_spoken_to_in_http_1_over_kept_connections() {
+    run(async {
+        let accepted = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = std::sync::Arc::clone(&accepted);
+        let at = app(move |mut stream| {
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            async move {
+                let mut seen = Vec::new();
+                while let Some(head) = head_of(&mut stream, &mut seen).await {
+                    assert!(head.starts_with("GET / HTTP/1.1\r\n"), "{head}");
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+                }
+            }
+        })
+        .await;
+        let pair = Pair::before(at);
+        pair.world.endpoints(vec![plain(at)]);
+        for _ in 0..5 {
+            let mut client = pair.connect().await;
+            let mut seen = Vec::new();
+            client.write_all(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n").await.unwrap();
+            assert_eq!(response_of(&mut client, &mut seen).await.1, "ok");
+        }
+        assert_eq!(accepted.load(std::sync::atomic::Ordering::SeqCst), 1);
+    });
+}

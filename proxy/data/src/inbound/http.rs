@@ -19,13 +19,14 @@ use tokio::time::Instant;
 use super::Accepted;
 use super::meters::{ClientMeters, RouteMeters};
 use super::port::Plan;
-use crate::body::{Body, Source};
+use crate::body::Body;
 use crate::exchange::{AttemptError, Bounds, Exchange, Handler, Reply, Request, relay, unless_gone};
 use crate::h1;
 use crate::heads::{self, Onward, RequestMeta, View};
 use crate::meters::Ended;
 use crate::outbound::endpoint::{DialError, Endpoint, Session};
 use crate::pool::http2_client;
+use crate::replay::Source;
 use crate::respond::{Audience, Synthesised, synthesise};
 
 /// Handles the requests of one connection.
@@ -112,15 +113,17 @@ impl Inbound {
             return Err(Failure::RouteNotFound.into());
         };
         let is_grpc = head.is_grpc();
+        let is_shown = self.accepted.worker.config.inbound_authority_label;
+        let authority = is_shown.then(|| head.authority());
         let by = match authorize::request(&plan.policy, matched.then, &self.accepted.as_client()) {
             Ok(by) => by,
             Err(authorize::Denied) => {
-                let meters = clients.route(matched.index, matched.metadata, is_grpc, None);
+                let meters = clients.route(matched.index, matched.metadata, is_grpc, None, authority);
                 meters.denied();
                 return Err(Turned { answer: Failure::Unauthorized.into(), meters: Some(meters) });
             }
         };
-        let meters = clients.route(matched.index, matched.metadata, is_grpc, Some(by));
+        let meters = clients.route(matched.index, matched.metadata, is_grpc, Some(by), authority);
         if let Some(limiter) = &plan.limiter {
             let mut limiter = limiter.borrow_mut();
             let checked = limiter.check(self.accepted.tls.peer(), Instant::now().into_std());
@@ -213,6 +216,8 @@ impl Inbound {
     ) -> Result<Exchange, Failure> {
         let client =
             http2_client(&self.accepted.worker, app).await.map_err(|error| failure_of_dial(&error))?;
+        let meant = head.authority().is_empty().then(|| self.accepted.target.to_string());
+        let on = &Onward { host: on.host.or(meant.as_deref()), ..*on };
         let request = heads::for_http2(head, on).map_err(|_| Failure::BadRequest)?;
         client.request(request, body).await.map_err(|error| failure_of(&error))
     }

@@ -19,6 +19,10 @@ use crate::meters::{
     target_labels, tls_labels,
 };
 
+/// Handles kept for one client. Authorities are the client's to choose: beyond this they are looked up anew, and the
+/// registry bounds the series.
+const ROUTES_MAX: usize = 256;
+
 /// Handles of one client under one version of the policy.
 pub(crate) struct ClientMeters {
     policy: Arc<InboundPolicy>,
@@ -30,8 +34,8 @@ pub(crate) struct ClientMeters {
     routes: RefCell<HashMap<RouteKey, Rc<RouteMeters>>>,
 }
 
-/// Index of the route and kind of the request, and the address of the authorization's name.
-type RouteKey = (usize, Option<usize>);
+/// Index of the route and kind of the request, the address of the authorization's name, and the authority if it is shown.
+type RouteKey = (usize, Option<usize>, Option<Arc<str>>);
 
 /// Counters by HTTP status, gRPC status and completeness.
 type Statuses = RefCell<Vec<((u16, Option<u16>, bool), Counter)>>;
@@ -106,24 +110,38 @@ impl ClientMeters {
         route: &Metadata,
         is_grpc: bool,
         by: Option<&Metadata>,
+        authority: Option<&str>,
     ) -> Rc<RouteMeters> {
         // The policy is held, so the address of one of its parts is an identity.
-        let key = (index * 2 + usize::from(is_grpc), by.map(|by| std::ptr::from_ref(by).addr()));
+        let authority: Option<Arc<str>> = authority.map(Arc::from);
+        let by_address = by.map(|by| std::ptr::from_ref(by).addr());
+        let key = (index * 2 + usize::from(is_grpc), by_address, authority.clone());
         if let Some(meters) = self.routes.borrow().get(&key) {
             return Rc::clone(meters);
         }
-        let meters = Rc::new(self.make(route, is_grpc, by));
-        self.routes.borrow_mut().insert(key, Rc::clone(&meters));
+        let meters = Rc::new(self.make(route, is_grpc, by, authority));
+        let mut routes = self.routes.borrow_mut();
+        if routes.len() >= ROUTES_MAX {
+            routes.clear();
+        }
+        routes.insert(key, Rc::clone(&meters));
         meters
     }
 
-    fn make(&self, route: &Metadata, is_grpc: bool, by: Option<&Metadata>) -> RouteMeters {
+    fn make(
+        &self,
+        route: &Metadata,
+        is_grpc: bool,
+        by: Option<&Metadata>,
+        authority: Option<Arc<str>>,
+    ) -> RouteMeters {
         let labels = object_labels(self.labels.clone(), ROUTE, route);
         let allowed = match by {
             Some(by) => object_labels(labels.clone(), AUTHORIZATION, by),
             None => labels.clone(),
         };
         let http = allowed.clone().with("direction", Direction::Inbound.label());
+        let http = http.with_some("authority", authority);
         let policy = object_labels(Labels::new(), PARENT, &self.policy.server);
         let policy = object_labels(policy, ROUTE, route);
         let (requests, duration) = if is_grpc {

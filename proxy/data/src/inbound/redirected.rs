@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::{Accepted, ClientTls, InboundError, accept_tls, app_address, opaque};
 use crate::io::{Io, Socket, Stream};
-use crate::sniff::{Sniffed, sniff_both};
+use crate::sniff::{Look, Sniffed, sniff_both};
 use crate::worker::Worker;
 
 /// Handles a connection that was meant for `target`.
@@ -29,7 +29,14 @@ pub(super) async fn connection(
     let mut io = Io::new(Stream::Plain(Socket::new(Bytes::new(), stream)), None);
     let judge = judge_of(&policy);
     let early = opaque::early(&accepted, judge);
-    match sniff_both(&mut io, detect_timeout(worker, &policy), early).await? {
+    let look = match &policy.protocol {
+        InboundProtocol::Opaque | InboundProtocol::Tls => Look::Tls,
+        InboundProtocol::Detect { .. }
+        | InboundProtocol::Http1 { .. }
+        | InboundProtocol::Http2 { .. }
+        | InboundProtocol::Grpc { .. } => Look::All,
+    };
+    match sniff_both(&mut io, look, detect_timeout(worker, &policy), early).await? {
         Sniffed::Protocol(Detection::Tls(hello)) if is_ours(worker, hello.sni.as_deref()) => {
             terminated(accepted, io).await
         }
@@ -62,7 +69,7 @@ pub(super) async fn detected(accepted: Accepted, mut io: Io) -> Result<(), Inbou
         | InboundProtocol::Http2 { .. }
         | InboundProtocol::Grpc { .. } => {
             let early = opaque::early(&accepted, judge_of(&policy));
-            sniff_both(&mut io, detect_timeout(&accepted.worker, &policy), early).await?
+            sniff_both(&mut io, Look::All, detect_timeout(&accepted.worker, &policy), early).await?
         }
     };
     by_protocol(accepted, io, &policy, sniffed).await

@@ -1,6 +1,7 @@
 //! Attempts at one request: on which endpoint, over which connection, and when another one is made.
 
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -17,12 +18,13 @@ use super::backend::{Backend, Load, NoEndpoint, Picked, Slot};
 use super::demands::Demands;
 use super::endpoint::{Endpoint, Session};
 use super::plan::{Rule, RuleBackend};
-use crate::body::{Body, Source};
+use crate::body::Body;
 use crate::exchange::{AttemptError, Exchange};
 use crate::h1;
 use crate::heads::{self, Onward, RequestMeta};
 use crate::inbound::{failure_of, failure_of_dial};
 use crate::pool::http2_client;
+use crate::replay::Source;
 use crate::worker::Worker;
 
 /// A request that may take several attempts.
@@ -32,6 +34,8 @@ pub(super) struct Attempts<'a> {
     pub(super) chosen: &'a RuleBackend,
     pub(super) head: &'a RequestMeta,
     pub(super) path_and_query: Option<&'a str>,
+    /// Where the client meant to go.
+    pub(super) meant: SocketAddr,
     pub(super) edits: Edits<'a>,
     pub(super) source: Rc<Source>,
     pub(super) demands: &'a Demands,
@@ -241,6 +245,9 @@ impl Attempts<'_> {
             ends: body.is_end(),
         };
         if over_http2 {
+            // HTTP/2 has no request without an authority; HTTP/1.0 has.
+            let meant = self.head.authority().is_empty().then(|| self.meant.to_string());
+            let on = Onward { host: on.host.or(meant.as_deref()), ..on };
             return self.over_http2(endpoint, &on, body).await;
         }
         let kept = if upgrades { None } else { endpoint.http1.take() };
@@ -357,7 +364,7 @@ impl Lost {
     }
 
     fn dialing(error: &super::endpoint::DialError) -> Self {
-        Self { how: AttemptFailure::NotSent, failure: failure_of_dial(error), outcome: Outcome::Unreachable }
+        Self { how: AttemptFailure::NotSent, failure: failure_of_dial(error), outcome: error.outcome() }
     }
 }
 

@@ -12,7 +12,7 @@ use hauberk_model::discovery::Watched;
 use hauberk_model::endpoint::{Endpoint as Spec, EndpointSet};
 use hauberk_model::outbound::{Backend as BackendSpec, BackendKind, FailureAccrual};
 use hauberk_observe::families as f;
-use hauberk_observe::{Counter, Labels};
+use hauberk_observe::{Counter, Gauge, Labels};
 use tokio::time::{sleep, timeout};
 
 use super::endpoint::{Endpoint, endpoint_labels, plain};
@@ -38,6 +38,7 @@ pub(crate) struct Backend {
     failing: Cell<bool>,
     waiting: Cell<u32>,
     ejections: Ejections,
+    endpoints: EndpointGauges,
 }
 
 /// An endpoint among a backend's.
@@ -92,6 +93,7 @@ impl Backend {
         }
         Rc::new(Self {
             ejections: Ejections::new(worker, spec),
+            endpoints: EndpointGauges::new(worker, spec, &balancer),
             spec: Arc::clone(spec),
             accrual,
             authority,
@@ -172,6 +174,7 @@ impl Backend {
         let mut balancer = self.balancer.borrow_mut();
         balancer.finished(request, outcome, Instant::now(), &mut worker.random.borrow_mut());
         self.ejections.count(balancer.ejections());
+        self.endpoints.show(&balancer);
     }
 
     async fn changed(&self) {
@@ -198,6 +201,7 @@ impl Backend {
         let Some(set) = set else { return };
         let mut balancer = self.balancer.borrow_mut();
         balancer.update(&set, Instant::now());
+        self.endpoints.show(&balancer);
         let mut slots = self.slots.borrow_mut();
         slots.retain(|key, slot| match balancer.endpoint(*key) {
             Some(spec) if Arc::ptr_eq(spec, &slot.endpoint.spec) => true,
@@ -301,6 +305,34 @@ impl Ejections {
         self.timeout.add(now.timeout.saturating_sub(seen.timeout));
         self.consecutive_failures.add(now.consecutive_failures.saturating_sub(seen.consecutive_failures));
         self.success_rate.add(now.success_rate.saturating_sub(seen.success_rate));
+    }
+}
+
+/// `outbound_http_balancer_endpoints`.
+struct EndpointGauges {
+    ready: Gauge,
+    pending: Gauge,
+    shown: Cell<(usize, usize)>,
+}
+
+impl EndpointGauges {
+    fn new(worker: &Worker, spec: &BackendSpec, balancer: &Balancer) -> Self {
+        let gauge = |state: &'static str| {
+            let labels = object_labels(Labels::new(), BACKEND, &spec.metadata).with("endpoint_state", state);
+            worker.registry.gauge(&f::OUTBOUND_HTTP_BALANCER_ENDPOINTS, labels)
+        };
+        let gauges = Self { ready: gauge("ready"), pending: gauge("pending"), shown: Cell::new((0, 0)) };
+        gauges.show(balancer);
+        gauges
+    }
+
+    fn show(&self, balancer: &Balancer) {
+        let ready = balancer.ready();
+        let pending = balancer.len().saturating_sub(ready);
+        if self.shown.replace((ready, pending)) != (ready, pending) {
+            self.ready.set(i64::try_from(ready).unwrap_or(i64::MAX));
+            self.pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use hauberk_model::balance::Outcome;
 use hauberk_model::endpoint::{Endpoint as Spec, Http2Params, ProtocolHint, TlsTarget};
 use hauberk_observe::Labels;
 use hauberk_tls::{ALPN_H2, ALPN_TRANSPORT, HandshakeError};
@@ -64,6 +65,28 @@ impl DialError {
             Self::NoTransport { .. } => "tls_alpn",
             Self::NoCertificate { .. } => "no_certificate",
             Self::Http2 { .. } => "http2",
+        }
+    }
+}
+
+impl DialError {
+    /// Descriptors, buffers or local ports that ran out (errno: ENFILE, EMFILE, EADDRNOTAVAIL, ENOBUFS, ENOMEM).
+    const LOCAL: [i32; 5] = [23, 24, 99, 105, 12];
+
+    /// What the failure says of the endpoint: nothing, if the fault is ours.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Connect { source, .. }
+                if source.raw_os_error().is_some_and(|code| Self::LOCAL.contains(&code)) =>
+            {
+                Outcome::Cancelled
+            }
+            Self::NoCertificate { .. } => Outcome::Cancelled,
+            Self::Connect { .. }
+            | Self::TimedOut { .. }
+            | Self::Tls { .. }
+            | Self::NoTransport { .. }
+            | Self::Http2 { .. } => Outcome::Unreachable,
         }
     }
 }

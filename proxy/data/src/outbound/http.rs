@@ -16,10 +16,10 @@ use super::attempt::{Attempts, Won};
 use super::demands::Demands;
 use super::plan::{GrpcPlan, HttpPlan, Plan, Protocol, Rule};
 use super::target::Target;
-use crate::body::Source;
 use crate::exchange::{Bounds, Fault, Handler, Reply, Request, relay, unless_gone};
 use crate::heads::{self, RequestMeta, View};
 use crate::meters::Ended;
+use crate::replay::Source;
 use crate::respond::{Audience, Synthesised, synthesise};
 use crate::worker::Worker;
 
@@ -97,6 +97,7 @@ impl Outbound {
             chosen,
             head: &head,
             path_and_query: routed.path_and_query.as_deref(),
+            meant: self.target.addr,
             edits: Edits { strip: &strip::REQUEST_FROM_APP, modifiers: &modifiers, own: &[] },
             source: Source::new(body, demands.replay_bytes_max(REPLAY_BYTES_MAX)),
             demands: &demands,

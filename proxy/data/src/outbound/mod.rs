@@ -26,7 +26,7 @@ use self::target::Target;
 use crate::h1;
 use crate::h2;
 use crate::io::{Io, Socket, Stream};
-use crate::sniff::{Sniffed, sniff, sniff_both};
+use crate::sniff::{Look, Sniffed, sniff, sniff_both};
 use crate::worker::Worker;
 
 pub(crate) use endpoint::Endpoints;
@@ -128,7 +128,8 @@ async fn detect(
         load = Some(held);
         Some(io)
     };
-    let sniffed = sniff_both(&mut io, within, early).await?;
+    let sniffed = sniff_both(&mut io, Look::All, within, early).await?;
+    target.count_detected(worker, &sniffed);
     match sniffed {
         Sniffed::Closed => Ok(()),
         Sniffed::Protocol(Detection::Http1) => http1(worker, target, io, client).await,

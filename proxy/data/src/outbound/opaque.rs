@@ -81,7 +81,7 @@ pub(crate) async fn connect_by(worker: &Rc<Worker>, rule: &Rule) -> Result<Conne
                 return Ok(Connected { io, load });
             }
             Err(error) => {
-                load.end(Outcome::Unreachable);
+                load.end(error.outcome());
                 failed.push(picked.key);
                 let tried = u32::try_from(failed.len()).unwrap_or(u32::MAX);
                 let others = backend.pick(worker, Wanted { exclude: &failed, movable: true }).is_some();

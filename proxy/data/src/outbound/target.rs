@@ -8,11 +8,15 @@ use std::rc::Rc;
 use hauberk_model::discovery::Watched;
 use hauberk_model::outbound::OutboundPolicy;
 use hauberk_observe::Labels;
+use hauberk_observe::families as f;
 use tokio::time::{Instant, timeout};
 
 use super::backend::Backend;
 use super::plan::Plan;
-use crate::meters::{Direction, NoTls, TlsState, Transport, target_labels, tls_labels};
+use crate::meters::{
+    Direction, NoTls, PARENT, TlsState, Transport, object_labels, target_labels, tls_labels,
+};
+use crate::sniff::Sniffed;
 use crate::worker::Worker;
 
 /// Destinations kept although nobody connects to them. Each costs a watch; a scan over addresses must not grow it.
@@ -66,6 +70,14 @@ impl Targets {
 }
 
 impl Target {
+    pub(super) fn count_detected(&self, worker: &Worker, sniffed: &Sniffed) {
+        let mut labels = Labels::new().with("result", sniffed.label());
+        if let Some(policy) = &*self.watched.borrow().borrow() {
+            labels = object_labels(labels, PARENT, &policy.parent);
+        }
+        worker.registry.counter(&f::OUTBOUND_TCP_DETECT_HTTP_RESULTS_TOTAL, labels).inc();
+    }
+
     /// The plan by the latest policy; waits for the first one, within the discovery timeout.
     pub(crate) async fn first_plan(&self, worker: &Worker) -> Option<Rc<Plan>> {
         if let Some(plan) = self.plan(worker) {

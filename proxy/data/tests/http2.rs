@@ -226,3 +226,63 @@ fn a_refused_stream_is_tried_again_whatever_its_method() {
         assert_eq!(trailers["grpc-status"], "0");
     });
 }
+
+#[test]
+fn a_connection_that_leaves_is_replaced_without_a_failure() {
+    run(async {
+        let at = app(|stream| async move {
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            let mut served = 0;
+            while let Some(Ok((request, respond))) = connection.accept().await {
+                tokio::spawn(echo(request, respond));
+                served += 1;
+                if served == 3 {
+                    // As gRPC servers do at the end of a connection's age.
+                    connection.graceful_shutdown();
+                }
+            }
+        })
+        .await;
+        let pair = Pair::before(at);
+        let mut send = client(&pair).await;
+        for _ in 0..12 {
+            let (response, _) = send.send_request(call("/shop.Cart/Add"), true).unwrap();
+            let (_, trailers) = body_of(soon(response).await.unwrap().into_body()).await;
+            assert_eq!(trailers["grpc-status"], "0");
+            send = send.ready().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn calls_go_on_when_one_of_two_proxies_drains() {
+    run(async {
+        let at = h2_app(echo).await;
+        let pair = Pair::before(at);
+        let other = mesh::Proxy::start(&pair.world, pair.ca.credentials(mesh::SERVER));
+        let second = app_alias(at).await;
+        pair.world.endpoints(vec![
+            mesh::meshed(at, pair.server.inbound.port(), mesh::SERVER),
+            mesh::meshed(second, other.inbound.port(), mesh::SERVER),
+        ]);
+        let mut send = client(&pair).await;
+        for n in 0..40 {
+            if n == 10 {
+                other.drain(Duration::from_secs(3));
+            }
+            let (response, _) = send.send_request(call("/shop.Cart/Add"), true).unwrap();
+            let (_, trailers) = body_of(soon(response).await.unwrap().into_body()).await;
+            assert_eq!(trailers["grpc-status"], "0", "call {n}");
+            send = send.ready().await.unwrap();
+        }
+    });
+}
+
+/// The same application under another address.
+async fn app_alias(to: SocketAddr) -> SocketAddr {
+    app(move |mut near| async move {
+        let Ok(mut far) = tokio::net::TcpStream::connect(to).await else { return };
+        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+    })
+    .await
+}

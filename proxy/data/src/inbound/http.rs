@@ -179,7 +179,7 @@ impl Inbound {
         let app = self.accepted.app_endpoint();
         let source = Source::new(body, 0);
         if !head.is_http1() {
-            return self.over_http2(&app, head, on, source.replay()).await;
+            return self.over_http2(&app, head, on, &source).await;
         }
         let kept = app.http1.take().filter(|_| head.upgrade().is_none());
         if let Some(conn) = kept {
@@ -212,14 +212,23 @@ impl Inbound {
         app: &Rc<Endpoint>,
         head: &RequestMeta,
         on: &Onward<'_>,
-        body: Body,
+        source: &Rc<Source>,
     ) -> Result<Exchange, Failure> {
-        let client =
-            http2_client(&self.accepted.worker, app).await.map_err(|error| failure_of_dial(&error))?;
         let meant = head.authority().is_empty().then(|| self.accepted.target.to_string());
         let on = &Onward { host: on.host.or(meant.as_deref()), ..*on };
-        let request = heads::for_http2(head, on).map_err(|_| Failure::BadRequest)?;
-        client.request(request, body).await.map_err(|error| failure_of(&error))
+        let mut moved = false;
+        loop {
+            let client = http2_client(&self.accepted.worker, app).await;
+            let client = client.map_err(|error| failure_of_dial(&error))?;
+            let request = heads::for_http2(head, on).map_err(|_| Failure::BadRequest)?;
+            match client.request(request, source.replay()).await {
+                // The connection was leaving (GOAWAY): the application itself may well be there.
+                Err(AttemptError::Unsent(_)) if client.is_closed() && !moved && source.can_replay() => {
+                    moved = true;
+                }
+                other => return other.map_err(|error| failure_of(&error)),
+            }
+        }
     }
 
     /// Tells of a request that the application did not answer. The proxy of a peer hears it as HTTP/2 says it, and can

@@ -248,7 +248,7 @@ impl Attempts<'_> {
             // HTTP/2 has no request without an authority; HTTP/1.0 has.
             let meant = self.head.authority().is_empty().then(|| self.meant.to_string());
             let on = Onward { host: on.host.or(meant.as_deref()), ..on };
-            return self.over_http2(endpoint, &on, body).await;
+            return self.over_http2(endpoint, &on).await;
         }
         let kept = if upgrades { None } else { endpoint.http1.take() };
         if let Some(conn) = kept {
@@ -288,19 +288,23 @@ impl Attempts<'_> {
         h1::request(conn, self.head, on, body, limits, Some(endpoint.http1.clone())).await
     }
 
-    async fn over_http2(
-        &self,
-        endpoint: &Rc<Endpoint>,
-        on: &Onward<'_>,
-        body: Body,
-    ) -> Result<Exchange, Lost> {
-        let client = http2_client(self.worker, endpoint).await.map_err(|error| Lost::dialing(&error))?;
-        let request = heads::for_http2(self.head, on).map_err(|_| Lost {
-            how: AttemptFailure::NotSent,
-            failure: Failure::BadRequest,
-            outcome: Outcome::Cancelled,
-        })?;
-        client.request(request, body).await.map_err(Lost::of)
+    async fn over_http2(&self, endpoint: &Rc<Endpoint>, on: &Onward<'_>) -> Result<Exchange, Lost> {
+        let mut moved = false;
+        loop {
+            let client = http2_client(self.worker, endpoint).await.map_err(|error| Lost::dialing(&error))?;
+            let request = heads::for_http2(self.head, on).map_err(|_| Lost {
+                how: AttemptFailure::NotSent,
+                failure: Failure::BadRequest,
+                outcome: Outcome::Cancelled,
+            })?;
+            match client.request(request, self.source.replay()).await {
+                // The connection was leaving (GOAWAY): that says nothing of the endpoint.
+                Err(AttemptError::Unsent(_)) if client.is_closed() && !moved && self.source.can_replay() => {
+                    moved = true;
+                }
+                other => return other.map_err(Lost::of),
+            }
+        }
     }
 
     /// Whether the route wants another attempt in place of this answer.

@@ -91,6 +91,10 @@ impl DialError {
     }
 }
 
+/// As many times a connection's own limit a handshake may take: three messages each way, and certificates to verify.
+/// A frozen peer still accepts connections, so this bounds how long it can hold a request.
+const HANDSHAKE_FACTOR: u32 = 3;
+
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Session {
@@ -233,7 +237,7 @@ impl Endpoint {
             (None, Session::Http2) => &[ALPN_H2],
             (None, Session::Http1 | Session::Opaque) => &[],
         };
-        let within = worker.config.limits.handshake_timeout;
+        let within = worker.config.limits.handshake_timeout.min(self.connect_timeout * HANDSHAKE_FACTOR);
         let (stream, handshake) = hauberk_tls::connect(socket, credentials.dialer(), tls, alpn, within)
             .await
             .map_err(|source| DialError::Tls { to, source })?;

@@ -372,3 +372,76 @@ fn a_plaintext_endpoint_is_spoken_to_in_http_1_over_kept_connections() {
         assert_eq!(accepted.load(std::sync::atomic::Ordering::SeqCst), 1);
     });
 }
+
+#[test]
+fn many_clients_at_once_are_answered_and_nothing_stays_open() {
+    run(async {
+        let pair = Pair::before(echo_head().await);
+        let mut clients = tokio::task::JoinSet::new();
+        for n in 0..100 {
+            let mut client = pair.connect().await;
+            clients.spawn(async move {
+                let mut seen = Vec::new();
+                for _ in 0..20 {
+                    let request = format!("GET /{n} HTTP/1.1\r\nHost: web\r\n\r\n");
+                    client.write_all(request.as_bytes()).await.unwrap();
+                    let (head, body) = response_of(&mut client, &mut seen).await;
+                    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+                    assert!(body.starts_with(&format!("GET /{n} ")), "{body}");
+                }
+            });
+        }
+        while let Some(client) = soon(clients.join_next()).await {
+            client.unwrap();
+        }
+        let open = || {
+            let metrics = pair.client.metrics();
+            let lines = metrics
+                .lines()
+                .filter(|line| line.starts_with("tcp_open_connections{") && line.contains("peer=\"src\""));
+            lines.map(|line| line.rsplit(' ').next().unwrap().parse::<i64>().unwrap()).sum::<i64>()
+        };
+        for _ in 0..100 {
+            if open() == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(open(), 0);
+        let metrics = pair.client.metrics();
+        let handshakes = metrics.lines().filter(|line| line.starts_with("hauberk_tls_connections_total{"));
+        let handshakes: u64 =
+            handshakes.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
+        assert!(handshakes <= 4, "{handshakes} connections for one endpoint");
+    });
+}
+
+#[test]
+fn a_frozen_peer_holds_no_request_that_may_move() {
+    run(async {
+        // Accepts in the kernel, and answers nothing: not even a handshake.
+        let frozen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let live = echo_head().await;
+        let pair = Pair::before(live);
+        let dead = mesh::plain("127.0.0.1:9".parse().unwrap()).addr;
+        pair.world.endpoints(vec![
+            meshed(dead, frozen.local_addr().unwrap().port(), mesh::SERVER),
+            meshed(live, pair.server.inbound.port(), mesh::SERVER),
+        ]);
+        let mut clients = tokio::task::JoinSet::new();
+        for n in 0..10 {
+            let mut client = pair.connect().await;
+            clients.spawn(async move {
+                let mut seen = Vec::new();
+                let method = if n % 2 == 0 { "GET" } else { "POST" };
+                let request = format!("{method} / HTTP/1.1\r\nHost: web\r\nContent-Length: 0\r\n\r\n");
+                client.write_all(request.as_bytes()).await.unwrap();
+                let (head, _) = response_of(&mut client, &mut seen).await;
+                assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+            });
+        }
+        while let Some(client) = soon(clients.join_next()).await {
+            client.unwrap();
+        }
+    });
+}

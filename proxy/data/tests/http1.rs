@@ -278,6 +278,7 @@ fn a_drain_lets_the_request_under_way_finish_and_then_closes() {
         pair.client.drain(Duration::from_secs(5));
         let (head, body) = response_of(&mut client, &mut seen).await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        assert!(head.contains("Connection: close\r\n"), "{head}");
         assert_eq!(body, "ok");
         assert_eq!(all_of(&mut client).await, "");
         assert_eq!(all_of(&mut idle).await, "");

@@ -29,6 +29,7 @@ const LINGER: Duration = Duration::from_millis(500);
 /// Serves a connection until the client closes, an error, or the drain.
 pub(crate) async fn serve<H: Handler>(io: Io, limits: &Limits, mut drain: DrainWatch, handler: Rc<H>) {
     let conn = Conn::new(io);
+    let draining = Rc::new(drain.clone());
     let wire = wire_limits(limits);
     loop {
         conn.rest();
@@ -40,8 +41,7 @@ pub(crate) async fn serve<H: Handler>(io: Io, limits: &Limits, mut drain: DrainW
                 break;
             }
         };
-        let keep_alive = head.keep_alive() && !drain.is_draining();
-        let request = begin(&conn, head, &wire, keep_alive);
+        let request = begin(&conn, head, &wire, &draining);
         Rc::clone(&handler).handle(request).await;
         if !conn.body_written.get() || !conn.reusable.get() || !rest_of_body(&conn).await {
             break;
@@ -85,7 +85,7 @@ async fn next_head(conn: &Conn, limits: &WireLimits, within: Duration, drain: &m
     .await
 }
 
-fn begin(conn: &Rc<Conn>, head: Box<RequestHead>, limits: &WireLimits, keep_alive: bool) -> Request {
+fn begin(conn: &Rc<Conn>, head: Box<RequestHead>, limits: &WireLimits, drain: &Rc<DrainWatch>) -> Request {
     let framing = head.body();
     let ends_with_head = matches!(framing, Framing::None | Framing::Length(0));
     conn.body_read.set(ends_with_head);
@@ -99,7 +99,8 @@ fn begin(conn: &Rc<Conn>, head: Box<RequestHead>, limits: &WireLimits, keep_aliv
         conn: Rc::clone(conn),
         version: head.version(),
         asked: Asked::by(head.method()),
-        keep_alive,
+        keep_alive: head.keep_alive(),
+        drain: Rc::clone(drain),
     };
     Request { head: RequestMeta::H1(head), body, reply: Reply::H1(reply) }
 }
@@ -111,6 +112,8 @@ pub(crate) struct Respond {
     version: Version,
     asked: Asked,
     keep_alive: bool,
+    /// Asked when the response begins: a drain may have begun since the request.
+    drain: Rc<DrainWatch>,
 }
 
 impl Respond {
@@ -121,7 +124,7 @@ impl Respond {
         edits: &Edits<'_>,
         ends: bool,
     ) -> Result<Outgoing, BodyError> {
-        let persist = self.keep_alive && self.conn.reusable.get();
+        let persist = self.keep_alive && self.conn.reusable.get() && !self.drain.is_draining();
         let how = heads::Answered { version: self.version, asked: self.asked, persist, ends };
         let written = self.conn.write(|out| heads::write_response(head, &how, edits, out));
         let (framing, persist) = written.map_err(BodyError::Unsayable)?;

@@ -123,7 +123,7 @@ export class World {
     const launch = peer.beside?.(this.#place(peer, role));
     if (launch === undefined) return;
     this.#write(launch);
-    const command = this.#sandbox.inside(this.#pods[role], launch.command);
+    const command = this.#sandbox.inside(this.#pods[role], launch.command, PROXY_UID);
     const env = { ...process.env, ...launch.env };
     const running = Running.start(command, join(this.#folder, `${peer.name}-beside-${role}.log`), env);
     pair.beside.push(running);

@@ -83,7 +83,7 @@ async function main(words: readonly string[]): Promise<void> {
   if (!chosen.render) {
     if (process.geteuid?.() !== 0)
       throw new Error("the benchmark needs root: peers are told apart by their user");
-    await run(chosen, words);
+    await run(chosen);
   }
   const { setting, results } = parseResults(readFileSync(chosen.out, "utf8"));
   writeFileSync(chosen.page, render(setting, results));
@@ -102,7 +102,7 @@ async function contenders({ peers: names, proxy }: Options): Promise<readonly Co
   return [...direct, ...found.map((peer) => ({ name: peer.name, peer }))];
 }
 
-async function run(chosen: Options, words: readonly string[]): Promise<void> {
+async function run(chosen: Options): Promise<void> {
   const seed = chosen.seed ?? Math.floor(Date.now() / 1000) % 100_000;
   const tools = await build(ROOT, "tools", ["hauberk-bench", "hauberk-sandbox"]);
   const program = (name: string): string => {
@@ -112,7 +112,7 @@ async function run(chosen: Options, words: readonly string[]): Promise<void> {
   };
   const all = await contenders(chosen);
   mkdirSync(dirname(chosen.out), { recursive: true });
-  writeFileSync(chosen.out, `${JSON.stringify({ setting: setting(chosen, words, seed, all) })}\n`);
+  writeFileSync(chosen.out, `${JSON.stringify({ setting: setting(chosen, seed, all) })}\n`);
   const programs = {
     sandbox: program("hauberk-sandbox"),
     hload: program("hload"),
@@ -129,16 +129,22 @@ async function run(chosen: Options, words: readonly string[]): Promise<void> {
   }
 }
 
-function setting(
-  { rounds, seconds, sched }: Options,
-  words: readonly string[],
-  seed: number,
-  all: readonly Contender[],
-): Setting {
+/** The options that matter for the figures; where files lie does not. */
+function repeat({ peers, scenarios, rounds, seconds, sched }: Options, seed: number): string {
+  const lists = [
+    ...(peers.length === PEERS.length ? [] : ["--peers", peers.join(",")]),
+    ...(scenarios.length === ScenarioName.options.length ? [] : ["--scenarios", scenarios.join(",")]),
+  ];
+  const numbers = ["--rounds", rounds, "--seconds", seconds, "--sched", sched, "--seed", seed];
+  return [...lists, ...numbers].join(" ");
+}
+
+function setting(chosen: Options, seed: number, all: readonly Contender[]): Setting {
+  const { rounds, seconds, sched } = chosen;
   const [processor] = cpus();
   return {
     date: new Date().toISOString().slice(0, 10),
-    command: ["npm run bench", ...(words.length === 0 ? [] : ["--", ...words])].join(" "),
+    command: `npm run bench -- ${repeat(chosen, seed)}`,
     machine: `${cpus().length} × ${processor?.model.trim() ?? "unknown processor"}`,
     kernel: release(),
     seed,

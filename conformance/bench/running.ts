@@ -7,6 +7,8 @@ import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "./sandbox.ts";
 
+/** A program that checks for signals before it waits for events can miss one: it is asked again. */
+const ASK_AGAIN_MS = 2_000;
 /** How long a process may take to end once asked. */
 const END_MS_MAX = 500;
 
@@ -69,11 +71,13 @@ export class Running {
     if (!this.alive) return;
     const ended = once(this.#child, "exit");
     this.#child.kill("SIGTERM");
+    const again = setInterval(() => this.#child.kill("SIGTERM"), ASK_AGAIN_MS);
     const patience = new AbortController();
     const late = sleep(waitMs, undefined, { signal: patience.signal }).then(() =>
       this.#child.kill("SIGKILL"),
     );
     await ended;
+    clearInterval(again);
     patience.abort();
     await late.catch(() => {});
   }

@@ -113,7 +113,7 @@ function describeUpdate({ update }: Update): string {
 
 function nameOf(backend: HttpRoute_RouteBackend | undefined): string {
   const value = backend?.backend?.metadata?.kind.value;
-  return typeof value === "object" && value !== null && "name" in value ? String(value.name) : "?";
+  return typeof value === "object" && value !== null && "name" in value ? value.name : "?";
 }
 
 /** Weight by backend of the first rule, or the one backend. */

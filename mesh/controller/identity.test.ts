@@ -33,7 +33,7 @@ test("a pod that runs gets a certificate for its token, and none once it is gone
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
   const pair = joinKey(privateKey);
   assert.ok(pair);
-  const publicPem = publicKey.export({ format: "pem", type: "spki" }).toString();
+  const publicPem = publicKey.export({ format: "pem", type: "spki" });
   assert.equal(joinTrustOf(publicPem).id, pair.key.id);
   const pod = join(dir, "web-0.json");
   for (const [name, text] of [

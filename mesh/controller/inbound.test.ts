@@ -98,7 +98,7 @@ function matches({ path, method }: HttpRouteMatch, client: Client): boolean {
 }
 
 const specificity = (match: HttpRouteMatch) =>
-  (match.path?.kind.case === "exact" ? 10_000 : 0) + String(match.path?.kind.value ?? "").length;
+  (match.path?.kind.case === "exact" ? 10_000 : 0) + (match.path?.kind.value ?? "").length;
 
 /** What a proxy would say: the verdict, and the name of what let the client in. */
 function verdict(server: Server | undefined, client: Client): string {

@@ -119,7 +119,10 @@ test("finished pods are no endpoints, unready and terminating ones are not ready
 test("addresses of both families make slices of both families", () => {
   const web = service("web", "{selector: {app: web}, ports: [{port: 80}]}");
   const slices = slicesOf(web, pod("a", "10.1.0.1", ', podIPs: [{ip: 10.1.0.1}, {ip: "fd00::1"}]'));
-  assert.deepEqual(slices.map(({ family }) => family).toSorted(), [4, 6]);
+  assert.deepEqual(
+    slices.map(({ family }) => family).toSorted((a, b) => a - b),
+    [4, 6],
+  );
 });
 
 test("a service selects external workloads as it selects pods; a service without a selector selects nothing", () => {
@@ -162,7 +165,7 @@ test("whatever pods there are, ready endpoints are exactly the ready pods that a
         endpoints.flatMap(({ isReady, target }) => (isReady ? [target?.name] : [])),
       );
       const expected = pods.filter(({ app, ready }) => ready && labels(app)).map(({ name }) => name);
-      assert.deepEqual(got.toSorted(), expected.toSorted());
+      assert.deepEqual(new Set(got), new Set(expected));
     }),
     { numRuns: 50 },
   );

@@ -52,7 +52,7 @@ impl Endpoints {
         before: &BTreeMap<SocketAddr, Arc<Endpoint>>,
     ) -> Vec<Malformed> {
         self.exists = true;
-        let labels = convert::labels(set.metric_labels);
+        let labels = convert::destination_labels(set.metric_labels);
         let mut bad = Vec::new();
         for proto in set.addrs {
             let address = proto.addr;

@@ -8,7 +8,7 @@ use linkerd2_proxy_api::destination as proto;
 use linkerd2_proxy_api::destination::protocol_hint::Protocol;
 use linkerd2_proxy_api::destination::tls_identity::Strategy;
 
-use super::{Malformed, address, duration, labels, port};
+use super::{Malformed, address, duration, destination_labels, port};
 
 /// Windows that HTTP/2 allows (RFC 9113 §6.9.1).
 const WINDOW_BYTES_MAX: u32 = 0x7fff_ffff;
@@ -31,7 +31,7 @@ pub fn endpoint(proto: proto::WeightedAddr, set_labels: &Labels) -> Result<Endpo
             .filter(|authority| !authority.is_empty())
             .map(Arc::from),
         http2: proto.http2.map_or_else(|| Ok(Http2Params::default()), http2)?,
-        labels: join(set_labels, labels(proto.metric_labels)),
+        labels: join(set_labels, destination_labels(proto.metric_labels)),
     })
 }
 
@@ -133,13 +133,13 @@ mod tests {
 
     #[test]
     fn the_labels_of_the_endpoint_win_over_those_of_its_set() {
-        let set = labels(HashMap::from([("a".into(), "set".into()), ("b".into(), "set".into())]));
+        let set = destination_labels(HashMap::from([("a".into(), "set".into()), ("b".into(), "set".into())]));
         let given = proto::WeightedAddr {
             metric_labels: HashMap::from([("b".into(), "own".into()), ("c".into(), "own".into())]),
             ..addr(80)
         };
         let joined = endpoint(given, &set).expect("endpoint").labels;
         let text: Vec<_> = joined.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(text, ["a=set", "b=own", "c=own"]);
+        assert_eq!(text, ["dst_a=set", "dst_b=own", "dst_c=own"]);
     }
 }

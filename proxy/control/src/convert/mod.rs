@@ -83,6 +83,11 @@ pub(crate) fn labels(proto: HashMap<String, String>) -> Labels {
     labels.into()
 }
 
+/// Labels of a destination. The control plane sends `deployment`; dashboards query `dst_deployment`.
+pub(crate) fn destination_labels(proto: HashMap<String, String>) -> Labels {
+    labels(proto.into_iter().map(|(name, value)| (format!("dst_{name}"), value)).collect())
+}
+
 /// An address with a port other than 0.
 pub(crate) fn address(what: &'static str, proto: Option<net::TcpAddress>) -> Result<SocketAddr, Malformed> {
     let proto = proto.ok_or(Malformed::Missing(what))?;

@@ -107,6 +107,8 @@ export function ledger(
     const lines: string[] = [];
     socket.setTimeout(timeoutMs, () => socket.destroy(new Error("the ledger did not answer in time")));
     socket.on("error", reject);
+    // The server's end is ours, too: whatever it had to say has been said.
+    socket.on("end", () => socket.end());
     const input = createInterface({ input: socket });
     // It repeats the socket's errors.
     input.on("error", reject);

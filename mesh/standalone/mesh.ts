@@ -197,7 +197,13 @@ export class Mesh {
     this.#wanted = wanted;
     const system = await this.#systemPods();
     // The control plane first: nothing meshed is ready without it.
-    await Promise.all(system.map((pod) => pod.start()));
+    await Promise.all(
+      system.map(async (pod) => {
+        await pod.announce();
+        await pod.prepare();
+        await pod.run();
+      }),
+    );
     const failed = system.find(({ stage }) => stage === "failed");
     if (failed !== undefined) throw new Error(`${failed.key}: ${failed.problem ?? "it did not start"}`);
     say("control plane: ready");
@@ -236,13 +242,14 @@ export class Mesh {
     const { start, stop, replace } = changes(running, wanted);
     await Promise.all(replace.map((key) => this.#removePod(key)));
     this.#notes = [];
-    const queue = [...start];
+    const queue: Pod[] = [];
+    for (const plan of start) queue.push(await this.#makePod(plan));
+    await Promise.all(queue.map((pod) => pod.announce()));
     const worker = async (): Promise<void> => {
-      for (let plan = queue.shift(); plan !== undefined; plan = queue.shift()) {
-        if (this.#stop.signal.aborted) return;
-        const pod = await this.#makePod(plan);
-        await pod.start();
-        if (pod.stage === "failed") this.#options.say(`pod ${pod.key}: ${pod.problem ?? "failed"}`);
+      for (let pod = queue.shift(); pod !== undefined; pod = queue.shift()) {
+        await pod.prepare();
+        // Not awaited: an init container may wait for a pod that is still in the queue.
+        void pod.run();
       }
     };
     await Promise.all(Array.from({ length: STARTS_AT_ONCE }, worker));
@@ -318,6 +325,7 @@ export class Mesh {
         }),
       probe: (probe, host) => attendant.probe(probe, host),
       onChange: () => void this.#refresh(),
+      say: this.#options.say,
     };
   }
 

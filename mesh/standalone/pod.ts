@@ -48,6 +48,7 @@ export interface PodWorld {
   readonly probe: (probe: Probe, ip: string) => Promise<ProbeResult>;
   /** After every change of the pod's state. */
   readonly onChange: () => void;
+  readonly say: (text: string) => void;
 }
 
 type Stage = "starting" | "running" | "stopping" | "failed";
@@ -116,24 +117,46 @@ export class Pod {
     return [...this.#containers.values(), this.#proxy].reduce((sum, one) => sum + (one?.restarts ?? 0), 0);
   }
 
-  /** Returns when the containers have been started; readiness comes later. */
-  async start(): Promise<void> {
-    try {
+  /** Makes the pod known to the control plane, before its proxy asks to be certified. */
+  async announce(): Promise<void> {
+    await this.#attempt(async () => {
       await mkdir(this.#world.dir, { recursive: true, mode: 0o700 });
-      this.#net = await this.#world.sandbox.addPod(this.key, this.identity.ips[0] ?? "");
       await this.#write();
+    });
+  }
+
+  /** Makes the namespace and brings the proxy up. Containers come with {@link run}. */
+  async prepare(): Promise<void> {
+    await this.#attempt(async () => {
+      this.#net = await this.#world.sandbox.addPod(this.key, this.identity.ips[0] ?? "");
       const { proxy } = this.#world;
       if (proxy !== undefined) await this.#startProxy(proxy);
       if (proxy?.first === true) await this.#proxyReady(proxy);
+    });
+  }
+
+  /** Runs the init containers, one after the other, and then the containers. They become ready later. */
+  async run(): Promise<void> {
+    await this.#attempt(async () => {
       for (const container of this.identity.plan.template.initContainers) await this.#runInit(container);
       if (this.#stop.signal.aborted) return;
       this.#stage = "running";
       for (const container of this.#containers.values()) container.start();
+      const { proxy } = this.#world;
       if (proxy?.first === false) await this.#proxyReady(proxy);
+    });
+  }
+
+  /** A step on the way up. After one that failed there is none. */
+  async #attempt(step: () => Promise<void>): Promise<void> {
+    if (this.#stage === "failed" || this.#stop.signal.aborted) return;
+    try {
+      await step();
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       this.#stage = "failed";
       this.#problem = error instanceof Error ? error.message : String(error);
+      this.#world.say(`pod ${this.key}: ${this.#problem}`);
       this.#changed();
     }
   }

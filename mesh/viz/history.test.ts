@@ -43,7 +43,7 @@ function outbound(requests: number, failed = 0): string {
 }
 
 function inbound(requests: number): string {
-  return `response_total{direction="inbound",classification="success"} ${requests}\nresponse_latency_ms_bucket{direction="inbound",le="+Inf"} ${requests}\n`;
+  return `response_total{direction="inbound",classification="success"} ${requests}\nresponse_total{direction="inbound",classification="failure",route_kind="default",route_name="probe"} ${requests}\nresponse_latency_ms_bucket{direction="inbound",le="+Inf"} ${requests}\n`;
 }
 
 function round(

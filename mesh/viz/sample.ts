@@ -89,12 +89,18 @@ export function sampleOf(series: readonly Series[], atMs: number): Sample {
   const routes = new Map<string, RouteSample>();
   const edges = new Map<string, EdgeSample>();
   for (const one of series) {
+    if (isProbe(one.labels)) continue;
     if (one.labels["direction"] === "inbound" && one.name.startsWith("response_"))
       inbound = sum(inbound, legacyCounts(one));
     else if (one.name.startsWith("outbound_") && one.name.includes("_route_")) addRoute(routes, one);
     else if (one.labels["direction"] === "outbound") addEdge(edges, one);
   }
   return { atMs, inbound, routes, edges, tls: tlsFacts(series), proxy: proxyFacts(series) };
+}
+
+/** The kubelet's questions are no traffic of the application's: a container that is still starting fails them. */
+function isProbe(labels: Readonly<Record<string, string>>): boolean {
+  return labels["route_kind"] === "default" && labels["route_name"] === "probe";
 }
 
 /** Counts in a series of the `response_*` families. */

@@ -49,12 +49,14 @@ const LATENCY_MS_BOUNDS: &[u64] = &[
     30_000_000, 40_000_000, 50_000_000,
 ];
 
-/// Request durations of routes, as Linkerd bounds them.
-pub(crate) const ROUTE_REQUEST_BOUNDS: &[u64] = &[50_000, 500_000, 1_000_000, 10_000_000];
+/// Request durations of routes. Linkerd's bounds (50 ms, 500 ms, 1 s, 10 s), so that queries made for them hold, and
+/// others between and below, since most routes of a cluster answer within the first of Linkerd's buckets.
+pub(crate) const ROUTE_REQUEST_BOUNDS: &[u64] =
+    &[1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 10_000_000];
 
-/// Response durations of backends, finer as in Linkerd.
+/// Response durations of backends: Linkerd's bounds (from 25 ms), and finer ones below.
 pub(crate) const BACKEND_RESPONSE_BOUNDS: &[u64] =
-    &[25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 10_000_000];
+    &[1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 10_000_000];
 
 impl HistogramFamily {
     /// A histogram of latency in milliseconds with Linkerd's buckets, 1 ms to 50 s.

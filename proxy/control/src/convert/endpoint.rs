@@ -8,7 +8,7 @@ use linkerd2_proxy_api::destination as proto;
 use linkerd2_proxy_api::destination::protocol_hint::Protocol;
 use linkerd2_proxy_api::destination::tls_identity::Strategy;
 
-use super::{Malformed, address, duration, destination_labels, port};
+use super::{Malformed, address, destination_labels, duration, port};
 
 /// Windows that HTTP/2 allows (RFC 9113 §6.9.1).
 const WINDOW_BYTES_MAX: u32 = 0x7fff_ffff;

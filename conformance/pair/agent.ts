@@ -55,9 +55,13 @@ function obey(socket: Socket, line: string, rest: Buffer): void {
     }
     case "tunnel": {
       const far = connect({ host: question.host, port: question.port, allowHalfOpen: true, noDelay: true });
-      far.once("connect", () => socket.write("ok\n"));
+      let isOpen = false;
+      far.once("connect", () => {
+        isOpen = true;
+        socket.write("ok\n");
+      });
       far.once("error", (error: NodeJS.ErrnoException) => {
-        if (far.pending) socket.end(`${error.code ?? "error"}\n`);
+        if (!isOpen) socket.end(`${error.code ?? "error"}\n`);
         else socket.destroy();
       });
       socket.on("error", () => far.destroy());

@@ -13,6 +13,7 @@ test("refused bytes at the backend are a leak, more requests than were sent a sp
   assert.equal(outcomeOf(read(2), [read(2)]), "forwarded");
   assert.equal(outcomeOf(read(0, "bad"), [read(1)]), "forwarded");
   assert.equal(outcomeOf(read(1), []), "refused");
+  assert.equal(outcomeOf(read(1), [read(0)]), "refused");
 });
 
 test("the notation of the corpus stands for bytes", () => {

@@ -8,9 +8,9 @@ export type Outcome =
   | "leaked"
   /** The backend found more requests than the client sent. */
   | "split"
-  /** The backend saw whole, well-formed requests, no more than were sent. */
+  /** The backend saw at least one whole request, well-formed, and no more than were sent. */
   | "forwarded"
-  /** The backend saw nothing. */
+  /** The backend saw no whole request: nothing, or the beginning of one whose body then turned out to be broken. */
   | "refused";
 
 /** Judges by the sent bytes and by each connection's bytes at the backend, both as h11 reads them. */
@@ -19,7 +19,7 @@ export function outcomeOf(sent: Reading, received: readonly Reading[]): Outcome 
   const arrived = received.reduce((sum, { complete }) => sum + complete, 0);
   // One request that h11 refuses may be made well-formed and passed on; two may not come of it.
   if (arrived > Math.max(sent.complete, 1)) return "split";
-  return received.length === 0 ? "refused" : "forwarded";
+  return arrived === 0 ? "refused" : "forwarded";
 }
 
 /** What the corpus itself asks for. */

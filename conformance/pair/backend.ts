@@ -24,17 +24,21 @@ const gone = new Set<object>();
 /** Each connection's bytes, and how many of them were taken: a proxy keeps its connections and uses them again. */
 const recorded = new Set<{ bytes: Buffer; taken: number }>();
 
-/** Answers each request that a strict reader finds complete, and a broken one once, so that no proxy waits for us. */
+/** Answers each request that a strict reader finds complete, and a broken one too, so that no proxy waits for us. */
 async function record(socket: Socket): Promise<void> {
   const connection = { bytes: Buffer.alloc(0), taken: 0 };
   recorded.add(connection);
   socket.once("close", () => gone.add(connection));
-  let answered = 0;
+  // Read from the last answer on: h11 ends its reading after a message of HTTP/1.0, a proxy keeps the connection.
+  let unanswered = 0;
   for await (const part of socket) {
     connection.bytes = Buffer.concat([connection.bytes, part]);
-    const { complete } = await judge.read(connection.bytes);
-    const due = Math.max(complete, connection.bytes.includes("\r\n\r\n") ? 1 : 0);
-    for (; answered < due; answered += 1) socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    const { complete, error } = await judge.read(connection.bytes.subarray(unanswered));
+    const due = error === null ? complete : Math.max(complete, 1);
+    if (due > 0) unanswered = connection.bytes.length;
+    for (let answered = 0; answered < due; answered += 1) {
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    }
   }
 }
 

@@ -237,8 +237,12 @@ impl Attempts<'_> {
         let upgrades = self.head.upgrade().is_some();
         let over_http2 = !upgrades && (!self.head.is_http1() || endpoint.upgrades_http1());
         let body = self.source.replay();
+        let host = endpoint.spec.authority_override.as_deref();
+        // HTTP/1.0 knows requests without Host; HTTP/2 and the mesh know none without an authority.
+        let addressed = (over_http2 && host.is_none() && self.head.authority().is_empty())
+            .then(|| endpoint.spec.addr.to_string());
         let on = Onward {
-            host: endpoint.spec.authority_override.as_deref(),
+            host: host.or(addressed.as_deref()),
             path_and_query: self.path_and_query,
             edits: self.edits,
             to_mesh: endpoint.upgrades_http1(),

@@ -46,8 +46,9 @@ pub(super) async fn connection(
     let header = timeout(worker.config.limits.head_timeout, header)
         .await
         .map_err(|_| InboundError::TransportHeaderTimeout)??;
-    let port = local_port(&header, worker.inbound_port.get())?;
-    let port = worker.ports.obtain(worker, port);
+    // From here on the connection is one to the application's port: metrics and redirects name that.
+    let target = SocketAddr::new(target.ip(), local_port(&header, worker.inbound_port.get())?);
+    let port = worker.ports.obtain(worker, target.port());
     port.count_header(worker, &header, &tls);
     let mut io =
         Io::new(Stream::Accepted(Box::new(stream)), Some(port.client_transport(worker, &tls, target)))

@@ -110,7 +110,8 @@ async function startTime(from: Place, admin: Address): Promise<string> {
   return value;
 }
 
-async function appear(paths: readonly string[]): Promise<void> {
+/** Waits until every pod's agent listens. */
+export async function appear(paths: readonly string[]): Promise<void> {
   const until = Date.now() + SOCKETS_MS_MAX;
   for (let missing = paths; missing.length > 0; missing = missing.filter((path) => !existsSync(path))) {
     if (Date.now() > until) throw new Error(`the pods did not start: ${missing.join(", ")} do not appear`);
@@ -119,7 +120,7 @@ async function appear(paths: readonly string[]): Promise<void> {
 }
 
 /** Runs the command line as a user would; its words go to the terminal. */
-async function hauberk(words: readonly string[]): Promise<void> {
+export async function hauberk(words: readonly string[]): Promise<void> {
   const child = spawn(process.execPath, [HAUBERK, ...words], {
     stdio: ["ignore", "inherit", "inherit"],
     timeout: COMMAND_MS_MAX,

@@ -1,0 +1,70 @@
+/** The application's HTTP/2 side: plain requests, and a gRPC service whose messages are plain text. */
+import { constants, createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { frame, Frames } from "./frames.ts";
+
+/** Serves on `port` without TLS. `note` keeps what happened. */
+export function serveStreams(port: number, replica: string, note: (event: string) => void): void {
+  const server = createServer();
+  server.on("sessionError", () => undefined);
+  server.on("stream", (stream: ServerHttp2Stream, headers) => {
+    stream.on("error", () => undefined);
+    const isGrpc = headers["content-type"]?.startsWith("application/grpc") === true;
+    const serve = isGrpc ? grpc : plain;
+    serve(stream, headers, { replica, note }).catch(() => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
+  });
+  server.listen(port);
+}
+
+interface World {
+  readonly replica: string;
+  readonly note: (event: string) => void;
+}
+
+async function plain(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  { replica }: World,
+): Promise<void> {
+  let bytes = 0;
+  for await (const part of stream) bytes += part.length;
+  stream.respond({ ":status": 200, "content-type": "application/json", "x-replica": replica });
+  stream.end(JSON.stringify({ replica, headers: { ...headers }, bytes }));
+}
+
+async function grpc(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  { replica, note }: World,
+): Promise<void> {
+  const method = headers[":path"]?.split("/").at(-1);
+  const say = (text: string): boolean => stream.write(frame(text));
+  stream.respond(
+    { ":status": 200, "content-type": "application/grpc", "x-replica": replica },
+    { waitForTrailers: true },
+  );
+  stream.once("wantTrailers", () => {
+    const isKnown = method !== "Unknown";
+    stream.sendTrailers({ "grpc-status": isKnown ? "0" : "12", "x-replica-trailer": replica });
+  });
+  const frames = new Frames();
+  if (method === "Hang") {
+    const id = String(headers["x-id"]);
+    note(`stream began ${id}`);
+    stream.once("close", () => note(`stream ended ${id} ${stream.rstCode}`));
+    say("hanging");
+    return;
+  }
+  let count = 0;
+  for await (const part of stream) {
+    for (const message of frames.push(part)) {
+      count += 1;
+      if (method === "Unary") say(message);
+      if (method === "Deadline") say(String(headers["grpc-timeout"]));
+      if (method === "Bidi") say(`${count}: ${message}`);
+      if (method === "ServerStream")
+        for (let index = 0; index < Number(message); index += 1) say(`message ${index}`);
+    }
+  }
+  if (method === "ClientStream") say(`${count} messages`);
+  stream.end();
+}

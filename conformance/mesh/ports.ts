@@ -1,0 +1,15 @@
+/** Ports on which the application listens. */
+export const AppPort = {
+  /** HTTP/1; nothing is declared. */
+  http: 8080,
+  /** HTTP/2 and gRPC. */
+  h2c: 8081,
+  /** The server speaks first; nothing is declared, so the protocol is to be found out. */
+  greeter: 8082,
+  /** The same, declared opaque. */
+  opaque: 8083,
+  /** HTTP/1 again, on a port to which policies are attached. */
+  guarded: 8084,
+  /** HTTP/2 and gRPC again, likewise. */
+  guardedH2c: 8085,
+} as const;

@@ -39,8 +39,8 @@ import type { Wanted } from "./wanted.ts";
 const PROXY_MARK = 0x8102;
 /** Pods that are started at once. More would only wait for each other's share of the processors. */
 const STARTS_AT_ONCE = 4;
-/** A running mesh that goes down gives its containers this long. */
-const DOWN_GRACE_MS = 3_000;
+/** A mesh that goes down as a whole gives its processes this long: whoever they would talk to goes as well. */
+const DOWN_GRACE_MS = 1_000;
 /** Join tokens are made anew long before their day is over. */
 const TOKEN_RENEW_MS = 6 * 3_600_000;
 const CLUSTER_NETWORKS = ["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"];

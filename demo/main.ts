@@ -3,8 +3,6 @@
 //   --keep    leave it running, for hauberk stat, edges and check
 //   --fast    shorter measurements; nothing is left out
 //   --name    name of the mesh (demo)
-import { rmSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -44,12 +42,12 @@ function readOptions(): Options {
   return Options.parse({ ...values });
 }
 
-async function start(options: Options, live: string): Promise<Up> {
+async function start(options: Options): Promise<Up> {
   const viz = fileURLToPath(import.meta.resolve("@hauberk/viz/main.ts"));
   return up({
     name: options.name,
     state: stateDir(options.name, process.env),
-    manifests: [join(ROOT, "manifests"), live],
+    manifests: [join(ROOT, "manifests")],
     rootless: false,
     version: "0.1.0",
     logLevel: "warn,linkerd=info,hauberk=info",
@@ -84,28 +82,21 @@ async function play(stage: Stage, startedMs: number): Promise<void> {
 async function main(): Promise<number> {
   const options = readOptions();
   const startedMs = Date.now();
-  const live = `${stateDir(options.name, process.env)}.live`;
   let running: Up | undefined;
   let isKept = false;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
       // Before the mesh stands, everything hangs on this process.
-      if (running === undefined) {
-        rmSync(live, { recursive: true, force: true });
-        process.exit(130);
-      }
+      if (running === undefined) process.exit(130);
       interrupted.abort();
     });
   }
   try {
-    await rm(live, { recursive: true, force: true });
-    await mkdir(live, { recursive: true, mode: 0o700 });
     screen.say("Starting the mesh: a sandbox, a control plane, the application.");
-    running = await start(options, live);
+    running = await start(options);
     const stage = new Stage({
       paths: running.paths,
       source: join(ROOT, "live"),
-      live,
       screen,
       haste: options.fast ? HASTE : 1,
       signal: interrupted.signal,
@@ -128,7 +119,6 @@ async function main(): Promise<number> {
   } finally {
     screen.clear();
     await running?.close();
-    await rm(live, { recursive: true, force: true });
   }
 }
 

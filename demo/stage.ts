@@ -32,15 +32,12 @@ export class Stage {
   readonly haste: number;
   readonly kept: Kept[] = [];
   readonly #paths: StatePaths;
-  readonly #live: string;
   readonly #source: string;
   readonly #signal: AbortSignal;
 
   constructor(options: {
     readonly paths: StatePaths;
     /** Directory of manifests that are applied while the mesh runs. */
-    readonly live: string;
-    /** Where they are copied from. */
     readonly source: string;
     readonly screen: Screen;
     readonly haste: number;
@@ -50,7 +47,6 @@ export class Stage {
     this.screen = options.screen;
     this.haste = options.haste;
     this.#paths = options.paths;
-    this.#live = options.live;
     this.#source = options.source;
     this.#signal = options.signal;
   }
@@ -134,14 +130,14 @@ export class Stage {
   /** `kubectl apply -f live/NAME`, changed if wanted. */
   async apply(name: string, change: (text: string) => string = (text) => text): Promise<void> {
     const text = change(await readFile(join(this.#source, name), "utf8"));
-    const fresh = join(this.#live, `.${name}`);
+    const fresh = join(this.#paths.live, `.${name}`);
     await writeFile(fresh, text);
-    await rename(fresh, join(this.#live, name));
+    await rename(fresh, join(this.#paths.live, name));
   }
 
   /** `kubectl delete -f live/NAME`. */
   async remove(name: string): Promise<void> {
-    await rm(join(this.#live, name), { force: true });
+    await rm(join(this.#paths.live, name), { force: true });
   }
 }
 

@@ -12,6 +12,8 @@ export interface StatePaths {
   readonly dir: string;
   /** The trust anchor, the issuer and the key of join tokens. */
   readonly identity: string;
+  /** Manifests that are applied besides the user's for as long as the mesh runs. */
+  readonly live: string;
   /** Pod objects, as the control plane reads them. */
   readonly objects: string;
   /** A directory for each pod: logs, token. */
@@ -31,6 +33,7 @@ export function statePaths(dir: string): StatePaths {
   return {
     dir,
     identity: join(dir, "identity"),
+    live: join(dir, "live"),
     objects: join(dir, "objects"),
     pods: join(dir, "pods"),
     names: join(dir, "names"),

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadManifests } from "../source/manifests/load.ts";
 import { ControlError, MeshClient } from "./control-client.ts";
@@ -52,19 +52,20 @@ export function explainProblem({ file, line, object, field, message }: Problem):
 export async function up(options: UpOptions): Promise<Up> {
   const paths = statePaths(resolve(options.state));
   await refuseSecond(paths, options.name);
-  const manifests = options.manifests.map((dir) => resolve(dir));
-  for (const dir of manifests) if (!existsSync(dir)) throw new UpError(`${dir}: there is no such directory`);
+  const directories = options.manifests.map((dir) => resolve(dir));
+  for (const dir of directories)
+    if (!existsSync(dir)) throw new UpError(`${dir}: there is no such directory`);
+  const manifests = [...directories, paths.live];
   const binaries = findBinaries(options.environment);
   await rm(paths.dir, { recursive: true, force: true });
-  await mkdir(dirname(paths.dir), { recursive: true, mode: 0o700 });
+  await mkdir(paths.live, { recursive: true, mode: 0o700 });
   const asked = Promise.withResolvers<void>();
   let mesh: Mesh;
   try {
-    mesh = await Mesh.start(
-      { ...options, paths, manifests, binaries, controller: controllerCommand() },
-      await loadManifests(manifests),
-    );
+    const wishes = { ...options, paths, manifests, binaries, controller: controllerCommand() };
+    mesh = await Mesh.start(wishes, await loadManifests(manifests));
   } catch (error) {
+    await rm(paths.dir, { recursive: true, force: true });
     if (error instanceof ManifestError)
       throw new UpError(error.problems.map(explainProblem).join("\n"), { cause: error });
     throw error;

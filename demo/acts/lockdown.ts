@@ -2,7 +2,8 @@ import { success } from "../promise.ts";
 import type { CallResult, Stage } from "../stage.ts";
 import type { PodStatus } from "@hauberk/mesh/standalone/control-protocol.ts";
 
-const OBEY_MS = 1_500;
+/** A change of a manifest is obeyed everywhere long before this, unless the machine has no processor to spare. */
+const OBEY_MS_MAX = 10_000;
 const MEASURE_MS = 5_000;
 
 /** A door of the application, and the word for a client that may not come in. */
@@ -41,8 +42,11 @@ export async function lockdown(stage: Stage): Promise<void> {
     `meshed: ${outcomes(before[0])}; plain: ${outcomes(before[1])}`,
   );
   await stage.apply("lockdown.yaml");
-  await stage.pause(OBEY_MS);
-  const [meshed, unmeshed] = await Promise.all([knock(stage, intruder), knock(stage, plain)]);
+  let [meshed, unmeshed] = before;
+  await stage.until(async () => {
+    [meshed, unmeshed] = await Promise.all([knock(stage, intruder), knock(stage, plain)]);
+    return isShut(meshed) && isShut(unmeshed);
+  }, OBEY_MS_MAX);
   stage.promise("another meshed client is refused", isShut(meshed), outcomes(meshed));
   stage.promise("a plain client is refused", isShut(unmeshed), outcomes(unmeshed));
   const load = await stage.measure(MEASURE_MS);

@@ -24,23 +24,38 @@ export function of(results: readonly Result[], peer: string, figure: string): Es
   return estimate(values, seeded(1));
 }
 
-/** The ratio of a figure to another peer's, in each round that has both; with `added`, above the direct connection. */
+/** A ratio over the rounds that allow one, and how many there were. */
+export type Ratio = { readonly estimate: Estimate; readonly of: number };
+
+/**
+ * The ratio of a figure to another peer's within each round; with `added`, above the direct connection. A round in which the
+ * direct connection was no faster than the other peer has nothing to divide by: it is left out, and `of` tells that it was.
+ */
 export function ratio(
   results: readonly Result[],
   peer: string,
   other: string,
   figure: string,
   added = false,
-): Estimate | undefined {
+): Ratio | undefined {
   const [ours, theirs, direct] = [rounds(results, peer), rounds(results, other), rounds(results, DIRECT)];
   const values: number[] = [];
+  let both = 0;
   for (const [round, figures] of ours) {
     const base = added ? direct.get(round)?.[figure] : 0;
     const [a, b] = [figures[figure], theirs.get(round)?.[figure]];
-    if (a !== undefined && b !== undefined && base !== undefined && b - base > 0)
-      values.push((a - base) / (b - base));
+    if (a === undefined || b === undefined || base === undefined) continue;
+    both += 1;
+    if (b - base > 0) values.push((a - base) / (b - base));
   }
-  return estimate(values, seeded(1));
+  const found = estimate(values, seeded(1));
+  return found === undefined ? undefined : { estimate: found, of: both };
+}
+
+/** A ratio with what it rests on, where that is not every round. */
+export function shownRatio({ estimate: found, of: all }: Ratio): string {
+  const rest = found.count === all ? "" : ` in ${found.count} of ${all} rounds`;
+  return `${shown(found)}${rest}`;
 }
 
 /** An estimate with as many digits as it deserves. */

@@ -34,7 +34,7 @@ export function shuffled<T>(items: readonly T[], random: Random): readonly T[] {
 }
 
 /** The middle of the values, or the mean of the two in the middle; undefined when there are none. */
-function median(values: readonly number[]): number | undefined {
+export function median(values: readonly number[]): number | undefined {
   const sorted = values.toSorted((a, b) => a - b);
   const upper = sorted[sorted.length >> 1];
   const lower = sorted[(sorted.length - 1) >> 1];

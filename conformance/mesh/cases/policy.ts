@@ -9,6 +9,7 @@ import {
   deny,
   grpcRoute,
   httpRoute,
+  identity,
   mtls,
   network,
   networks,
@@ -24,7 +25,9 @@ const PERMISSION_DENIED = "7";
 /** What the policy tests run against. Callers: `alice-0` and `bob-0` meshed, `outside-0` not. */
 export interface PolicyWorld {
   readonly mesh: TestMesh;
-  /** Label `app` of the guarded servers. */
+  /** Pod of the guarded server. */
+  readonly server: string;
+  /** Its label `app`. */
   readonly app: string;
   /** Through the service for meshed callers, to the pod for others. */
   readonly to: (caller: string, port: number) => Address;
@@ -34,6 +37,16 @@ export interface PolicyWorld {
 }
 
 const CALLERS = ["alice-0", "bob-0", "outside-0"] as const;
+
+/** What the guarded server's proxy allowed alice, and denied bob and plain callers. */
+async function counts({ mesh, server }: PolicyWorld): Promise<readonly number[]> {
+  const of = 'srv_name="guarded"';
+  return [
+    await mesh.sum(server, "inbound_http_authz_allow_total", of, `client_id="${identity("alice")}"`),
+    await mesh.sum(server, "inbound_http_authz_deny_total", of, `client_id="${identity("bob")}"`),
+    await mesh.sum(server, "inbound_http_authz_deny_total", of, 'tls="no_identity"'),
+  ];
+}
 
 export function policy(world: () => PolicyWorld): void {
   const server = (name: string, port: number, proxyProtocol: string): object =>
@@ -87,8 +100,15 @@ export function policy(world: () => PolicyWorld): void {
       wire.close();
     });
 
-    test("an authorization of one identity admits it and nobody else", async () => {
+    test("an authorization of one identity admits it and nobody else, and both are counted", async () => {
       await come([200, 403, 403]);
+      const before = await counts(world());
+      assert.deepEqual(await statuses(AppPort.guarded), [200, 403, 403]);
+      const after = await counts(world());
+      assert.deepEqual(
+        after.map((value, index) => value - (before[index] ?? 0)),
+        [1, 1, 1],
+      );
     });
 
     test("authorizations of routes hold for their path and method, and what no route names is not found", async () => {

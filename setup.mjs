@@ -24,7 +24,7 @@ const COMMANDS = {
   demo: { file: "demo/main.ts", needs: ["packages", "protos", "proxy"] },
   hauberk: { file: "mesh/cli/bin/hauberk.ts", needs: ["packages", "protos", "proxy"] },
   check: { file: ".ci/check.ts", needs: ["packages", "protos"] },
-  test: { file: ".ci/test.ts", needs: ["packages", "protos", "proxy"] },
+  test: { file: ".ci/test.ts", needs: ["packages", "protos", "proxy", "go"] },
   bench: { file: "conformance/bench/main.ts", needs: ["packages", "protos", "proxy"] },
   conformance: { file: "conformance/run.ts", needs: ["packages", "protos", "proxy", "go"] },
 };

@@ -1,5 +1,5 @@
-// `npm test`: check, then every test of the Rust workspace, then every TypeScript test. A skipped test fails unless
-// its reason is on the list; a run that executed nothing fails.
+// `npm test`: check, then every test of the Rust workspace, then every TypeScript test, then the conformance suites
+// that need no cluster. A skipped test fails unless its reason is on the list; a run that executed nothing fails.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "node:test";
@@ -79,11 +79,18 @@ const check = await runCommand(process.execPath, [join(import.meta.dirname, "che
   cwd: ROOT,
   live: true,
 });
+console.log("· Rust tests: compiling and running ...");
 const ofRust = await rust();
 say("Rust tests", ofRust);
+console.log("· TypeScript tests, those in network namespaces among them ...");
 const ofTypeScript = await typescript();
 say("TypeScript tests", ofTypeScript);
-const problems = ofRust.problems.length + ofTypeScript.problems.length + (check.code === 0 ? 0 : 1);
+const suites = await runCommand(process.execPath, [join(ROOT, "conformance", "run.ts")], {
+  cwd: ROOT,
+  live: true,
+});
+const gates = [check, suites].filter(({ code }) => code !== 0).length;
+const problems = ofRust.problems.length + ofTypeScript.problems.length + gates;
 console.log(
   `${ofRust.passed + ofTypeScript.passed} passed, ${ofRust.failed + ofTypeScript.failed + problems} failed`,
 );

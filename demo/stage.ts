@@ -6,7 +6,7 @@ import { MeshClient, askSocket } from "@hauberk/mesh/standalone/control-client.t
 import type { PodStatus } from "@hauberk/mesh/standalone/control-protocol.ts";
 import type { StatePaths } from "@hauberk/mesh/standalone/state.ts";
 import { Report } from "@hauberk/viz/report.ts";
-import { activeEdges, edgeTable, routeTable, workloadTable } from "@hauberk/viz/tables.ts";
+import { activeEdges, edgeStatTable, edgeTable, routeTable, workloadTable } from "@hauberk/viz/tables.ts";
 import { readLoadLog, seen } from "./load-log.ts";
 import type { Seen } from "./load-log.ts";
 import type { Kept } from "./promise.ts";
@@ -147,6 +147,8 @@ export function liveTable(report: Report): string {
     workloadTable(report.workloads),
     "",
     routeTable(report.routes.filter(({ requestsPerSecond }) => requestsPerSecond > 0)),
+    "",
+    edgeStatTable(activeEdges(report)),
     "",
     edgeTable(activeEdges(report)),
   ].join("\n");

@@ -16,7 +16,7 @@ import { lockdown } from "./acts/lockdown.ts";
 import { outage } from "./acts/outage.ts";
 import { renewal } from "./acts/renewal.ts";
 import { steady } from "./acts/steady.ts";
-import { renderSummary } from "./promise.ts";
+import { renderSummary, success } from "./promise.ts";
 import { Screen } from "./screen.ts";
 import { Stage } from "./stage.ts";
 
@@ -77,6 +77,8 @@ async function play(stage: Stage, startedMs: number): Promise<void> {
       stage.promise(name, false, error instanceof Error ? error.message : String(error));
     }
   }
+  const all = await stage.seen({ fromMs: startedMs, toMs: Date.now() });
+  stage.promise("from beginning to end", all.failed === 0 && all.ok > 0, success(all));
 }
 
 async function main(): Promise<number> {

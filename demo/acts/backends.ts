@@ -1,8 +1,8 @@
 import { success } from "../promise.ts";
 import type { Stage } from "../stage.ts";
 
-const HURT_MS = 6_000;
-const MEASURE_MS = 8_000;
+const HURT_MS = 5_000;
+const MEASURE_MS = 7_000;
 const RECOVER_MS_MAX = 20_000;
 const PAGE = "/checkout";
 

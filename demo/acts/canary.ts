@@ -6,8 +6,8 @@ import type { Stage } from "../stage.ts";
 const OBEY_MS_MAX = 15_000;
 /** So many requests show whether a change has been obeyed. */
 const GLANCE_MS = 1_000;
-const MEASURE_MS = 9_000;
-/** Three standard deviations of a fair split, with the some 500 requests of a measurement. */
+const MEASURE_MS = 7_000;
+/** Three standard deviations of a fair split, with the some 400 requests of a measurement. */
 const TOLERANCE = 0.06;
 const PAGE = "/checkout";
 

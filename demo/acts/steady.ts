@@ -45,7 +45,7 @@ export async function steady(stage: Stage, startedMs: number): Promise<void> {
     first.outcome === "200" && second.outcome === "200",
     `archive ${first.outcome}, web ${second.outcome}`,
   );
-  const load = await stage.measure(8_000);
+  const load = await stage.measure(7_000);
   const report = await stage.report();
   stage.screen.keep(`\n${liveTable(report)}\n`);
   stage.promise(

@@ -6,7 +6,7 @@ import { get } from "./clients.ts";
 import { onStop, setting } from "./settings.ts";
 
 /** A request that takes longer counts as failed. */
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 30_000;
 /** The generator looks at its schedule this often. */
 const TICK_MS = 20;
 

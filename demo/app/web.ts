@@ -7,7 +7,7 @@ import { PriceReply, Verdict, method, service } from "./grpc.ts";
 import { listenPort, onStop, setting } from "./settings.ts";
 
 /** Longest wait for anything behind this front end. */
-const TIMEOUT_MS = 8_000;
+const TIMEOUT_MS = 15_000;
 /** Between two prices on a WebSocket. */
 const PRICE_INTERVAL_MS = 250;
 

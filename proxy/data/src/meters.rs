@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hauberk_model::identity::Identity;
 use hauberk_model::metadata::Metadata;
+use hauberk_model::status::{self, GrpcCode};
 use hauberk_observe::families as f;
 use hauberk_observe::{Counter, CounterFamily, Gauge, Histogram, Labels, Registry};
 use hauberk_tls::Handshake;
@@ -251,15 +252,13 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// gRPC statuses that count against the server: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS.
-    const GRPC_FAILURES: [u16; 5] = [2, 4, 13, 14, 15];
-
     /// Whether the server did what it was asked, as Linkerd classifies it.
     pub(crate) fn is_success(self) -> bool {
         self.complete
             && match self.grpc_status {
-                Some(code) => !Self::GRPC_FAILURES.contains(&code),
-                None => (100..500).contains(&self.status),
+                Some(code) => !GrpcCode::from_number(code).is_failure(),
+                // Status 0: no response came.
+                None => self.status >= 100 && !status::is_failure(self.status),
             }
     }
 }
@@ -351,6 +350,7 @@ mod tests {
         assert!(ended(200, Some(5), true));
         assert!(!ended(500, None, true));
         assert!(!ended(200, Some(14), true));
+        assert!(!ended(200, Some(7), true));
         assert!(!ended(200, None, false));
         assert!(!ended(0, None, true));
     }

@@ -298,6 +298,7 @@ pub(crate) fn failure_of(error: &AttemptError) -> Failure {
         AttemptError::Unsent(_) => Failure::Refused,
         AttemptError::Broken(_) => Failure::Reset,
         AttemptError::Malformed(_) => Failure::BadResponse,
+        AttemptError::RequestBody(BodyError::Malformed(_)) => Failure::BadRequest,
         AttemptError::RequestBody(_) => Failure::Cancelled,
     }
 }

@@ -359,7 +359,7 @@ impl Balancer {
             return false;
         };
         let silent = now.saturating_duration_since(member.silent_since);
-        if member.unanswered == 0 || silent < stall_bound(member, decay, now) {
+        if member.unanswered == 0 || silent < STALL_MIN || silent < stall_bound(member, decay, now) {
             return false;
         }
         let ejected = member.health.stalled(limits, others, now, random);
@@ -427,6 +427,10 @@ fn member_of(slots: &mut [Slot], key: EndpointKey) -> Option<&mut Member> {
 }
 
 fn stall_bound(member: &Member, decay: Duration, now: Instant) -> Duration {
+    // The estimate only sinks: what is quick even without that needs no exponential, and nearly every endpoint is.
+    if member.latency.at_most(STALL_MIN / STALL_FACTOR) {
+        return STALL_MIN;
+    }
     let expected = Duration::try_from_secs_f64(member.latency.seconds(now, decay)).unwrap_or(STALL_MIN);
     expected.saturating_mul(STALL_FACTOR).max(STALL_MIN)
 }

@@ -29,6 +29,11 @@ impl Ewma {
         self.at = now.max(self.at);
     }
 
+    /// Whether the estimate is no more than this now, and so at any time until something is observed.
+    pub(super) fn at_most(&self, latency: Duration) -> bool {
+        self.seconds <= latency.as_secs_f64()
+    }
+
     /// The estimate at `now`: it sinks while nothing is observed, so that a slow endpoint is tried again.
     pub(super) fn seconds(&self, now: Instant, decay: Duration) -> f64 {
         (self.seconds * kept_share(self.at, now, decay)).max(FLOOR_SECONDS)

@@ -43,11 +43,13 @@ pub fn request(
     let orig = head.orig_proto().unwrap_or(OrigProto::HTTP_11);
     let version = if how.body == Body::Chunked { Version::Http11 } else { orig.version };
     encode::check(version, how.body, edits)?;
-    let host = how.host.or_else(|| edits.host()).unwrap_or(head.host());
-    let path = how.path_and_query.unwrap_or(head.path_and_query());
-    if !is_host(host.as_bytes()) {
+    let other = how.host.or_else(|| edits.host());
+    // The request's own was judged when it was read.
+    if other.is_some_and(|host| !is_host(host.as_bytes())) {
         return Err(EncodeError::Host.into());
     }
+    let host = other.unwrap_or(head.host());
+    let path = how.path_and_query.unwrap_or(head.path_and_query());
     if how.path_and_query.is_some() && check_path_and_query(path.as_bytes()).is_err() {
         return Err(EncodeError::Target.into());
     }

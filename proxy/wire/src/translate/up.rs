@@ -38,10 +38,12 @@ pub fn request(
     if head.method() == "CONNECT" {
         return Err(TranslateError::Tunnel);
     }
-    let host = how.host.or_else(|| edits.host()).unwrap_or(head.host());
-    if !is_host(host.as_bytes()) {
+    let other = how.host.or_else(|| edits.host());
+    // The request's own was judged when it was read.
+    if other.is_some_and(|host| !is_host(host.as_bytes())) {
         return Err(TranslateError::Host);
     }
+    let host = other.unwrap_or(head.host());
     let path = match how.path_and_query {
         Some(path) if check_path_and_query(path.as_bytes()).is_err() => return Err(TranslateError::Target),
         Some(path) => path,

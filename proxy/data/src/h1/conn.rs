@@ -19,6 +19,8 @@ use crate::io::Io;
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 /// Pieces up to this size are copied together, larger ones are written from where they are.
 const COPY_BYTES_MAX: usize = 4 * 1024;
+/// What a buffer for small pieces begins with: most heads fit, and it need not grow by doubling.
+const HEAD_BYTES: usize = 512;
 /// Pieces that one write takes.
 const PIECES: usize = 16;
 
@@ -95,6 +97,9 @@ impl Conn {
     pub(crate) fn write<T>(&self, write: impl FnOnce(&mut BytesMut) -> T) -> T {
         let mut output = self.output.borrow_mut();
         let before = output.tail.len();
+        if output.tail.capacity() == 0 {
+            output.tail.reserve(HEAD_BYTES);
+        }
         let written = write(&mut output.tail);
         output.waiting += output.tail.len().saturating_sub(before);
         output.unflushed = true;

@@ -1,5 +1,6 @@
 //! Requests to the application: matched, judged, and passed on in the protocol that they began as.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use h2::Reason;
@@ -32,6 +33,8 @@ use crate::respond::{Audience, Synthesised, synthesise};
 /// Handles the requests of one connection.
 pub(super) struct Inbound {
     accepted: Accepted,
+    /// Of the requests before, until the policy changes: the client of a connection stays the same.
+    meters: RefCell<Option<Rc<ClientMeters>>>,
 }
 
 /// A request that may go on.
@@ -83,8 +86,7 @@ impl Handler for Inbound {
         let Ok(plan) = self.accepted.port.policy(&self.accepted.worker).await else {
             return self.turn(request.reply, is_grpc, Failure::Unexpected.into(), start).await;
         };
-        let accepted = &self.accepted;
-        let clients = accepted.port.client_meters(&accepted.worker, &plan, &accepted.tls, accepted.target);
+        let clients = self.client_meters(&plan);
         match self.judge(&plan, &clients, &request.head) {
             Ok(admitted) => self.forward(&admitted, request, start).await,
             Err(turned) => self.turn(request.reply, is_grpc, turned, start).await,
@@ -94,7 +96,19 @@ impl Handler for Inbound {
 
 impl Inbound {
     pub(super) fn new(accepted: Accepted) -> Self {
-        Self { accepted }
+        Self { accepted, meters: RefCell::default() }
+    }
+
+    /// Counts what this connection's client is allowed and denied by `plan`.
+    fn client_meters(&self, plan: &Rc<Plan>) -> Rc<ClientMeters> {
+        let mut held = self.meters.borrow_mut();
+        if let Some(meters) = held.as_ref().filter(|meters| meters.is_of(&plan.policy)) {
+            return Rc::clone(meters);
+        }
+        let accepted = &self.accepted;
+        let meters = accepted.port.client_meters(&accepted.worker, plan, &accepted.tls, accepted.target);
+        *held = Some(Rc::clone(&meters));
+        meters
     }
 
     /// Decides on one request by the policy as it is now.

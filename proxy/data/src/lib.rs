@@ -19,6 +19,7 @@ mod io;
 mod meters;
 mod origin;
 mod outbound;
+mod patience;
 mod pool;
 mod replay;
 mod respond;

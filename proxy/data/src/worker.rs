@@ -19,6 +19,7 @@ use crate::drain::DrainWatch;
 use crate::inbound::Ports;
 use crate::meters::Errors;
 use crate::outbound::{Endpoints, Targets};
+use crate::patience::Patience;
 
 /// Everything that connections share. Lives as long as the worker.
 pub(crate) struct Worker {
@@ -33,6 +34,7 @@ pub(crate) struct Worker {
     pub(crate) endpoints: Endpoints,
     pub(crate) ports: Ports,
     pub(crate) errors: Errors,
+    pub(crate) patience: Patience,
     /// Where inbound connections arrive, as bound: a connection to this port is for the proxy itself.
     pub(crate) inbound_port: Cell<u16>,
 }
@@ -60,6 +62,7 @@ impl Worker {
             targets: Targets::default(),
             endpoints: Endpoints::default(),
             ports: Ports::default(),
+            patience: Patience::default(),
         })
     }
 

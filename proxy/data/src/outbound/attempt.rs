@@ -151,7 +151,7 @@ impl Attempts<'_> {
         if !self.is_movable() {
             return (first_key, first.await);
         }
-        if let Ok(result) = timeout(patience, first.as_mut()).await {
+        if let Some(result) = self.worker.patience.within(patience, first.as_mut()).await {
             return (first_key, result);
         }
         failed.push(first_key);

@@ -1,5 +1,5 @@
 /** The answer to `Destination.Get`: the ready endpoints of a service's port. Pure. */
-import { equals } from "@bufbuild/protobuf";
+import { equalExtended } from "../api/extend.ts";
 import { WeightedAddrSchema, type WeightedAddr } from "../api/gen/destination_pb.ts";
 import { parseIp } from "../model/address.ts";
 import { keyOf, type NamespacedName } from "../model/meta.ts";
@@ -101,7 +101,7 @@ export function diff(before: Resolution | undefined, after: Resolution): readonl
   }
   const added = [...after.addrs].filter(([key, addr]) => {
     const old = known.get(key);
-    return old === undefined || !equals(WeightedAddrSchema, old, addr);
+    return old === undefined || !equalExtended(WeightedAddrSchema, old, addr);
   });
   const removed = [...known].filter(([key]) => !after.addrs.has(key));
   const differences: Difference[] = [];

@@ -1,5 +1,4 @@
 /** `OutboundPolicies` and `InboundServerPolicies` on the wire. */
-import { equals } from "@bufbuild/protobuf";
 import { z } from "zod";
 import { Answers } from "../api/answers.ts";
 import type { WeightedAddr } from "../api/gen/destination_pb.ts";
@@ -10,6 +9,7 @@ import {
   type OutboundPolicy,
   type TrafficSpec,
 } from "../api/gen/outbound_pb.ts";
+import { equalExtended } from "../api/extend.ts";
 import { encodeFrame } from "../api/frame.ts";
 import type { Methods } from "../api/methods.ts";
 import { Code, RpcError } from "../api/status.ts";
@@ -124,11 +124,11 @@ export function policyMethods(methods: Methods, options: PolicyOptions): PolicyG
   const { snapshots, settings, endpointAt } = options;
   const inbound = new Answers<Server>({
     encode: (_, to) => encodeFrame(ServerSchema, to),
-    same: (before, after) => equals(ServerSchema, before, after),
+    same: (before, after) => equalExtended(ServerSchema, before, after),
   });
   const outbound = new Answers<OutboundPolicy>({
     encode: (_, to) => encodeFrame(OutboundPolicySchema, to),
-    same: (before, after) => equals(OutboundPolicySchema, before, after),
+    same: (before, after) => equalExtended(OutboundPolicySchema, before, after),
   });
   const inboundAnswer = (query: InboundQuery) =>
     answer(inboundPolicy(query, { snapshot: snapshots.value, settings }), "workload");

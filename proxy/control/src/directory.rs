@@ -17,9 +17,7 @@ use hauberk_observe::{CounterFamily, Labels, Registry, families};
 use linkerd2_proxy_api::destination::GetDestination;
 use linkerd2_proxy_api::destination::destination_client::DestinationClient;
 use linkerd2_proxy_api::inbound::PortSpec;
-use linkerd2_proxy_api::inbound::inbound_server_policies_client::InboundServerPoliciesClient;
 use linkerd2_proxy_api::net::TcpAddress;
-use linkerd2_proxy_api::outbound::outbound_policies_client::OutboundPoliciesClient;
 use linkerd2_proxy_api::outbound::{self, TrafficSpec, traffic_spec};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -28,6 +26,7 @@ use tokio::time::sleep;
 use crate::convert::{self, Malformed};
 use crate::defaults::{self, DefaultPolicy};
 use crate::endpoints::Endpoints;
+use crate::extension::{self, Extended};
 use crate::freshness::Freshness;
 use crate::join::{Answer, Join, Unknown};
 use crate::stream::{Heard, Limits, follow};
@@ -39,6 +38,13 @@ use crate::transport::Channel;
 pub const WATCHES_MAX: usize = 10_240;
 /// Largest message: about 100 000 endpoints of one service.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The methods whose answers carry extensions.
+const WATCH_OUTBOUND: &str = "/io.linkerd.proxy.outbound.OutboundPolicies/Watch";
+const WATCH_PORT: &str = "/io.linkerd.proxy.inbound.InboundServerPolicies/WatchPort";
+const GET_ENDPOINTS: &str = "/io.linkerd.proxy.destination.Destination/Get";
+
+type ExtendedPolicy = Extended<outbound::OutboundPolicy, extension::proto::OutboundPolicyOverlay>;
 
 /// Answers that were not used because they made no sense.
 pub static ANSWERS_REFUSED_TOTAL: CounterFamily = CounterFamily {
@@ -272,15 +278,12 @@ impl Asker {
         change: &impl Fn(&mut dyn FnMut(&mut Join)),
     ) {
         let channel = &self.services.policy;
-        let client = OutboundPoliciesClient::with_origin(channel.clone(), channel.origin())
-            .max_decoding_message_size(MESSAGE_BYTES_MAX);
         let open = || {
-            let mut client = client.clone();
             let spec = TrafficSpec {
                 source_workload: self.config.workload.clone(),
                 target: Some(traffic_spec::Target::Addr(tcp_address(target))),
             };
-            async move { client.watch(spec).await }
+            extension::stream(channel.clone(), channel.origin(), WATCH_OUTBOUND, spec, MESSAGE_BYTES_MAX)
         };
         let hear = |heard| match heard {
             Heard::Absent => change(&mut |join: &mut Join| join.policy = Answer::Absent),
@@ -296,7 +299,7 @@ impl Asker {
         follow("outbound", channel, self.config.limits, freshness, open, hear).await;
     }
 
-    fn hear_policy(&self, target: SocketAddr, message: outbound::OutboundPolicy, join: &mut Join) {
+    fn hear_policy(&self, target: SocketAddr, message: ExtendedPolicy, join: &mut Join) {
         match convert::outbound::policy(message, &mut join.backends) {
             Ok(policy) => join.policy = Answer::Known(policy),
             Err(error) => {
@@ -337,11 +340,10 @@ impl Asker {
         freshness: Arc<Freshness>,
     ) {
         let mut endpoints = Endpoints::default();
-        let client = self.destination();
+        let channel = &self.services.destination;
         let open = || {
-            let mut client = client.clone();
             let get = self.get_destination(authority.to_string());
-            async move { client.get(get).await }
+            extension::stream(channel.clone(), channel.origin(), GET_ENDPOINTS, get, MESSAGE_BYTES_MAX)
         };
         let hear = |heard| {
             match heard {
@@ -366,12 +368,9 @@ impl Asker {
 
     async fn watch_inbound(self, port: u16, publish: Publisher<InboundPolicy>, freshness: Arc<Freshness>) {
         let channel = &self.services.policy;
-        let client = InboundServerPoliciesClient::with_origin(channel.clone(), channel.origin())
-            .max_decoding_message_size(MESSAGE_BYTES_MAX);
         let open = || {
-            let mut client = client.clone();
             let spec = PortSpec { workload: self.config.workload.clone(), port: u32::from(port) };
-            async move { client.watch_port(spec).await }
+            extension::stream(channel.clone(), channel.origin(), WATCH_PORT, spec, MESSAGE_BYTES_MAX)
         };
         let config = &self.config;
         let replace = |mut policy: InboundPolicy| {

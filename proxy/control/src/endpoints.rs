@@ -9,6 +9,7 @@ use linkerd2_proxy_api::destination as proto;
 use linkerd2_proxy_api::destination::update::Update;
 
 use crate::convert::{self, Malformed};
+use crate::extension::{Extended, paired, proto as extension};
 
 /// What is known of one authority.
 #[derive(Debug, Default)]
@@ -22,11 +23,16 @@ impl Endpoints {
     ///
     /// Repeating an update changes nothing. The errors are of single endpoints: one that cannot be read is left
     /// out, or stays as it was, pinned to the identity it had.
-    pub(crate) fn apply(&mut self, first: bool, update: proto::Update) -> Vec<Malformed> {
+    pub(crate) fn apply(
+        &mut self,
+        first: bool,
+        answer: Extended<proto::Update, extension::UpdateOverlay>,
+    ) -> Vec<Malformed> {
+        let Extended { message: update, overlay } = answer;
         let Some(update) = update.update else { return vec![Malformed::Missing("update")] };
         let before = if first { std::mem::take(&mut self.by_address) } else { BTreeMap::new() };
         match update {
-            Update::Add(set) => self.add(set, &before),
+            Update::Add(set) => self.add(set, overlay.add.unwrap_or_default(), &before),
             Update::Remove(set) => self.remove(set),
             Update::NoEndpoints(none) => {
                 self.exists = none.exists;
@@ -49,14 +55,15 @@ impl Endpoints {
     fn add(
         &mut self,
         set: proto::WeightedAddrSet,
+        overlay: extension::WeightedAddrSetOverlay,
         before: &BTreeMap<SocketAddr, Arc<Endpoint>>,
     ) -> Vec<Malformed> {
         self.exists = true;
         let labels = convert::destination_labels(set.metric_labels);
         let mut bad = Vec::new();
-        for proto in set.addrs {
+        for (proto, overlay) in paired(set.addrs, overlay.addrs) {
             let address = proto.addr;
-            match convert::endpoint::endpoint(proto, &labels) {
+            match convert::endpoint::endpoint((proto, overlay), &labels) {
                 Ok(endpoint) => {
                     let known = self.by_address.get(&endpoint.addr).or_else(|| before.get(&endpoint.addr));
                     let kept = known.filter(|known| ***known == endpoint).map(Arc::clone);
@@ -97,6 +104,10 @@ mod tests {
 
     use super::*;
 
+    fn plain(message: proto::Update) -> Extended<proto::Update, extension::UpdateOverlay> {
+        Extended { message, overlay: extension::UpdateOverlay::default() }
+    }
+
     fn tcp(last: u8) -> TcpAddress {
         TcpAddress { ip: Some([10, 0, 0, last].into()), port: 80 }
     }
@@ -128,11 +139,11 @@ mod tests {
     #[test]
     fn the_first_answer_of_a_new_stream_replaces_what_the_old_one_said() {
         let mut endpoints = Endpoints::default();
-        endpoints.apply(true, add(&[1, 2]));
-        endpoints.apply(false, add(&[3]));
+        endpoints.apply(true, plain(add(&[1, 2])));
+        endpoints.apply(false, plain(add(&[3])));
         assert_eq!(addresses(&endpoints), [1, 2, 3]);
         let kept = Arc::clone(&endpoints.set().endpoints[1]);
-        endpoints.apply(true, add(&[2, 4]));
+        endpoints.apply(true, plain(add(&[2, 4])));
         assert_eq!(addresses(&endpoints), [2, 4]);
         assert!(
             Arc::ptr_eq(&kept, &endpoints.set().endpoints[0]),
@@ -143,10 +154,10 @@ mod tests {
     #[test]
     fn removing_the_last_endpoint_leaves_a_service_that_exists() {
         let mut endpoints = Endpoints::default();
-        endpoints.apply(true, add(&[1]));
-        endpoints.apply(false, remove(&[1]));
+        endpoints.apply(true, plain(add(&[1])));
+        endpoints.apply(false, plain(remove(&[1])));
         assert_eq!(endpoints.set(), EndpointSet { exists: true, endpoints: Arc::new([]) });
-        endpoints.apply(false, none(false));
+        endpoints.apply(false, plain(none(false)));
         assert!(!endpoints.set().exists);
     }
 
@@ -160,11 +171,11 @@ mod tests {
             update
         };
         let mut endpoints = Endpoints::default();
-        endpoints.apply(true, add(&[1]));
-        assert_eq!(endpoints.apply(false, broken(1)).len(), 1);
-        assert_eq!(endpoints.apply(false, broken(2)).len(), 1);
+        endpoints.apply(true, plain(add(&[1])));
+        assert_eq!(endpoints.apply(false, plain(broken(1))).len(), 1);
+        assert_eq!(endpoints.apply(false, plain(broken(2))).len(), 1);
         assert_eq!(addresses(&endpoints), [1]);
-        assert_eq!(endpoints.apply(true, broken(1)).len(), 1);
+        assert_eq!(endpoints.apply(true, plain(broken(1))).len(), 1);
         assert_eq!(addresses(&endpoints), [1]);
     }
 
@@ -180,9 +191,9 @@ mod tests {
                     1 => none(addresses.len() > 1),
                     _ => add(&addresses),
                 };
-                once.apply(false, update.clone());
-                twice.apply(false, update.clone());
-                twice.apply(false, update);
+                once.apply(false, plain(update.clone()));
+                twice.apply(false, plain(update.clone()));
+                twice.apply(false, plain(update));
                 prop_assert_eq!(once.set(), twice.set());
             }
         }

@@ -11,6 +11,7 @@ pub mod convert;
 pub mod defaults;
 pub mod directory;
 mod endpoints;
+pub mod extension;
 mod freshness;
 pub mod identity;
 mod join;

@@ -9,6 +9,7 @@ use linkerd2_proxy_api::destination::protocol_hint::Protocol;
 use linkerd2_proxy_api::destination::tls_identity::Strategy;
 
 use super::{Malformed, address, destination_labels, duration, port};
+use crate::extension::proto as extension;
 
 /// Windows that HTTP/2 allows (RFC 9113 §6.9.1).
 const WINDOW_BYTES_MAX: u32 = 0x7fff_ffff;
@@ -17,7 +18,10 @@ const WINDOW_BYTES_MAX: u32 = 0x7fff_ffff;
 ///
 /// # Errors
 /// [`Malformed`]. An endpoint whose identity cannot be read is never spoken to in plaintext instead.
-pub fn endpoint(proto: proto::WeightedAddr, set_labels: &Labels) -> Result<Endpoint, Malformed> {
+pub fn endpoint(
+    (proto, _overlay): (proto::WeightedAddr, extension::WeightedAddrOverlay),
+    set_labels: &Labels,
+) -> Result<Endpoint, Malformed> {
     let (hint, transport_port) = hint(proto.protocol_hint)?;
     Ok(Endpoint {
         addr: address("endpoint address", proto.addr)?,
@@ -107,6 +111,10 @@ mod tests {
 
     use super::*;
 
+    fn plain(proto: proto::WeightedAddr, set_labels: &Labels) -> Result<Endpoint, Malformed> {
+        endpoint((proto, extension::WeightedAddrOverlay::default()), set_labels)
+    }
+
     fn addr(port: u32) -> proto::WeightedAddr {
         proto::WeightedAddr {
             addr: Some(linkerd2_proxy_api::net::TcpAddress { ip: Some([10, 0, 0, 1].into()), port }),
@@ -121,14 +129,14 @@ mod tests {
 
     #[test]
     fn an_endpoint_without_identity_is_plain_and_one_with_an_unknown_kind_is_refused() {
-        assert_eq!(endpoint(addr(80), &none()).expect("endpoint").tls, None);
+        assert_eq!(plain(addr(80), &none()).expect("endpoint").tls, None);
         let unknown = proto::WeightedAddr {
             tls_identity: Some(proto::TlsIdentity { strategy: None, server_name: None }),
             ..addr(80)
         };
-        assert_eq!(endpoint(unknown, &none()), Err(Malformed::Missing("identity strategy")));
-        assert_eq!(endpoint(addr(0), &none()), Err(Malformed::Range("endpoint address")));
-        assert_eq!(endpoint(addr(70_000), &none()), Err(Malformed::Range("endpoint address")));
+        assert_eq!(plain(unknown, &none()), Err(Malformed::Missing("identity strategy")));
+        assert_eq!(plain(addr(0), &none()), Err(Malformed::Range("endpoint address")));
+        assert_eq!(plain(addr(70_000), &none()), Err(Malformed::Range("endpoint address")));
     }
 
     #[test]
@@ -138,7 +146,7 @@ mod tests {
             metric_labels: HashMap::from([("b".into(), "own".into()), ("c".into(), "own".into())]),
             ..addr(80)
         };
-        let joined = endpoint(given, &set).expect("endpoint").labels;
+        let joined = plain(given, &set).expect("endpoint").labels;
         let text: Vec<_> = joined.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(text, ["dst_a=set", "dst_b=own", "dst_c=own"]);
     }

@@ -6,12 +6,15 @@ use hauberk_model::route::{Filter, HeaderModifier, PathRewrite, Ratio, Redirect}
 use linkerd2_proxy_api::{grpc_route, http_route, http_types, inbound, outbound};
 
 use super::{Malformed, port};
+use crate::extension::proto as extension;
 
 /// A filter of an outbound HTTP rule.
 ///
 /// # Errors
 /// [`Malformed`] if it holds a value that it may not.
-pub fn outbound_http(proto: outbound::http_route::Filter) -> Result<Filter, Malformed> {
+pub fn outbound_http(
+    (proto, _overlay): (outbound::http_route::Filter, extension::OutboundFilterOverlay),
+) -> Result<Filter, Malformed> {
     use outbound::http_route::filter::Kind;
     match proto.kind {
         None => Ok(unknown()),
@@ -28,7 +31,9 @@ pub fn outbound_http(proto: outbound::http_route::Filter) -> Result<Filter, Malf
 ///
 /// # Errors
 /// As for [`outbound_http`].
-pub fn outbound_grpc(proto: outbound::grpc_route::Filter) -> Result<Filter, Malformed> {
+pub fn outbound_grpc(
+    (proto, _overlay): (outbound::grpc_route::Filter, extension::OutboundFilterOverlay),
+) -> Result<Filter, Malformed> {
     use outbound::grpc_route::filter::Kind;
     match proto.kind {
         None => Ok(unknown()),
@@ -41,7 +46,9 @@ pub fn outbound_grpc(proto: outbound::grpc_route::Filter) -> Result<Filter, Malf
 ///
 /// # Errors
 /// As for [`outbound_http`].
-pub fn inbound_http(proto: inbound::http_route::Filter) -> Result<Filter, Malformed> {
+pub fn inbound_http(
+    (proto, _overlay): (inbound::http_route::Filter, extension::InboundFilterOverlay),
+) -> Result<Filter, Malformed> {
     use inbound::http_route::filter::Kind;
     match proto.kind {
         None => Ok(unknown()),
@@ -55,7 +62,9 @@ pub fn inbound_http(proto: inbound::http_route::Filter) -> Result<Filter, Malfor
 ///
 /// # Errors
 /// As for [`outbound_http`].
-pub fn inbound_grpc(proto: inbound::grpc_route::Filter) -> Result<Filter, Malformed> {
+pub fn inbound_grpc(
+    (proto, _overlay): (inbound::grpc_route::Filter, extension::InboundFilterOverlay),
+) -> Result<Filter, Malformed> {
     use inbound::grpc_route::filter::Kind;
     match proto.kind {
         None => Ok(unknown()),
@@ -159,9 +168,12 @@ mod tests {
 
     #[test]
     fn a_filter_of_unknown_kind_refuses_instead_of_passing() {
-        let filter = outbound_http(outbound::http_route::Filter { kind: None });
+        let filter = outbound_http((outbound::http_route::Filter { kind: None }, Default::default()));
         assert!(matches!(filter, Ok(Filter::Unknown(_))));
-        assert!(matches!(inbound_grpc(inbound::grpc_route::Filter { kind: None }), Ok(Filter::Unknown(_))));
+        assert!(matches!(
+            inbound_grpc((inbound::grpc_route::Filter { kind: None }, Default::default())),
+            Ok(Filter::Unknown(_))
+        ));
     }
 
     #[test]

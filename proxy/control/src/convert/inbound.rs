@@ -14,6 +14,7 @@ use linkerd2_proxy_api::inbound as proto;
 use linkerd2_proxy_api::net;
 
 use super::{Malformed, duration, filters, ip_address, labels, matches, metadata};
+use crate::extension::{Extended, paired, proto as extension};
 
 /// Detection timeout where the control plane gives none, as the peer has it.
 const DETECT_WITHIN: Duration = Duration::from_secs(10);
@@ -22,27 +23,40 @@ const DETECT_WITHIN: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// [`Malformed`] if it cannot be understood as a whole.
-pub fn policy(proto: proto::Server) -> Result<InboundPolicy, Malformed> {
+pub fn policy(answer: Extended<proto::Server, extension::ServerOverlay>) -> Result<InboundPolicy, Malformed> {
     use proto::proxy_protocol::Kind;
+    let Extended { message: proto, overlay } = answer;
+    let within = overlay.protocol.unwrap_or_default();
     let labels = labels(proto.labels);
     let kind = proto.protocol.and_then(|protocol| protocol.kind).ok_or(Malformed::Missing("protocol"))?;
     let protocol = match kind {
-        Kind::Detect(detect) => InboundProtocol::Detect {
-            timeout: detect
-                .timeout
-                .map_or(Ok(DETECT_WITHIN), |timeout| duration("detection timeout", timeout))?,
-            routes: http_routes(detect.http_routes)?,
-            rate_limit: rate_limit(detect.http_local_rate_limit)?,
-        },
-        Kind::Http1(http) => InboundProtocol::Http1 {
-            routes: http_routes(http.routes)?,
-            rate_limit: rate_limit(http.local_rate_limit)?,
-        },
-        Kind::Http2(http) => InboundProtocol::Http2 {
-            routes: http_routes(http.routes)?,
-            rate_limit: rate_limit(http.local_rate_limit)?,
-        },
-        Kind::Grpc(grpc) => InboundProtocol::Grpc { routes: grpc_routes(grpc.routes)? },
+        Kind::Detect(detect) => {
+            let overlay = within.detect.unwrap_or_default();
+            let timeout = detect.timeout.map(|timeout| duration("detection timeout", timeout));
+            InboundProtocol::Detect {
+                timeout: timeout.transpose()?.unwrap_or(DETECT_WITHIN),
+                routes: http_routes(detect.http_routes, overlay.http_routes)?,
+                rate_limit: rate_limit(detect.http_local_rate_limit, overlay.http_local_rate_limit)?,
+            }
+        }
+        Kind::Http1(http) => {
+            let overlay = within.http1.unwrap_or_default();
+            InboundProtocol::Http1 {
+                routes: http_routes(http.routes, overlay.routes)?,
+                rate_limit: rate_limit(http.local_rate_limit, overlay.local_rate_limit)?,
+            }
+        }
+        Kind::Http2(http) => {
+            let overlay = within.http2.unwrap_or_default();
+            InboundProtocol::Http2 {
+                routes: http_routes(http.routes, overlay.routes)?,
+                rate_limit: rate_limit(http.local_rate_limit, overlay.local_rate_limit)?,
+            }
+        }
+        Kind::Grpc(grpc) => {
+            let overlay = within.grpc.unwrap_or_default();
+            InboundProtocol::Grpc { routes: grpc_routes(grpc.routes, overlay.routes)? }
+        }
         Kind::Opaque(_) => InboundProtocol::Opaque,
         Kind::Tls(_) => InboundProtocol::Tls,
     };
@@ -50,7 +64,7 @@ pub fn policy(proto: proto::Server) -> Result<InboundPolicy, Malformed> {
         generation: 0,
         server: server(&labels),
         protocol,
-        authorizations: authorizations(proto.authorizations)?,
+        authorizations: authorizations(proto.authorizations, overlay.authorizations)?,
         labels,
     })
 }
@@ -72,48 +86,61 @@ fn server(labels: &[(Arc<str>, Arc<str>)]) -> Metadata {
     }
 }
 
-fn http_routes(proto: Vec<proto::HttpRoute>) -> Result<Arc<[HttpRoute<RouteAuthorizations>]>, Malformed> {
-    let read = |route: proto::HttpRoute| {
-        let then = RouteAuthorizations(authorizations(route.authorizations)?);
-        let rule = |rule: proto::http_route::Rule| {
+fn http_routes(
+    proto: Vec<proto::HttpRoute>,
+    overlays: Vec<extension::InboundRouteOverlay>,
+) -> Result<Arc<[HttpRoute<RouteAuthorizations>]>, Malformed> {
+    let read = |(route, overlay): (proto::HttpRoute, extension::InboundRouteOverlay)| {
+        let then = RouteAuthorizations(authorizations(route.authorizations, overlay.authorizations)?);
+        let rule = |(rule, overlay): (proto::http_route::Rule, extension::InboundRuleOverlay)| {
             Ok(HttpRule {
                 matches: rule.matches.into_iter().map(matches::http).collect::<Result<_, _>>()?,
-                filters: rule.filters.into_iter().map(filters::inbound_http).collect::<Result<_, _>>()?,
+                filters: paired(rule.filters, overlay.filters)
+                    .map(filters::inbound_http)
+                    .collect::<Result<_, _>>()?,
                 then: then.clone(),
             })
         };
         Ok(HttpRoute {
             metadata: metadata(route.metadata),
             hosts: matches::hosts(route.hosts)?,
-            rules: route.rules.into_iter().map(rule).collect::<Result<_, _>>()?,
+            rules: paired(route.rules, overlay.rules).map(rule).collect::<Result<_, _>>()?,
         })
     };
-    proto.into_iter().map(read).collect()
+    paired(proto, overlays).map(read).collect()
 }
 
-fn grpc_routes(proto: Vec<proto::GrpcRoute>) -> Result<Arc<[GrpcRoute<RouteAuthorizations>]>, Malformed> {
-    let read = |route: proto::GrpcRoute| {
-        let then = RouteAuthorizations(authorizations(route.authorizations)?);
-        let rule = |rule: proto::grpc_route::Rule| {
+fn grpc_routes(
+    proto: Vec<proto::GrpcRoute>,
+    overlays: Vec<extension::InboundRouteOverlay>,
+) -> Result<Arc<[GrpcRoute<RouteAuthorizations>]>, Malformed> {
+    let read = |(route, overlay): (proto::GrpcRoute, extension::InboundRouteOverlay)| {
+        let then = RouteAuthorizations(authorizations(route.authorizations, overlay.authorizations)?);
+        let rule = |(rule, overlay): (proto::grpc_route::Rule, extension::InboundRuleOverlay)| {
             Ok(GrpcRule {
                 matches: rule.matches.into_iter().map(matches::grpc).collect::<Result<_, _>>()?,
-                filters: rule.filters.into_iter().map(filters::inbound_grpc).collect::<Result<_, _>>()?,
+                filters: paired(rule.filters, overlay.filters)
+                    .map(filters::inbound_grpc)
+                    .collect::<Result<_, _>>()?,
                 then: then.clone(),
             })
         };
         Ok(GrpcRoute {
             metadata: metadata(route.metadata),
             hosts: matches::hosts(route.hosts)?,
-            rules: route.rules.into_iter().map(rule).collect::<Result<_, _>>()?,
+            rules: paired(route.rules, overlay.rules).map(rule).collect::<Result<_, _>>()?,
         })
     };
-    proto.into_iter().map(read).collect()
+    paired(proto, overlays).map(read).collect()
 }
 
 /// An authorization that names no network or proof that we know admits nobody, so it is left out (`inbound.Authz`).
-fn authorizations(proto: Vec<proto::Authz>) -> Result<Arc<[Authorization]>, Malformed> {
+fn authorizations(
+    proto: Vec<proto::Authz>,
+    overlays: Vec<extension::AuthzOverlay>,
+) -> Result<Arc<[Authorization]>, Malformed> {
     let mut known = Vec::with_capacity(proto.len());
-    for authz in proto {
+    for (authz, _overlay) in paired(proto, overlays) {
         let Some(authentication) = authentication(authz.authentication)? else { continue };
         let networks = authz.networks.into_iter().map(network).collect::<Result<Vec<_>, _>>()?;
         if networks.is_empty() {
@@ -169,7 +196,10 @@ fn cidr(proto: net::IpNetwork) -> Result<Cidr, Malformed> {
     Ok(Cidr { addr, prefix_len: prefix_len.ok_or(Malformed::Range("network prefix"))? })
 }
 
-fn rate_limit(proto: Option<proto::HttpLocalRateLimit>) -> Result<Option<Arc<RateLimit>>, Malformed> {
+fn rate_limit(
+    proto: Option<proto::HttpLocalRateLimit>,
+    _overlay: Option<extension::RateLimitOverlay>,
+) -> Result<Option<Arc<RateLimit>>, Malformed> {
     let Some(proto) = proto else { return Ok(None) };
     let overrides = proto.overrides.into_iter().map(|one| {
         let limit = one.limit.ok_or(Malformed::Missing("rate limit of an override"))?;
@@ -203,17 +233,20 @@ mod tests {
 
     #[test]
     fn an_authorization_of_unknown_kind_or_without_network_admits_nobody() {
-        assert_eq!(authorizations(vec![authz(unauthenticated(), everywhere())]).expect("read").len(), 1);
-        assert_eq!(authorizations(vec![authz(None, everywhere())]).expect("read").len(), 0);
-        assert_eq!(authorizations(vec![authz(unauthenticated(), vec![])]).expect("read").len(), 0);
+        assert_eq!(
+            authorizations(vec![authz(unauthenticated(), everywhere())], vec![]).expect("read").len(),
+            1
+        );
+        assert_eq!(authorizations(vec![authz(None, everywhere())], vec![]).expect("read").len(), 0);
+        assert_eq!(authorizations(vec![authz(unauthenticated(), vec![])], vec![]).expect("read").len(), 0);
         let tls = proto::authn::PermitMeshTls { clients: None };
         let unknown = authz(Some(proto::authn::Permit::MeshTls(tls)), everywhere());
-        assert_eq!(authorizations(vec![unknown]).expect("read").len(), 0);
+        assert_eq!(authorizations(vec![unknown], vec![]).expect("read").len(), 0);
     }
 
     #[test]
     fn an_unknown_protocol_is_refused() {
-        assert_eq!(policy(proto::Server::default()).err(), Some(Malformed::Missing("protocol")));
+        assert_eq!(policy(Extended::default()).err(), Some(Malformed::Missing("protocol")));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use hauberk_model::route::{Filter, GrpcRoute, GrpcRule, HttpRoute, HttpRule, Tim
 use linkerd2_proxy_api::{http_route, outbound as proto};
 
 use super::{Malformed, duration, endpoint, filters, limit, matches, metadata};
+use crate::extension::{Extended, paired, proto as extension};
 
 /// Detection timeout where the control plane gives none, as the peer has it.
 pub(crate) const DETECT_WITHIN: Duration = Duration::from_secs(10);
@@ -52,10 +53,12 @@ impl Backends {
 /// # Errors
 /// [`Malformed`] if it cannot be understood as a whole.
 pub fn policy(
-    proto: proto::OutboundPolicy,
+    answer: Extended<proto::OutboundPolicy, extension::OutboundPolicyOverlay>,
     backends: &mut Backends,
 ) -> Result<(Metadata, OutboundProtocol), Malformed> {
     use proto::proxy_protocol::Kind;
+    let Extended { message: proto, overlay } = answer;
+    let overlay = overlay.protocol.unwrap_or_default();
     let kind = proto.protocol.and_then(|protocol| protocol.kind).ok_or(Malformed::Missing("protocol"))?;
     let mut read = Reader(backends);
     let protocol = match kind {
@@ -63,20 +66,24 @@ pub fn policy(
             let http1 = detect.http1.ok_or(Malformed::Missing("HTTP/1 policy"))?;
             let http2 = detect.http2.ok_or(Malformed::Missing("HTTP/2 policy"))?;
             let opaque = detect.opaque.ok_or(Malformed::Missing("opaque policy"))?;
+            let overlay = overlay.detect.unwrap_or_default();
             let timeout = detect.timeout.map(|timeout| duration("detection timeout", timeout));
             OutboundProtocol::Detect {
                 timeout: timeout.transpose()?.unwrap_or(DETECT_WITHIN),
-                http1: read.http(http1.routes, http1.failure_accrual)?,
-                http2: read.http(http2.routes, http2.failure_accrual)?,
+                http1: read.http(http1.routes, http1.failure_accrual, overlay.http1)?,
+                http2: read.http(http2.routes, http2.failure_accrual, overlay.http2)?,
                 opaque: read.opaque(opaque.routes)?,
             }
         }
-        Kind::Http1(http) => OutboundProtocol::Http1(read.http(http.routes, http.failure_accrual)?),
-        Kind::Http2(http) => OutboundProtocol::Http2(read.http(http.routes, http.failure_accrual)?),
-        Kind::Grpc(grpc) => OutboundProtocol::Grpc(GrpcPolicy {
-            routes: grpc.routes.into_iter().map(|route| read.grpc_route(route)).collect::<Result<_, _>>()?,
-            failure_accrual: grpc.failure_accrual.map(failure_accrual).transpose()?.flatten(),
-        }),
+        Kind::Http1(http) => {
+            OutboundProtocol::Http1(read.http(http.routes, http.failure_accrual, overlay.http1)?)
+        }
+        Kind::Http2(http) => {
+            OutboundProtocol::Http2(read.http(http.routes, http.failure_accrual, overlay.http2)?)
+        }
+        Kind::Grpc(grpc) => {
+            OutboundProtocol::Grpc(read.grpc(grpc.routes, grpc.failure_accrual, overlay.grpc)?)
+        }
         Kind::Opaque(opaque) => OutboundProtocol::Opaque(read.opaque(opaque.routes)?),
         Kind::Tls(tls) => OutboundProtocol::Tls(TlsPolicy {
             routes: tls.routes.into_iter().map(|route| read.tls_route(route)).collect::<Result<_, _>>()?,
@@ -87,22 +94,26 @@ pub fn policy(
 
 /// The four kinds of route have their own, equal messages for a distribution over backends.
 macro_rules! distribution {
-    ($read:expr, $proto:expr, $($kind:ident)::+, $filter:expr) => {{
+    ($read:expr, $proto:expr, $overlay:expr, $($kind:ident)::+, $filter:expr) => {{
         use $($kind)::+ as Kind;
+        let overlay: extension::DistributionOverlay = $overlay.unwrap_or_default();
         match $proto.and_then(|distribution| distribution.kind) {
             None => Err(Malformed::Missing("distribution")),
             Some(Kind::Empty(_)) => Ok(Distribution::Empty),
             Some(Kind::FirstAvailable(first)) => {
                 let mut backends = Vec::with_capacity(first.backends.len());
-                for one in first.backends {
-                    backends.push(route_backend!($read, Some(one), $filter)?);
+                let overlays = overlay.first_available.unwrap_or_default().backends;
+                for (one, overlay) in paired(first.backends, overlays) {
+                    backends.push(route_backend!($read, Some(one), overlay, $filter)?);
                 }
                 Ok(Distribution::FirstAvailable(backends.into()))
             }
             Some(Kind::RandomAvailable(random)) => {
                 let mut backends = Vec::with_capacity(random.backends.len());
-                for one in random.backends {
-                    backends.push((route_backend!($read, one.backend, $filter)?, one.weight));
+                let overlays = overlay.random_available.unwrap_or_default().backends;
+                for (one, overlay) in paired(random.backends, overlays) {
+                    let overlay = overlay.backend.unwrap_or_default();
+                    backends.push((route_backend!($read, one.backend, overlay, $filter)?, one.weight));
                 }
                 Ok(Distribution::RandomAvailable(backends.into()))
             }
@@ -111,15 +122,15 @@ macro_rules! distribution {
 }
 
 macro_rules! route_backend {
-    ($read:expr, $proto:expr, $filter:expr) => {{
+    ($read:expr, $proto:expr, $overlay:expr, $filter:expr) => {{
         match $proto {
             None => Err(Malformed::Missing("backend")),
-            Some(given) => given
-                .filters
-                .into_iter()
+            Some(given) => paired(given.filters, $overlay.filters)
                 .map($filter)
                 .collect::<Result<Vec<Filter>, Malformed>>()
-                .and_then(|filters| Ok(RouteBackend { backend: $read.backend(given.backend)?, filters })),
+                .and_then(|filters| {
+                    Ok(RouteBackend { backend: $read.backend(given.backend, $overlay.backend)?, filters })
+                }),
         }
     }};
 }
@@ -131,32 +142,57 @@ impl Reader<'_> {
         &mut self,
         routes: Vec<proto::HttpRoute>,
         accrual: Option<proto::FailureAccrual>,
+        overlay: Option<extension::OutboundHttpOverlay>,
     ) -> Result<HttpPolicy, Malformed> {
+        let routes = paired(routes, overlay.unwrap_or_default().routes);
         Ok(HttpPolicy {
-            routes: routes.into_iter().map(|route| self.http_route(route)).collect::<Result<_, _>>()?,
+            routes: routes.map(|route| self.http_route(route)).collect::<Result<_, _>>()?,
             failure_accrual: accrual.map(failure_accrual).transpose()?.flatten(),
         })
     }
 
-    fn http_route(&mut self, proto: proto::HttpRoute) -> Result<HttpRoute<Arc<RouteTarget>>, Malformed> {
+    fn grpc(
+        &mut self,
+        routes: Vec<proto::GrpcRoute>,
+        accrual: Option<proto::FailureAccrual>,
+        overlay: Option<extension::OutboundHttpOverlay>,
+    ) -> Result<GrpcPolicy, Malformed> {
+        let routes = paired(routes, overlay.unwrap_or_default().routes);
+        Ok(GrpcPolicy {
+            routes: routes.map(|route| self.grpc_route(route)).collect::<Result<_, _>>()?,
+            failure_accrual: accrual.map(failure_accrual).transpose()?.flatten(),
+        })
+    }
+
+    fn http_route(
+        &mut self,
+        (proto, overlay): (proto::HttpRoute, extension::OutboundRouteOverlay),
+    ) -> Result<HttpRoute<Arc<RouteTarget>>, Malformed> {
+        let rules = paired(proto.rules, overlay.rules);
         Ok(HttpRoute {
             metadata: metadata(proto.metadata),
             hosts: matches::hosts(proto.hosts)?,
-            rules: proto.rules.into_iter().map(|rule| self.http_rule(rule)).collect::<Result<_, _>>()?,
+            rules: rules.map(|rule| self.http_rule(rule)).collect::<Result<_, _>>()?,
         })
     }
 
     #[expect(deprecated, reason = "older control planes send only `requestTimeout`")]
-    fn http_rule(&mut self, proto: proto::http_route::Rule) -> Result<HttpRule<Arc<RouteTarget>>, Malformed> {
+    fn http_rule(
+        &mut self,
+        (proto, overlay): (proto::http_route::Rule, extension::OutboundRuleOverlay),
+    ) -> Result<HttpRule<Arc<RouteTarget>>, Malformed> {
         let distribution = distribution!(
             self,
             proto.backends,
+            overlay.backends,
             proto::http_route::distribution::Kind,
             filters::outbound_http
         )?;
         Ok(HttpRule {
             matches: proto.matches.into_iter().map(matches::http).collect::<Result<_, _>>()?,
-            filters: proto.filters.into_iter().map(filters::outbound_http).collect::<Result<_, _>>()?,
+            filters: paired(proto.filters, overlay.filters)
+                .map(filters::outbound_http)
+                .collect::<Result<_, _>>()?,
             then: Arc::new(RouteTarget {
                 distribution,
                 timeouts: timeouts(proto.timeouts, proto.request_timeout)?,
@@ -166,25 +202,35 @@ impl Reader<'_> {
         })
     }
 
-    fn grpc_route(&mut self, proto: proto::GrpcRoute) -> Result<GrpcRoute<Arc<RouteTarget>>, Malformed> {
+    fn grpc_route(
+        &mut self,
+        (proto, overlay): (proto::GrpcRoute, extension::OutboundRouteOverlay),
+    ) -> Result<GrpcRoute<Arc<RouteTarget>>, Malformed> {
+        let rules = paired(proto.rules, overlay.rules);
         Ok(GrpcRoute {
             metadata: metadata(proto.metadata),
             hosts: matches::hosts(proto.hosts)?,
-            rules: proto.rules.into_iter().map(|rule| self.grpc_rule(rule)).collect::<Result<_, _>>()?,
+            rules: rules.map(|rule| self.grpc_rule(rule)).collect::<Result<_, _>>()?,
         })
     }
 
     #[expect(deprecated, reason = "older control planes send only `requestTimeout`")]
-    fn grpc_rule(&mut self, proto: proto::grpc_route::Rule) -> Result<GrpcRule<Arc<RouteTarget>>, Malformed> {
+    fn grpc_rule(
+        &mut self,
+        (proto, overlay): (proto::grpc_route::Rule, extension::OutboundRuleOverlay),
+    ) -> Result<GrpcRule<Arc<RouteTarget>>, Malformed> {
         let distribution = distribution!(
             self,
             proto.backends,
+            overlay.backends,
             proto::grpc_route::distribution::Kind,
             filters::outbound_grpc
         )?;
         Ok(GrpcRule {
             matches: proto.matches.into_iter().map(matches::grpc).collect::<Result<_, _>>()?,
-            filters: proto.filters.into_iter().map(filters::outbound_grpc).collect::<Result<_, _>>()?,
+            filters: paired(proto.filters, overlay.filters)
+                .map(filters::outbound_grpc)
+                .collect::<Result<_, _>>()?,
             then: Arc::new(RouteTarget {
                 distribution,
                 timeouts: timeouts(proto.timeouts, proto.request_timeout)?,
@@ -206,9 +252,9 @@ impl Reader<'_> {
                 }
             });
             // Byte streams have no filter that passes them, on a backend as on a rule.
-            let filter = |_| Ok(Filter::Unknown("a filter on an opaque backend".into()));
+            let filter = |(_, _)| Ok(Filter::Unknown("a filter on an opaque backend".into()));
             let distribution =
-                distribution!(self, rule.backends, proto::opaque_route::distribution::Kind, filter)?;
+                distribution!(self, rule.backends, None, proto::opaque_route::distribution::Kind, filter)?;
             let target = Arc::new(target(distribution));
             Ok(OpaqueRoute { metadata: metadata(route.metadata), target, refusal })
         };
@@ -225,20 +271,26 @@ impl Reader<'_> {
                 None => unknown_refusal(),
             }
         });
-        let filter = |_| Ok(Filter::Unknown("a filter on a TLS backend".into()));
-        let distribution = distribution!(self, rule.backends, proto::tls_route::distribution::Kind, filter)?;
+        let filter = |(_, _)| Ok(Filter::Unknown("a filter on a TLS backend".into()));
+        let distribution =
+            distribution!(self, rule.backends, None, proto::tls_route::distribution::Kind, filter)?;
         let snis = matches::snis(route.snis)?;
         let target = Arc::new(target(distribution));
         Ok(TlsRoute { metadata: metadata(route.metadata), snis, target, refusal })
     }
 
-    fn backend(&mut self, proto: Option<proto::Backend>) -> Result<Arc<Backend>, Malformed> {
+    fn backend(
+        &mut self,
+        proto: Option<proto::Backend>,
+        _overlay: Option<extension::BackendOverlay>,
+    ) -> Result<Arc<Backend>, Malformed> {
         use proto::backend::Kind;
         let proto = proto.ok_or(Malformed::Missing("backend"))?;
         let kind = match proto.kind.ok_or(Malformed::Missing("kind of a backend"))? {
-            Kind::Forward(address) => {
-                BackendKind::Forward(Arc::new(endpoint::endpoint(address, &Labels::from([]))?))
-            }
+            Kind::Forward(address) => BackendKind::Forward(Arc::new(endpoint::endpoint(
+                (address, extension::WeightedAddrOverlay::default()),
+                &Labels::from([]),
+            )?)),
             Kind::Balancer(balancer) => balance(balancer)?,
         };
         let (capacity, failfast) =

@@ -33,6 +33,13 @@ fn opaque_policy(routes: Vec<proto::OpaqueRoute>) -> proto::OutboundPolicy {
     proto::OutboundPolicy { protocol: Some(proto::ProxyProtocol { kind: Some(kind) }), metadata: None }
 }
 
+fn read(
+    message: proto::OutboundPolicy,
+    backends: &mut Backends,
+) -> Result<(Metadata, OutboundProtocol), Malformed> {
+    policy(Extended { message, overlay: extension::OutboundPolicyOverlay::default() }, backends)
+}
+
 fn backend_of(protocol: &OutboundProtocol) -> Arc<Backend> {
     let OutboundProtocol::Opaque(OpaquePolicy { routes }) = protocol else { panic!("opaque") };
     let Distribution::FirstAvailable(backends) = &routes[0].target.distribution else { panic!("first") };
@@ -42,8 +49,8 @@ fn backend_of(protocol: &OutboundProtocol) -> Arc<Backend> {
 #[test]
 fn a_backend_that_did_not_change_is_the_same_one_in_the_next_answer() {
     let mut backends = Backends::default();
-    let (_, first) = policy(opaque_policy(vec![opaque_route(None)]), &mut backends).expect("first");
-    let (_, second) = policy(opaque_policy(vec![opaque_route(None)]), &mut backends).expect("second");
+    let (_, first) = read(opaque_policy(vec![opaque_route(None)]), &mut backends).expect("first");
+    let (_, second) = read(opaque_policy(vec![opaque_route(None)]), &mut backends).expect("second");
     assert!(Arc::ptr_eq(&backend_of(&first), &backend_of(&second)));
     drop((first, second));
     backends.sweep();
@@ -53,7 +60,7 @@ fn a_backend_that_did_not_change_is_the_same_one_in_the_next_answer() {
 #[test]
 fn a_forbidden_opaque_route_keeps_its_refusal() {
     let forbidden = opaque_route(Some(opaque::filter::Kind::Forbidden(Forbidden {})));
-    let (_, protocol) = policy(opaque_policy(vec![forbidden]), &mut Backends::default()).expect("policy");
+    let (_, protocol) = read(opaque_policy(vec![forbidden]), &mut Backends::default()).expect("policy");
     let OutboundProtocol::Opaque(OpaquePolicy { routes }) = protocol else { panic!("opaque") };
     assert_eq!(routes[0].refusal, Some(OpaqueRefusal::Forbidden));
 }
@@ -62,7 +69,7 @@ fn a_forbidden_opaque_route_keeps_its_refusal() {
 fn an_opaque_filter_of_unknown_kind_refuses() {
     let mut route = opaque_route(None);
     route.rules[0].filters = vec![opaque::Filter { kind: None }];
-    let (_, protocol) = policy(opaque_policy(vec![route]), &mut Backends::default()).expect("policy");
+    let (_, protocol) = read(opaque_policy(vec![route]), &mut Backends::default()).expect("policy");
     let OutboundProtocol::Opaque(OpaquePolicy { routes }) = protocol else { panic!("opaque") };
     assert!(matches!(routes[0].refusal, Some(OpaqueRefusal::Invalid(_))));
 }
@@ -70,10 +77,10 @@ fn an_opaque_filter_of_unknown_kind_refuses() {
 #[test]
 fn a_policy_without_protocol_distribution_or_discovery_is_malformed() {
     let mut backends = Backends::default();
-    assert!(policy(proto::OutboundPolicy::default(), &mut backends).is_err());
+    assert!(read(proto::OutboundPolicy::default(), &mut backends).is_err());
     let mut route = opaque_route(None);
     route.rules[0].backends = None;
-    assert!(policy(opaque_policy(vec![route]), &mut backends).is_err());
+    assert!(read(opaque_policy(vec![route]), &mut backends).is_err());
 }
 
 #[test]

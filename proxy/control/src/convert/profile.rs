@@ -39,7 +39,8 @@ pub struct Override {
 /// # Errors
 /// [`Malformed`], such as an endpoint whose identity cannot be read.
 pub fn profile(proto: proto::DestinationProfile) -> Result<Profile, Malformed> {
-    let endpoint = proto.endpoint.map(|given| endpoint::endpoint(given, &Labels::from([])));
+    let endpoint =
+        proto.endpoint.map(|given| endpoint::endpoint((given, Default::default()), &Labels::from([])));
     let overrides = proto.dst_overrides.into_iter().map(|one| Override {
         authority: one.authority.into(),
         weight: one.weight,

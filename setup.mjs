@@ -167,7 +167,11 @@ async function generateProtos() {
 }
 
 async function buildProxy() {
-  const sources = filesBelow(join(ROOT, "proxy"), (name) => /\.(rs|toml|lock)$/.test(name));
+  const sources = [
+    ...filesBelow(join(ROOT, "proxy"), (name) => /\.(rs|toml|lock)$/.test(name)),
+    // The proxy's extension messages are compiled from the same files as the control plane's.
+    ...filesBelow(join(ROOT, "mesh", "api", "proto"), (name) => name.endsWith(".proto")),
+  ];
   const wanted = digest(sources);
   const binary = join(ROOT, "proxy", "target", "bin", "hauberk-proxy");
   if (isStamped("proxy", wanted) && existsSync(binary)) return;

@@ -11,6 +11,7 @@ mod config;
 mod copy;
 mod drain;
 mod exchange;
+mod failure;
 mod h1;
 mod h2;
 mod heads;

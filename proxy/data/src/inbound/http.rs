@@ -22,10 +22,11 @@ use super::meters::{ClientMeters, RouteMeters};
 use super::port::Plan;
 use crate::body::Body;
 use crate::exchange::{AttemptError, Bounds, Exchange, Handler, Reply, Request, relay, unless_gone};
+use crate::failure::{failure_of, failure_of_dial};
 use crate::h1;
 use crate::heads::{self, Onward, RequestMeta, View};
 use crate::meters::Ended;
-use crate::outbound::endpoint::{DialError, Endpoint, Session};
+use crate::outbound::endpoint::{Endpoint, Session};
 use crate::pool::http2_client;
 use crate::replay::Source;
 use crate::respond::{Audience, Synthesised, synthesise};
@@ -302,31 +303,4 @@ fn route_of<'p>(plan: &'p Plan, view: &View<'_>) -> Option<Matched<'p>> {
         then: &found.rule.then,
         prefix_len: found.prefix_len,
     })
-}
-
-/// What a failed attempt is to the client.
-pub(crate) fn failure_of(error: &AttemptError) -> Failure {
-    use crate::body::BodyError;
-    match error {
-        AttemptError::Unsent(BodyError::Unsayable(_)) => Failure::BadRequest,
-        AttemptError::Unsent(_) => Failure::Refused,
-        AttemptError::Broken(_) => Failure::Reset,
-        AttemptError::Malformed(_) => Failure::BadResponse,
-        AttemptError::RequestBody(BodyError::Malformed(_)) => Failure::BadRequest,
-        AttemptError::RequestBody(_) => Failure::Cancelled,
-    }
-}
-
-/// What a failed connection is to the client.
-pub(crate) fn failure_of_dial(error: &DialError) -> Failure {
-    match error {
-        DialError::Tls { source: hauberk_tls::HandshakeError::WrongPeer(_), .. } => Failure::WrongPeer,
-        DialError::TimedOut { .. }
-        | DialError::Tls { source: hauberk_tls::HandshakeError::TimedOut(_), .. } => Failure::ConnectTimeout,
-        DialError::Connect { .. }
-        | DialError::Tls { .. }
-        | DialError::NoTransport { .. }
-        | DialError::NoCertificate { .. }
-        | DialError::Http2 { .. } => Failure::Connect,
-    }
 }

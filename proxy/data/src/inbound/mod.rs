@@ -22,7 +22,6 @@ use crate::meters::{Direction, NoTls, TlsSession, TlsState};
 use crate::outbound::endpoint::{DialError, Endpoint, Session};
 use crate::worker::Worker;
 
-pub(crate) use http::{failure_of, failure_of_dial};
 pub(crate) use port::{Port, Ports};
 
 /// Handles one accepted connection to its end.

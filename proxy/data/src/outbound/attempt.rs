@@ -20,9 +20,10 @@ use super::endpoint::{Endpoint, Session};
 use super::plan::{Rule, RuleBackend};
 use crate::body::Body;
 use crate::exchange::{AttemptError, Exchange};
+use crate::failure::{failure_of, failure_of_dial};
 use crate::h1;
 use crate::heads::{self, Onward, RequestMeta};
-use crate::inbound::{failure_of, failure_of_dial};
+
 use crate::pool::http2_client;
 use crate::replay::Source;
 use crate::worker::Worker;

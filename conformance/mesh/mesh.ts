@@ -98,8 +98,13 @@ export class TestMesh {
 
   /** Writes a file of manifests, at once and whole. */
   async apply(file: string, objects: readonly object[]): Promise<void> {
+    await this.applyYaml(file, objects.map((one) => JSON.stringify(one)).join("\n---\n"));
+  }
+
+  /** The same of manifests as text. */
+  async applyYaml(file: string, yaml: string): Promise<void> {
     const path = join(this.#dir, `${file}.tmp`);
-    await writeFile(path, objects.map((one) => JSON.stringify(one)).join("\n---\n"));
+    await writeFile(path, yaml);
     await rename(path, join(this.#dir, "manifests", `${file}.yaml`));
   }
 

@@ -371,7 +371,7 @@ kind: HTTPRoute
 metadata: {name: mirrored, namespace: prod}
 spec:
   parentRefs: [{group: policy.linkerd.io, kind: Server, name: payments}]
-  rules: [{filters: [{type: URLRewrite, urlRewrite: {hostname: x}}]}]
+  rules: [{filters: [{type: ExtensionRef}]}]
 `;
   const open = SERVER.replace("port: http", "port: http, accessPolicy: all-unauthenticated");
   const { snapshot, settings } = table([open, route], [[{ path: "/a" }, "500"]]);

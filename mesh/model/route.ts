@@ -69,15 +69,33 @@ export interface Redirect {
   readonly statusCode: number;
 }
 
+export interface Rewrite {
+  readonly hostname: string | undefined;
+  readonly path: Redirect["path"];
+}
+
+/** What other origins may do, as browsers ask for it. */
+export interface Cors {
+  readonly allowOrigins: readonly string[];
+  readonly allowCredentials: boolean;
+  readonly allowMethods: readonly string[];
+  readonly allowHeaders: readonly string[];
+  readonly exposeHeaders: readonly string[];
+  readonly maxAgeS: number;
+}
+
 /** A filter; `Unsupported` is one that we know of, or not, and cannot carry out: its rule must fail closed. */
 export type HttpFilter =
   | { readonly type: "RequestHeaderModifier"; readonly modifier: HeaderModifier }
   | { readonly type: "ResponseHeaderModifier"; readonly modifier: HeaderModifier }
   | { readonly type: "RequestRedirect"; readonly redirect: Redirect }
+  | { readonly type: "URLRewrite"; readonly rewrite: Rewrite }
+  | { readonly type: "CORS"; readonly cors: Cors }
   | { readonly type: "Unsupported"; readonly name: string };
 
 export type GrpcFilter =
   | { readonly type: "RequestHeaderModifier"; readonly modifier: HeaderModifier }
+  | { readonly type: "ResponseHeaderModifier"; readonly modifier: HeaderModifier }
   | { readonly type: "Unsupported"; readonly name: string };
 
 interface RouteTimeouts {
@@ -92,6 +110,8 @@ export interface HttpRule {
   readonly filters: readonly HttpFilter[];
   readonly backends: readonly BackendRef<HttpFilter>[];
   readonly timeouts: RouteTimeouts;
+  /** Parts other than filters that have a meaning which we do not know: the rule must fail closed. */
+  readonly unsupported: readonly string[];
 }
 
 export interface HttpRoute {
@@ -113,6 +133,8 @@ export interface GrpcRule {
   readonly matches: readonly GrpcMatch[];
   readonly filters: readonly GrpcFilter[];
   readonly backends: readonly BackendRef<GrpcFilter>[];
+  /** As of an HTTP rule. */
+  readonly unsupported: readonly string[];
 }
 
 export interface GrpcRoute {

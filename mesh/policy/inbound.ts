@@ -1,21 +1,17 @@
 /** The answer to `InboundServerPolicies.WatchPort`: what a workload's port accepts, from whom. Pure. */
 import { create } from "@bufbuild/protobuf";
 import {
-  GrpcRoute_FilterSchema,
   GrpcRoute_RuleSchema,
   GrpcRouteSchema,
   HttpLocalRateLimitSchema,
-  HttpRoute_FilterSchema,
   HttpRoute_RuleSchema,
   HttpRouteSchema,
   ProxyProtocolSchema,
   ServerSchema,
   type Authz,
   type GrpcRoute as WireGrpcRoute,
-  type GrpcRoute_Filter,
   type HttpLocalRateLimit,
   type HttpRoute as WireHttpRoute,
-  type HttpRoute_Filter,
   type ProxyProtocol as WireProtocol,
   type Server as WireServer,
 } from "../api/gen/inbound_pb.ts";
@@ -23,7 +19,7 @@ import { defaultRef, resourceRef, wireDuration } from "../api/wire.ts";
 import { workloadIdentity } from "../model/identity.ts";
 import { byAge, keyOf, type NamespacedName } from "../model/meta.ts";
 import { ACCESS_POLICIES, type AccessPolicy, type ProxyProtocol, type Server } from "../model/policy.ts";
-import type { GrpcFilter, GrpcRoute, HttpFilter, HttpRoute } from "../model/route.ts";
+import type { GrpcRoute, HttpRoute } from "../model/route.ts";
 import type { HttpProbe } from "../model/workload.ts";
 import {
   annotationOf,
@@ -34,15 +30,8 @@ import {
   type Target,
 } from "../state/derive.ts";
 import { accessAuthz, probeAuthz, routeAuthz, serverAuthz, type InboundContext } from "./authz.ts";
-import {
-  grpcFailure,
-  httpFailure,
-  wireGrpcMatch,
-  wireHost,
-  wireHttpMatch,
-  wireRedirect,
-  wireRequestModifier,
-} from "./match.ts";
+import { inboundGrpcFilters, inboundHttpFilters } from "./filters.ts";
+import { wireGrpcMatch, wireHost, wireHttpMatch } from "./match.ts";
 
 /** How long a client may take to say something before its connection counts as opaque. */
 const DETECT_MS = 10_000;
@@ -78,38 +67,6 @@ function defaultAccess(target: Target, { snapshot, settings }: InboundContext): 
   return ACCESS_POLICIES.find((policy) => policy === text) ?? "deny";
 }
 
-function httpFilter(filter: HttpFilter): HttpRoute_Filter {
-  switch (filter.type) {
-    case "RequestHeaderModifier":
-      return create(HttpRoute_FilterSchema, {
-        kind: { case: "requestHeaderModifier", value: wireRequestModifier(filter.modifier) },
-      });
-    case "RequestRedirect":
-      return create(HttpRoute_FilterSchema, {
-        kind: { case: "redirect", value: wireRedirect(filter.redirect) },
-      });
-    // The inbound API has no message for it.
-    case "ResponseHeaderModifier":
-      return create(
-        HttpRoute_FilterSchema,
-        httpFailure("filter ResponseHeaderModifier is not supported on a Server"),
-      );
-    case "Unsupported":
-      return create(HttpRoute_FilterSchema, httpFailure(`filter ${filter.name} is not supported`));
-  }
-}
-
-function grpcFilter(filter: GrpcFilter): GrpcRoute_Filter {
-  switch (filter.type) {
-    case "RequestHeaderModifier":
-      return create(GrpcRoute_FilterSchema, {
-        kind: { case: "requestHeaderModifier", value: wireRequestModifier(filter.modifier) },
-      });
-    case "Unsupported":
-      return create(GrpcRoute_FilterSchema, grpcFailure(`filter ${filter.name} is not supported`));
-  }
-}
-
 function httpRoute(route: HttpRoute, context: InboundContext): WireHttpRoute {
   const { namespace, name } = route.meta;
   return create(HttpRouteSchema, {
@@ -119,7 +76,7 @@ function httpRoute(route: HttpRoute, context: InboundContext): WireHttpRoute {
     rules: route.rules.map((rule) =>
       create(HttpRoute_RuleSchema, {
         matches: rule.matches.map(wireHttpMatch),
-        filters: rule.filters.map(httpFilter),
+        filters: inboundHttpFilters(rule),
       }),
     ),
   });
@@ -134,7 +91,7 @@ function grpcRoute(route: GrpcRoute, context: InboundContext): WireGrpcRoute {
     rules: route.rules.map((rule) =>
       create(GrpcRoute_RuleSchema, {
         matches: rule.matches.map(wireGrpcMatch),
-        filters: rule.filters.map(grpcFilter),
+        filters: inboundGrpcFilters(rule),
       }),
     ),
   });
@@ -271,7 +228,7 @@ function grpcAsHttp(route: GrpcRoute, context: InboundContext): WireHttpRoute {
         matches: rule.matches.map((match) =>
           wireHttpMatch({ path: grpcPath(match), headers: match.headers, queryParams: [], method: "POST" }),
         ),
-        filters: rule.filters.map(httpFilter),
+        filters: inboundHttpFilters(rule),
       }),
     ),
   });

@@ -95,7 +95,7 @@ export function wireGrpcMatch(match: GrpcMatch): GrpcRouteMatch {
   });
 }
 
-function wireHeaders(list: HeaderModifier["add"]) {
+export function wireHeaders(list: HeaderModifier["add"]) {
   return { headers: list.map(({ name, value }) => ({ name, value: TEXT.encode(value) })) };
 }
 

@@ -15,27 +15,12 @@ import {
 import { resourceRef } from "../api/wire.ts";
 import type { BackendRef, GrpcFilter, GrpcRoute, GrpcRule } from "../model/route.ts";
 import { grpcRetryOf, timeoutsOf, type TrafficPolicy } from "./annotations.ts";
-import { grpcFailure, wireGrpcMatch, wireHost, wireRequestModifier } from "./match.ts";
+import { isBroken, outboundGrpcFilters } from "./filters.ts";
+import { grpcFailure, wireGrpcMatch, wireHost } from "./match.ts";
 import type { Parent } from "./parent.ts";
 
 function failure(message: string): GrpcRoute_Filter {
   return create(GrpcRoute_FilterSchema, grpcFailure(message));
-}
-
-function wireFilter(filter: GrpcFilter): GrpcRoute_Filter {
-  switch (filter.type) {
-    case "RequestHeaderModifier":
-      return create(GrpcRoute_FilterSchema, {
-        kind: { case: "requestHeaderModifier", value: wireRequestModifier(filter.modifier) },
-      });
-    case "Unsupported":
-      return failure(`filter ${filter.name} is not supported`);
-  }
-}
-
-function wireFilters(filters: readonly GrpcFilter[]): GrpcRoute_Filter[] {
-  const unsupported = filters.find(({ type }) => type === "Unsupported");
-  return (unsupported === undefined ? filters : [unsupported]).map(wireFilter);
 }
 
 const NOWHERE: GrpcRoute_Distribution = create(GrpcRoute_DistributionSchema, {
@@ -44,7 +29,7 @@ const NOWHERE: GrpcRoute_Distribution = create(GrpcRoute_DistributionSchema, {
 
 function routeBackend(reference: BackendRef<GrpcFilter>, parent: Parent): GrpcRoute_RouteBackend {
   const { backend, problem } = parent.resolve(reference);
-  const filters = problem === undefined ? wireFilters(reference.filters) : [failure(problem.message)];
+  const filters = problem === undefined ? outboundGrpcFilters(reference) : [failure(problem.message)];
   return create(GrpcRoute_RouteBackendSchema, { backend, filters });
 }
 
@@ -71,13 +56,12 @@ function wireRule(rule: GrpcRule, policy: TrafficPolicy, parent: Parent): GrpcRo
     ...(timeouts?.response === undefined ? {} : { requestTimeout: timeouts.response }),
     ...(retry === undefined ? {} : { retry }),
   };
-  const isBroken = rule.filters.some(({ type }) => type === "Unsupported");
-  const backends = isBroken ? NOWHERE : distributionOf(rule, parent);
+  const backends = isBroken(rule) ? NOWHERE : distributionOf(rule, parent);
   if (backends === undefined) {
     const filters = [failure("no backend of this rule has a weight above zero")];
     return create(GrpcRoute_RuleSchema, { ...fields, filters, backends: NOWHERE });
   }
-  return create(GrpcRoute_RuleSchema, { ...fields, filters: wireFilters(rule.filters), backends });
+  return create(GrpcRoute_RuleSchema, { ...fields, filters: outboundGrpcFilters(rule), backends });
 }
 
 /** One route, as a client of `parent` is to follow it. */

@@ -17,43 +17,12 @@ import {
 import { defaultRef, resourceRef, wireDuration } from "../api/wire.ts";
 import type { BackendRef, HttpFilter, HttpRoute, HttpRule } from "../model/route.ts";
 import { httpRetryOf, timeoutsOf, type TrafficPolicy } from "./annotations.ts";
-import {
-  httpFailure,
-  wireHost,
-  wireHttpMatch,
-  wireRedirect,
-  wireRequestModifier,
-  wireResponseModifier,
-} from "./match.ts";
+import { isBroken, outboundHttpFilters } from "./filters.ts";
+import { httpFailure, wireHost, wireHttpMatch } from "./match.ts";
 import type { Parent } from "./parent.ts";
-
-function wireFilter(filter: HttpFilter): HttpRoute_Filter {
-  switch (filter.type) {
-    case "RequestHeaderModifier":
-      return create(HttpRoute_FilterSchema, {
-        kind: { case: "requestHeaderModifier", value: wireRequestModifier(filter.modifier) },
-      });
-    case "ResponseHeaderModifier":
-      return create(HttpRoute_FilterSchema, {
-        kind: { case: "responseHeaderModifier", value: wireResponseModifier(filter.modifier) },
-      });
-    case "RequestRedirect":
-      return create(HttpRoute_FilterSchema, {
-        kind: { case: "redirect", value: wireRedirect(filter.redirect) },
-      });
-    case "Unsupported":
-      return failure(`filter ${filter.name} is not supported`);
-  }
-}
 
 function failure(message: string, status?: number): HttpRoute_Filter {
   return create(HttpRoute_FilterSchema, httpFailure(message, status));
-}
-
-/** One filter that fails stands for all: what else the rule would have done must not be half done. */
-function wireFilters(filters: readonly HttpFilter[]): HttpRoute_Filter[] {
-  const unsupported = filters.find(({ type }) => type === "Unsupported");
-  return (unsupported === undefined ? filters : [unsupported]).map(wireFilter);
 }
 
 function only(backend: Backend): HttpRoute_Distribution {
@@ -74,7 +43,7 @@ function routeBackend(
   const { backend, problem } = parent.resolve(reference);
   return create(HttpRoute_RouteBackendSchema, {
     backend,
-    filters: problem === undefined ? wireFilters(reference.filters) : [failure(problem.message)],
+    filters: problem === undefined ? outboundHttpFilters(reference) : [failure(problem.message)],
     ...(attemptMs === undefined || attemptMs === 0 ? {} : { requestTimeout: wireDuration(attemptMs) }),
   });
 }
@@ -104,13 +73,12 @@ function ruleFields(matches: readonly HttpRouteMatch[], policy: TrafficPolicy, r
 
 function wireRule(rule: HttpRule, policy: TrafficPolicy, parent: Parent): HttpRoute_Rule {
   const fields = ruleFields(rule.matches.map(wireHttpMatch), policy, rule);
-  const isBroken = rule.filters.some(({ type }) => type === "Unsupported");
-  const backends = isBroken ? NOWHERE : distributionOf(rule, parent);
+  const backends = isBroken(rule) ? NOWHERE : distributionOf(rule, parent);
   if (backends === undefined) {
     const filters = [failure("no backend of this rule has a weight above zero")];
     return create(HttpRoute_RuleSchema, { ...fields, filters, backends: NOWHERE });
   }
-  return create(HttpRoute_RuleSchema, { ...fields, filters: wireFilters(rule.filters), backends });
+  return create(HttpRoute_RuleSchema, { ...fields, filters: outboundHttpFilters(rule), backends });
 }
 
 /** One route, as a client of `parent` is to follow it. */

@@ -65,7 +65,10 @@ function routeOf(kind: Route["kind"], route: HttpRoute | GrpcRoute): Route {
     meta: route.meta,
     parents: route.parents,
     backends: route.rules.flatMap((rule) => rule.backends),
-    unsupported: filters.flatMap((filter) => (filter.type === "Unsupported" ? [filter.name] : [])),
+    unsupported: [
+      ...filters.flatMap((filter) => (filter.type === "Unsupported" ? [`filter ${filter.name}`] : [])),
+      ...route.rules.flatMap(({ unsupported }) => unsupported),
+    ],
   };
 }
 
@@ -118,11 +121,11 @@ function refsResolved(route: Route, parent: ParentRef, snapshot: Snapshot): Cond
 }
 
 function routeStatuses(route: Route, snapshot: Snapshot): ObjectStatus[] {
-  const [filter] = route.unsupported;
+  const [what] = route.unsupported;
   const unsupported =
-    filter === undefined
+    what === undefined
       ? undefined
-      : refused("UnsupportedValue", `filter ${filter} is not supported; requests that meet its rule get 500`);
+      : refused("UnsupportedValue", `${what} is not supported; requests that meet its rule get 500`);
   return route.parents.filter(isOurs).map((parent) => ({
     group: route.group,
     kind: route.kind,

@@ -1,7 +1,17 @@
 import { z } from "zod";
-import type { GrpcFilter, GrpcMatch, GrpcRule } from "../../model/route.ts";
+import type { GrpcMatch, GrpcRule } from "../../model/route.ts";
+import { GrpcRouteFilter } from "./filters.ts";
 import { decoder, type Issue } from "./kind.ts";
-import { Backend, backendOf, HeaderMatch, Hostname, Modifier, Parents, parentsOf } from "./route_refs.ts";
+import {
+  Backend,
+  backendOf,
+  HeaderMatch,
+  Hostname,
+  Parents,
+  parentsOf,
+  understood,
+  type Understood,
+} from "./route_refs.ts";
 
 const GROUP = "gateway.networking.k8s.io";
 
@@ -11,38 +21,31 @@ const Method = z
     service: z.string().min(1).max(1024).nullish(),
     method: z.string().min(1).max(1024).nullish(),
   })
-  .superRefine(({ type }, context) => {
-    if (type === null || type === undefined || type === "Exact") return;
-    context.addIssue({
-      code: "custom",
-      path: ["type"],
-      message: `${type} matching of gRPC methods is not supported`,
-    });
+  .transform(({ type, service, method }): Understood<Pick<GrpcMatch, "service" | "method">> => {
+    if (type === null || type === undefined || type === "Exact")
+      return { match: { service: service ?? undefined, method: method ?? undefined }, unsupported: [] };
+    return { match: undefined, unsupported: [`method match of type ${type}`] };
   });
 
 const Match = z
   .object({ method: Method.nullish(), headers: z.array(HeaderMatch).nullish() })
-  .transform(({ method, headers }): GrpcMatch => ({
-    service: method?.service ?? undefined,
-    method: method?.method ?? undefined,
-    headers: headers ?? [],
-  }));
-
-/** As for HTTPRoute: what cannot be carried out is kept, so that the rule can fail closed. */
-const Filter = z
-  .object({ type: z.string().min(1), requestHeaderModifier: Modifier.nullish() })
-  .transform((filter): GrpcFilter => {
-    const { type, requestHeaderModifier } = filter;
-    if (type === "RequestHeaderModifier" && requestHeaderModifier)
-      return { type, modifier: requestHeaderModifier };
-    return { type: "Unsupported", name: type };
+  .transform(({ method, headers }): Understood<GrpcMatch> => {
+    const header = understood(headers ?? []);
+    return {
+      match: {
+        service: method?.match?.service,
+        method: method?.match?.method,
+        headers: header.matches,
+      },
+      unsupported: [...(method?.unsupported ?? []), ...header.unsupported],
+    };
   });
 
 const Rule = z.object({
   matches: z.array(Match).max(64).nullish(),
-  filters: z.array(Filter).max(16).nullish(),
+  filters: z.array(GrpcRouteFilter).max(16).nullish(),
   backendRefs: z
-    .array(Backend.extend({ filters: z.array(Filter).nullish() }))
+    .array(Backend.extend({ filters: z.array(GrpcRouteFilter).nullish() }))
     .max(16)
     .nullish(),
   sessionPersistence: z.unknown().optional(),
@@ -58,6 +61,11 @@ const Body = z.object({
 
 const ANY_METHOD: GrpcMatch = { service: undefined, method: undefined, headers: [] };
 
+function matchesOf(parts: readonly Understood<GrpcMatch>[]): Pick<GrpcRule, "matches" | "unsupported"> {
+  const { matches, unsupported } = understood(parts);
+  return { matches: matches.length > 0 ? matches : [ANY_METHOD], unsupported };
+}
+
 function unhonoured({ spec }: z.infer<typeof Body>): readonly Issue[] {
   return (spec.rules ?? []).flatMap(({ sessionPersistence }, at) =>
     sessionPersistence === undefined || sessionPersistence === null
@@ -71,7 +79,7 @@ export const grpcRoute = decoder(
   Body,
   (meta, { spec }) => {
     const rules = (spec.rules ?? []).map((rule): GrpcRule => ({
-      matches: rule.matches?.length ? rule.matches : [ANY_METHOD],
+      ...matchesOf(rule.matches ?? []),
       filters: rule.filters ?? [],
       backends: (rule.backendRefs ?? []).map((backend) => ({
         ...backendOf(backend, meta.namespace),
@@ -85,7 +93,7 @@ export const grpcRoute = decoder(
         group: GROUP,
         hosts: spec.hostnames ?? [],
         parents: parentsOf(spec.parentRefs, { group: GROUP, namespace: meta.namespace }),
-        rules: rules.length > 0 ? rules : [{ matches: [ANY_METHOD], filters: [], backends: [] }],
+        rules: rules.length > 0 ? rules : [{ ...matchesOf([]), filters: [], backends: [] }],
       },
     };
   },

@@ -1,16 +1,18 @@
 import { z } from "zod";
 import { parseGatewayDurationMs } from "../../model/duration.ts";
-import type { HttpFilter, HttpMatch, HttpRule, PathMatch, RouteGroup } from "../../model/route.ts";
-import { decoder, Port, type Decoder, type Issue } from "./kind.ts";
+import type { HttpMatch, HttpRule, PathMatch, RouteGroup } from "../../model/route.ts";
+import { HttpRouteFilter, prefixlessReplacements } from "./filters.ts";
+import { decoder, type Decoder, type Issue } from "./kind.ts";
 import {
   Backend,
   backendOf,
   HeaderMatch,
   Hostname,
-  Modifier,
   Parents,
   parentsOf,
   QueryParamMatch,
+  understood,
+  type Understood,
 } from "./route_refs.ts";
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"] as const;
@@ -18,15 +20,24 @@ const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "
 const ANY_PATH: PathMatch = { type: "PathPrefix", value: "/" };
 
 const Path = z
-  .object({
-    type: z.enum(["Exact", "PathPrefix", "RegularExpression"]).nullish(),
-    value: z.string().max(1024).nullish(),
-  })
+  .object({ type: z.string().nullish(), value: z.string().max(1024).nullish() })
   .superRefine(({ type, value }, context) => {
-    if (type === "RegularExpression" || (value ?? "/").startsWith("/")) return;
+    const isPath = type === null || type === undefined || type === "Exact" || type === "PathPrefix";
+    if (!isPath || (value ?? "/").startsWith("/")) return;
     context.addIssue({ code: "custom", path: ["value"], message: "must start with a slash" });
   })
-  .transform(({ type, value }): PathMatch => ({ type: type ?? "PathPrefix", value: value ?? "/" }));
+  .transform(({ type, value }): Understood<PathMatch> => {
+    switch (type) {
+      case null:
+      case undefined:
+      case "Exact":
+      case "PathPrefix":
+      case "RegularExpression":
+        return { match: { type: type ?? "PathPrefix", value: value ?? "/" }, unsupported: [] };
+      default:
+        return { match: ANY_PATH, unsupported: [`path match of type ${type}`] };
+    }
+  });
 
 const Match = z
   .object({
@@ -35,63 +46,18 @@ const Match = z
     queryParams: z.array(QueryParamMatch).nullish(),
     method: z.enum(METHODS).nullish(),
   })
-  .transform(({ path, headers, queryParams, method }): HttpMatch => ({
-    path: path ?? ANY_PATH,
-    headers: headers ?? [],
-    queryParams: queryParams ?? [],
-    method: method ?? undefined,
-  }));
-
-const PathModifier = z.discriminatedUnion("type", [
-  z
-    .object({ type: z.literal("ReplaceFullPath"), replaceFullPath: z.string().max(1024) })
-    .transform(({ type, replaceFullPath }) => ({ type, value: replaceFullPath })),
-  z
-    .object({ type: z.literal("ReplacePrefixMatch"), replacePrefixMatch: z.string().max(1024) })
-    .transform(({ type, replacePrefixMatch }) => ({ type, value: replacePrefixMatch })),
-]);
-
-const Redirect = z
-  .object({
-    scheme: z.enum(["http", "https"]).nullish(),
-    hostname: z.string().max(253).nullish(),
-    port: Port.nullish(),
-    path: PathModifier.nullish(),
-    statusCode: z
-      .union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)])
-      .nullish(),
-  })
-  .transform((redirect) => ({
-    scheme: redirect.scheme ?? undefined,
-    hostname: redirect.hostname ?? undefined,
-    port: redirect.port ?? undefined,
-    path: redirect.path ?? undefined,
-    statusCode: redirect.statusCode ?? 302,
-  }));
-
-/**
- * A filter. One that cannot be carried out is kept, so that its rule can fail closed: dropping the filter, or the
- * route, would send the request where its author did not want it.
- */
-const Filter = z
-  .object({
-    type: z.string().min(1),
-    requestHeaderModifier: Modifier.nullish(),
-    responseHeaderModifier: Modifier.nullish(),
-    requestRedirect: Redirect.nullish(),
-  })
-  .transform((filter, context): HttpFilter => {
-    const { type, requestHeaderModifier, responseHeaderModifier, requestRedirect } = filter;
-    if (type === "RequestHeaderModifier" && requestHeaderModifier)
-      return { type, modifier: requestHeaderModifier };
-    if (type === "ResponseHeaderModifier" && responseHeaderModifier)
-      return { type, modifier: responseHeaderModifier };
-    if (type === "RequestRedirect" && requestRedirect) return { type, redirect: requestRedirect };
-    if (["RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect"].includes(type)) {
-      context.addIssue({ code: "custom", message: `the field that belongs to type ${type} is missing` });
-      return z.NEVER;
-    }
-    return { type: "Unsupported", name: type };
+  .transform(({ path, headers, queryParams, method }): Understood<HttpMatch> => {
+    const header = understood(headers ?? []);
+    const query = understood(queryParams ?? []);
+    return {
+      match: {
+        path: path?.match ?? ANY_PATH,
+        headers: header.matches,
+        queryParams: query.matches,
+        method: method ?? undefined,
+      },
+      unsupported: [...(path?.unsupported ?? []), ...header.unsupported, ...query.unsupported],
+    };
   });
 
 const Duration = z.string().transform((text, context): number => {
@@ -104,9 +70,9 @@ const Duration = z.string().transform((text, context): number => {
 const Rule = z
   .object({
     matches: z.array(Match).max(64).nullish(),
-    filters: z.array(Filter).max(16).nullish(),
+    filters: z.array(HttpRouteFilter).max(16).nullish(),
     backendRefs: z
-      .array(Backend.extend({ filters: z.array(Filter).nullish() }))
+      .array(Backend.extend({ filters: z.array(HttpRouteFilter).nullish() }))
       .max(16)
       .nullish(),
     timeouts: z.object({ request: Duration.nullish(), backendRequest: Duration.nullish() }).nullish(),
@@ -114,12 +80,8 @@ const Rule = z
     sessionPersistence: z.unknown().optional(),
   })
   .superRefine((rule, context) => {
-    for (const [at, filter] of (rule.filters ?? []).entries()) {
-      if (filter.type !== "RequestRedirect" || filter.redirect.path?.type !== "ReplacePrefixMatch") continue;
-      if (rule.matches?.length && rule.matches.every(({ path }) => path.type === "PathPrefix")) continue;
-      const message = "ReplacePrefixMatch needs a PathPrefix match in every match of the rule";
-      context.addIssue({ code: "custom", path: ["filters", at, "requestRedirect", "path"], message });
-    }
+    const message = "ReplacePrefixMatch needs a PathPrefix match in every match of the rule";
+    for (const path of prefixlessReplacements(rule)) context.addIssue({ code: "custom", path, message });
   });
 type Rule = z.infer<typeof Rule>;
 
@@ -132,10 +94,10 @@ const Body = z.object({
 });
 
 function ruleOf(rule: Rule, namespace: string): HttpRule {
+  const { matches, unsupported } = understood(rule.matches ?? []);
   return {
-    matches: rule.matches?.length
-      ? rule.matches
-      : [{ path: ANY_PATH, headers: [], queryParams: [], method: undefined }],
+    matches:
+      matches.length > 0 ? matches : [{ path: ANY_PATH, headers: [], queryParams: [], method: undefined }],
     filters: rule.filters ?? [],
     backends: (rule.backendRefs ?? []).map((backend) => ({
       ...backendOf(backend, namespace),
@@ -145,6 +107,7 @@ function ruleOf(rule: Rule, namespace: string): HttpRule {
       requestMs: rule.timeouts?.request ?? undefined,
       backendRequestMs: rule.timeouts?.backendRequest ?? undefined,
     },
+    unsupported,
   };
 }
 

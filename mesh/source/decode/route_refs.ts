@@ -4,7 +4,7 @@ import type { HeaderModifier, HostMatch, ParentRef, ValueMatch } from "../../mod
 import { coreGroup, Port } from "./kind.ts";
 
 /** A field name (RFC 9110 §5.1). */
-const FieldName = z
+export const FieldName = z
   .string()
   .max(256)
   .regex(/^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$/, "is not a header name");
@@ -71,22 +71,44 @@ export function backendOf(backend: z.infer<typeof Backend>, namespace: string) {
   };
 }
 
+/** A match, and what in it has a meaning that we do not know; without that part it matches more, and must only be refused. */
+export interface Understood<M> {
+  readonly match: M | undefined;
+  readonly unsupported: readonly string[];
+}
+
+/** What is understood of several matches, and what is not. */
+export function understood<M>(parts: readonly Understood<M>[]) {
+  return {
+    matches: parts.flatMap(({ match }) => (match === undefined ? [] : [match])),
+    unsupported: parts.flatMap(({ unsupported }) => unsupported),
+  };
+}
+
 const Match = z.object({
-  type: z.enum(["Exact", "RegularExpression"]).nullish(),
+  type: z.string().nullish(),
   name: z.string().min(1).max(256),
   value: z.string().max(4096),
 });
 
-export const QueryParamMatch = Match.transform(({ type, name, value }): ValueMatch => ({
-  type: type ?? "Exact",
-  name,
-  value,
-}));
+function valueMatch(what: string) {
+  return ({ type, name, value }: z.infer<typeof Match>): Understood<ValueMatch> => {
+    switch (type) {
+      case null:
+      case undefined:
+      case "Exact":
+      case "RegularExpression":
+        return { match: { type: type ?? "Exact", name, value }, unsupported: [] };
+      default:
+        return { match: undefined, unsupported: [`${what} match of type ${type}`] };
+    }
+  };
+}
+
+export const QueryParamMatch = Match.transform(valueMatch("query parameter"));
 
 /** Header names have no case; they are kept in lower case, as HTTP/2 writes them. */
-export const HeaderMatch = Match.extend({ name: FieldName }).transform(
-  ({ type, name, value }): ValueMatch => ({ type: type ?? "Exact", name: name.toLowerCase(), value }),
-);
+export const HeaderMatch = Match.extend({ name: FieldName.toLowerCase() }).transform(valueMatch("header"));
 
 const Header = z.object({ name: FieldName, value: FieldValue });
 

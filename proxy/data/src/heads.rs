@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use hauberk_model::canonical::{Ambiguous, canonical_path};
 use hauberk_model::filters::Target;
 use hauberk_model::matching::RequestView;
-use hauberk_model::route::Filter;
+use hauberk_model::route::{Filter, HeaderModifier};
 use hauberk_wire::h1::encode::{self, RequestOut, ResponseOut};
 use hauberk_wire::h1::{Asked, Body as Framing, RequestHead, ResponseHead, Version};
 use hauberk_wire::translate::down::{self, DownRequest};
@@ -321,8 +321,11 @@ pub(crate) fn request_modifiers<'a>(filters: impl IntoIterator<Item = &'a [Filte
     all.map(|one| Modifier { set: &one.set, add: &one.add, remove: &one.remove }).collect()
 }
 
-/// The changes that filters make to a response.
-pub(crate) fn response_modifiers<'a>(filters: impl IntoIterator<Item = &'a [Filter]>) -> Vec<Modifier<'a>> {
-    let all = filters.into_iter().flat_map(hauberk_model::filters::response_headers);
+/// The changes that filters make to a response, and after them those that were made for this one.
+pub(crate) fn response_modifiers<'a>(
+    filters: impl IntoIterator<Item = &'a [Filter]>,
+    own: impl IntoIterator<Item = &'a HeaderModifier>,
+) -> Vec<Modifier<'a>> {
+    let all = filters.into_iter().flat_map(hauberk_model::filters::response_headers).chain(own);
     all.map(|one| Modifier { set: &one.set, add: &one.add, remove: &one.remove }).collect()
 }

@@ -12,6 +12,7 @@ mod copy;
 mod drain;
 mod exchange;
 mod failure;
+mod filtering;
 mod h1;
 mod h2;
 mod heads;

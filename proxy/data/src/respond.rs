@@ -3,10 +3,11 @@
 use bytes::BytesMut;
 use hauberk_model::canonical::Ambiguous;
 use hauberk_model::filters::Answer;
+use hauberk_model::filters::cors::Header;
 use hauberk_model::status::{Failure, GrpcCode};
 use hauberk_wire::h1::H1Error;
 use hauberk_wire::{Edits, strip};
-use http::header::{CONTENT_TYPE, LOCATION};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::body::{Body, Pump, Rescue};
@@ -33,12 +34,12 @@ pub(crate) struct Audience {
 pub(crate) struct Synthesised {
     failure: Failure,
     text: String,
-    location: Option<String>,
+    headers: Vec<Header>,
 }
 
 impl From<Failure> for Synthesised {
     fn from(failure: Failure) -> Self {
-        Self { failure, text: failure.row().text.to_owned(), location: None }
+        Self { failure, text: failure.row().text.to_owned(), headers: Vec::new() }
     }
 }
 
@@ -51,7 +52,7 @@ impl From<Ambiguous> for Synthesised {
 impl Synthesised {
     /// A failure with more to say than its row.
     pub(crate) fn saying(failure: Failure, text: impl Into<String>) -> Self {
-        Self { failure, text: text.into(), location: None }
+        Self { failure, text: text.into(), headers: Vec::new() }
     }
 
     pub(crate) fn of_filter(answer: Answer) -> Self {
@@ -59,8 +60,9 @@ impl Synthesised {
             Answer::HttpFailure { status, message } => Self::saying(Failure::InjectedHttp(status), &*message),
             Answer::GrpcFailure { code, message } => Self::saying(Failure::InjectedGrpc(code), &*message),
             Answer::Redirect { status, location } => {
-                Self { location: Some(location), ..Self::from(Failure::Redirected(status)) }
+                Self { headers: vec![("location", location)], ..Self::from(Failure::Redirected(status)) }
             }
+            Answer::Preflight(headers) => Self { headers, ..Self::from(Failure::Preflight) },
             Answer::Misconfigured(reason) => Self::saying(Failure::InvalidPolicy, &*reason),
         }
     }
@@ -83,8 +85,12 @@ pub(crate) async fn synthesise(reply: Reply, answer: &Synthesised, to: Audience)
         if let Ok(text) = HeaderValue::from_str(&percent_encoded(&answer.text)) {
             headers.insert("grpc-message", text);
         }
-    } else if let Some(Ok(location)) = answer.location.as_deref().map(HeaderValue::from_str) {
-        response.headers_mut().insert(LOCATION, location);
+    } else {
+        for (name, value) in &answer.headers {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                response.headers_mut().append(*name, value);
+            }
+        }
     }
     let text = header_text(&answer.text);
     let own = [(PROXY_ERROR, text.as_bytes()), (PROXY_CONNECTION, &b"close"[..])];

@@ -1,7 +1,11 @@
 //! What the filters of a rule do to a request: an answer instead of forwarding, or changed headers.
 
+pub mod cors;
+pub mod rewrite;
+
 use std::sync::Arc;
 
+use self::rewrite::replace_prefix;
 use crate::random::Random;
 use crate::route::{Filter, HeaderModifier, PathRewrite, Ratio, Redirect};
 
@@ -29,6 +33,8 @@ pub enum Answer {
         /// The `Location` header.
         location: String,
     },
+    /// What a browser asks before a cross-origin request.
+    Preflight(Vec<cors::Header>),
     /// The filter cannot be carried out: 500, with the reason.
     Misconfigured(Arc<str>),
 }
@@ -63,7 +69,9 @@ pub fn answer(filters: &[Filter], target: Target<'_>, random: &mut Random) -> Op
         Filter::Unknown(what) => {
             Some(Answer::Misconfigured(Arc::from(format!("filter {what} is not known to this proxy"))))
         }
-        Filter::RequestHeaders(_) | Filter::ResponseHeaders(_) => None,
+        Filter::RequestHeaders(_) | Filter::ResponseHeaders(_) | Filter::Rewrite { .. } | Filter::Cors(_) => {
+            None
+        }
     })
 }
 
@@ -71,7 +79,9 @@ pub fn answer(filters: &[Filter], target: Target<'_>, random: &mut Random) -> Op
 pub fn request_headers(filters: &[Filter]) -> impl Iterator<Item = &HeaderModifier> {
     filters.iter().filter_map(|filter| match filter {
         Filter::RequestHeaders(modifier) => Some(modifier),
+        Filter::Rewrite { host, .. } => host.as_ref(),
         Filter::ResponseHeaders(_)
+        | Filter::Cors(_)
         | Filter::HttpFailure { .. }
         | Filter::GrpcFailure { .. }
         | Filter::Redirect(_)
@@ -84,6 +94,8 @@ pub fn response_headers(filters: &[Filter]) -> impl Iterator<Item = &HeaderModif
     filters.iter().filter_map(|filter| match filter {
         Filter::ResponseHeaders(modifier) => Some(modifier),
         Filter::RequestHeaders(_)
+        | Filter::Rewrite { .. }
+        | Filter::Cors(_)
         | Filter::HttpFailure { .. }
         | Filter::GrpcFailure { .. }
         | Filter::Redirect(_)
@@ -144,14 +156,7 @@ fn redirection(redirect: &Redirect, target: Target<'_>) -> Option<Answer> {
         (None, _) => location.push_str(target.path),
         (Some(PathRewrite::Full(path)), _) => location.push_str(path),
         (Some(PathRewrite::Prefix(with)), Some(len)) => {
-            let kept = target.path.get(len..).unwrap_or_default().trim_start_matches('/');
-            let with = with.trim_end_matches('/');
-            location.push_str(with);
-            let keeps_slash = target.path.get(len..).is_some_and(|rest| rest.starts_with('/'));
-            if !kept.is_empty() || keeps_slash || with.is_empty() {
-                location.push('/');
-            }
-            location.push_str(kept);
+            location.push_str(&replace_prefix(target.path, len, with));
         }
         (Some(PathRewrite::Prefix(_)), None) => {
             return Some(Answer::Misconfigured(Arc::from("prefix replaced where no prefix was matched")));

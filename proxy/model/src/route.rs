@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use regex_lite::Regex;
 
+use crate::filters::cors::Cors;
 use crate::metadata::Metadata;
 
 /// A route: hosts, and rules in order. `R` is what a rule leads to.
@@ -172,6 +173,15 @@ pub enum Filter {
     ResponseHeaders(HeaderModifier),
     /// Answer with a redirection.
     Redirect(Redirect),
+    /// Send the request on to another target (`HTTPURLRewriteFilter`).
+    Rewrite {
+        /// Sets `host`.
+        host: Option<HeaderModifier>,
+        /// New path.
+        path: Option<PathRewrite>,
+    },
+    /// Answer preflight requests, and tell browsers which origins may read the response.
+    Cors(Arc<Cors>),
     /// A filter that this proxy does not know: requests that reach it are refused with 500, never passed.
     Unknown(Arc<str>),
 }

@@ -145,6 +145,8 @@ pub enum Failure {
     InjectedGrpc(u16),
     /// A filter redirects with this status.
     Redirected(u16),
+    /// A filter answers a browser's preflight request.
+    Preflight,
     /// A gateway connection for a name that is not ours to serve.
     GatewayDomain,
     /// A gateway connection without a client identity.
@@ -226,6 +228,7 @@ impl Failure {
             Self::InjectedHttp(status) => row(status, G::FailedPrecondition, "injected failure", None, FINAL, "failure injected by route"),
             Self::InjectedGrpc(code) => Row { grpc: code, ..row(200, G::Unknown, "injected failure", None, FINAL, "failure injected by route") },
             Self::Redirected(status) => row(status, G::NotFound, "redirected", None, FINAL, "redirected"),
+            Self::Preflight => row(204, G::NotFound, "preflight", None, FINAL, "cross-origin preflight answered by route"),
             Self::GatewayDomain => row(404, G::NotFound, "gateway domain invalid", Some("UNKNOWN"), FINAL, "gateway does not serve this domain"),
             Self::GatewayIdentity => row(403, G::Unauthenticated, "gateway identity required", Some("UNKNOWN"), FINAL, "gateway requires an identity"),
             Self::Loop => row(508, G::Aborted, "gateway loop", Some("UNKNOWN"), CLOSE, "loop detected"),

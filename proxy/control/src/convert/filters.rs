@@ -5,6 +5,8 @@ use std::sync::Arc;
 use hauberk_model::route::{Filter, HeaderModifier, PathRewrite, Ratio, Redirect};
 use linkerd2_proxy_api::{grpc_route, http_route, http_types, inbound, outbound};
 
+mod extended;
+
 use super::{Malformed, port};
 use crate::extension::proto as extension;
 
@@ -13,9 +15,12 @@ use crate::extension::proto as extension;
 /// # Errors
 /// [`Malformed`] if it holds a value that it may not.
 pub fn outbound_http(
-    (proto, _overlay): (outbound::http_route::Filter, extension::OutboundFilterOverlay),
+    (proto, overlay): (outbound::http_route::Filter, extension::OutboundFilterOverlay),
 ) -> Result<Filter, Malformed> {
     use outbound::http_route::filter::Kind;
+    if let Some(extension) = overlay.extension {
+        return extended::outbound(extension);
+    }
     match proto.kind {
         None => Ok(unknown()),
         Some(Kind::FailureInjector(filter)) => http_failure(filter),
@@ -32,9 +37,12 @@ pub fn outbound_http(
 /// # Errors
 /// As for [`outbound_http`].
 pub fn outbound_grpc(
-    (proto, _overlay): (outbound::grpc_route::Filter, extension::OutboundFilterOverlay),
+    (proto, overlay): (outbound::grpc_route::Filter, extension::OutboundFilterOverlay),
 ) -> Result<Filter, Malformed> {
     use outbound::grpc_route::filter::Kind;
+    if let Some(extension) = overlay.extension {
+        return extended::outbound(extension);
+    }
     match proto.kind {
         None => Ok(unknown()),
         Some(Kind::FailureInjector(filter)) => grpc_failure(filter),
@@ -47,9 +55,12 @@ pub fn outbound_grpc(
 /// # Errors
 /// As for [`outbound_http`].
 pub fn inbound_http(
-    (proto, _overlay): (inbound::http_route::Filter, extension::InboundFilterOverlay),
+    (proto, overlay): (inbound::http_route::Filter, extension::InboundFilterOverlay),
 ) -> Result<Filter, Malformed> {
     use inbound::http_route::filter::Kind;
+    if let Some(extension) = overlay.extension {
+        return extended::inbound(extension);
+    }
     match proto.kind {
         None => Ok(unknown()),
         Some(Kind::FailureInjector(filter)) => http_failure(filter),
@@ -63,9 +74,12 @@ pub fn inbound_http(
 /// # Errors
 /// As for [`outbound_http`].
 pub fn inbound_grpc(
-    (proto, _overlay): (inbound::grpc_route::Filter, extension::InboundFilterOverlay),
+    (proto, overlay): (inbound::grpc_route::Filter, extension::InboundFilterOverlay),
 ) -> Result<Filter, Malformed> {
     use inbound::grpc_route::filter::Kind;
+    if let Some(extension) = overlay.extension {
+        return extended::inbound(extension);
+    }
     match proto.kind {
         None => Ok(unknown()),
         Some(Kind::FailureInjector(filter)) => grpc_failure(filter),

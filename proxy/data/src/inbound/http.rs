@@ -6,12 +6,11 @@ use std::rc::Rc;
 use h2::Reason;
 use hauberk_model::authorize;
 use hauberk_model::canonical::Ambiguous;
-use hauberk_model::filters;
 use hauberk_model::inbound::{InboundProtocol, RouteAuthorizations};
 use hauberk_model::matching::{self, RequestView};
 use hauberk_model::metadata::Metadata;
 use hauberk_model::retry::is_idempotent;
-use hauberk_model::route::Filter;
+use hauberk_model::route::{Filter, HeaderModifier};
 use hauberk_model::status::Failure;
 use hauberk_wire::translate::Honour;
 use hauberk_wire::{Edits, strip};
@@ -23,6 +22,7 @@ use super::port::Plan;
 use crate::body::Body;
 use crate::exchange::{AttemptError, Bounds, Exchange, Handler, Reply, Request, relay, unless_gone};
 use crate::failure::{failure_of, failure_of_dial};
+use crate::filtering;
 use crate::h1;
 use crate::heads::{self, Onward, RequestMeta, View};
 use crate::meters::Ended;
@@ -43,6 +43,8 @@ struct Admitted<'p> {
     filters: &'p [Filter],
     /// The target in the form that was judged, where that differs from how it came.
     path_and_query: Option<String>,
+    /// What the response says besides.
+    response: Option<HeaderModifier>,
     meters: Rc<RouteMeters>,
 }
 
@@ -149,13 +151,13 @@ impl Inbound {
             }
         }
         meters.allowed();
-        let target = view.filter_target(matched.prefix_len);
-        if let Some(answer) =
-            filters::answer(matched.filters, target, &mut self.accepted.worker.random.borrow_mut())
-        {
-            return Err(Turned { answer: Synthesised::of_filter(answer), meters: Some(meters) });
-        }
-        Ok(Admitted { filters: matched.filters, path_and_query: view.into_path_and_query(), meters })
+        let random = &self.accepted.worker.random;
+        let filtered = match filtering::apply(matched.filters, &view, matched.prefix_len, random) {
+            Ok(filtered) => filtered,
+            Err(answer) => return Err(Turned { answer, meters: Some(meters) }),
+        };
+        let path_and_query = filtered.path_and_query.or_else(|| view.into_path_and_query());
+        Ok(Admitted { filters: matched.filters, path_and_query, response: filtered.response, meters })
     }
 
     async fn forward(&self, admitted: &Admitted<'_>, request: Request, start: Instant) {
@@ -177,7 +179,7 @@ impl Inbound {
         let ended = match attempt {
             None => Ended { status: 0, grpc_status: None, complete: false },
             Some(Ok(exchange)) => {
-                let modifiers = heads::response_modifiers([admitted.filters]);
+                let modifiers = heads::response_modifiers([admitted.filters], &admitted.response);
                 let edits = Edits { strip: &strip::RESPONSE_FROM_APP, modifiers: &modifiers, own: &[] };
                 relay(exchange, reply, &edits, is_grpc, Bounds::default()).await.0
             }

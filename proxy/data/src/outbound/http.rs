@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use hauberk_model::balance::Outcome;
-use hauberk_model::filters;
 use hauberk_model::matching;
-use hauberk_model::route::Filter;
+use hauberk_model::route::{Filter, HeaderModifier};
 use hauberk_model::status::{self, Failure, GrpcCode};
 use hauberk_wire::translate::Honour;
 use hauberk_wire::{Edits, strip};
@@ -17,6 +16,7 @@ use super::demands::Demands;
 use super::plan::{GrpcPlan, HttpPlan, Plan, Protocol, Rule};
 use super::target::Target;
 use crate::exchange::{Bounds, Fault, Handler, Reply, Request, relay, unless_gone};
+use crate::filtering::{self, Filtered};
 use crate::heads::{self, RequestMeta, View};
 use crate::meters::Ended;
 use crate::replay::Source;
@@ -37,7 +37,10 @@ pub(super) struct Outbound {
 struct Routed<'p> {
     rule: &'p Rc<Rule>,
     filters: &'p [Filter],
+    prefix_len: Option<usize>,
     path_and_query: Option<String>,
+    /// What the response says besides, by the rule's filters.
+    response: Option<HeaderModifier>,
 }
 
 impl Handler for Outbound {
@@ -72,11 +75,9 @@ impl Outbound {
         let routes = routes_of(plan, head).ok_or(Failure::RouteNotFound)?;
         let view = if routes.judges_path() { View::canonical(head)? } else { View::as_it_came(head) };
         let (rule, filters, prefix_len) = routes.find(&view).ok_or(Failure::RouteNotFound)?;
-        let target = view.filter_target(prefix_len);
-        if let Some(answer) = filters::answer(filters, target, &mut self.worker.random.borrow_mut()) {
-            return Err(Synthesised::of_filter(answer));
-        }
-        Ok(Routed { rule, filters, path_and_query: view.into_path_and_query() })
+        let filtered = filtering::apply(filters, &view, prefix_len, &self.worker.random)?;
+        let path_and_query = filtered.path_and_query.or_else(|| view.into_path_and_query());
+        Ok(Routed { rule, filters, prefix_len, path_and_query, response: filtered.response })
     }
 
     async fn forward(&self, routed: &Routed<'_>, request: Request, start: Instant) {
@@ -87,16 +88,17 @@ impl Outbound {
             return self.turn(reply, is_grpc, &Failure::NoBackend.into()).await;
         };
         let filters = [routed.filters, chosen.reference.filters.as_slice()];
-        if let Some(answer) = self.backend_answer(&head, filters[1]) {
-            return self.turn(reply, is_grpc, &answer).await;
-        }
+        let filtered = match self.backend_filtered(&head, routed, filters[1]) {
+            Ok(filtered) => filtered,
+            Err(answer) => return self.turn(reply, is_grpc, &answer).await,
+        };
         let modifiers = heads::request_modifiers(filters);
         let attempts = Attempts {
             worker: &self.worker,
             rule: routed.rule,
             chosen,
             head: &head,
-            path_and_query: routed.path_and_query.as_deref(),
+            path_and_query: filtered.path_and_query.as_deref().or(routed.path_and_query.as_deref()),
             meant: self.target.addr,
             edits: Edits { strip: &strip::REQUEST_FROM_APP, modifiers: &modifiers, own: &[] },
             source: Source::new(body, demands.replay_bytes_max(REPLAY_BYTES_MAX)),
@@ -111,7 +113,8 @@ impl Outbound {
         let ended = match unless_gone(&mut reply, run).await {
             None => Ended { status: Failure::Cancelled.row().http, grpc_status: None, complete: false },
             Some(Ok(won)) => {
-                let modifiers = heads::response_modifiers(filters);
+                let own = routed.response.iter().chain(&filtered.response);
+                let modifiers = heads::response_modifiers(filters, own);
                 self.pass_on(won, reply, &modifiers, is_grpc, &demands, chosen).await
             }
             Some(Err(failure)) => {
@@ -146,15 +149,20 @@ impl Outbound {
         ended
     }
 
-    /// The answer that the backend reference's own filters give.
-    fn backend_answer(&self, head: &RequestMeta, filters: &[Filter]) -> Option<Synthesised> {
+    /// What the backend reference's own filters make of the request, after the rule's.
+    fn backend_filtered(
+        &self,
+        head: &RequestMeta,
+        routed: &Routed<'_>,
+        filters: &[Filter],
+    ) -> Result<Filtered, Synthesised> {
         if filters.is_empty() {
-            return None;
+            return Ok(Filtered::default());
         }
-        let view = View::as_it_came(head);
-        let target = view.filter_target(None);
-        let answer = filters::answer(filters, target, &mut self.worker.random.borrow_mut());
-        answer.map(Synthesised::of_filter)
+        // The prefix is one of the canonical path.
+        let rewrites = filters.iter().any(|filter| matches!(filter, Filter::Rewrite { path: Some(_), .. }));
+        let view = if rewrites { View::canonical(head)? } else { View::as_it_came(head) };
+        filtering::apply(filters, &view, routed.prefix_len, &self.worker.random)
     }
 
     async fn turn(&self, reply: Reply, is_grpc: bool, answer: &Synthesised) {

@@ -1,0 +1,145 @@
+/** What the filters of routes do to requests: the YAML is that of the guide. */
+import assert from "node:assert/strict";
+import { afterEach, describe, test } from "node:test";
+import type { Address, Place } from "../../pair/pair.ts";
+import { frame } from "../frames.ts";
+import { guideYaml } from "../guide.ts";
+import { until, type TestMesh } from "../mesh.ts";
+import { AppPort } from "../ports.ts";
+import { fetchOnce, type Response } from "../wire.ts";
+import { Seen } from "./http1.ts";
+import { begin, finished, session } from "./streams.ts";
+
+/** What the tests run against: the guide's services `web`, `stable` and `canary`. */
+export interface TrafficWorld {
+  readonly mesh: TestMesh;
+  readonly client: Place;
+  readonly to: (service: string, port?: number) => Address;
+}
+
+type Asked = NonNullable<Parameters<typeof fetchOnce>[2]>;
+
+/** Applies the guide's YAML under a heading, alone. */
+export async function follow({ mesh }: TrafficWorld, heading: string): Promise<void> {
+  await mesh.applyYaml("guide", guideYaml("traffic", heading));
+}
+
+export function ask(world: TrafficWorld, asked: Asked = {}, port: number = AppPort.http): Promise<Response> {
+  return fetchOnce(world.client, world.to("web", port), asked);
+}
+
+export function seenBy(response: Response): ReturnType<typeof Seen.parse> {
+  return Seen.parse(JSON.parse(response.body.toString()));
+}
+
+function preflight(origin: string): Asked {
+  return { method: "OPTIONS", headers: { origin, "access-control-request-method": "PUT" } };
+}
+
+function says(name: string, value: string) {
+  return ({ headers }: Response): boolean => headers.get(name) === value;
+}
+
+export function filters(world: () => TrafficWorld): void {
+  /** The answer once it is as the route that was just written makes it. */
+  const when = (what: string, asked: Asked, isSo: (response: Response) => boolean, port?: number) =>
+    until(what, async () => {
+      const response = await ask(world(), asked, port);
+      return isSo(response) ? response : undefined;
+    });
+
+  describe("filters", () => {
+    afterEach(() => world().mesh.withdraw("guide"));
+
+    test("header modifiers of a rule and of its backend change request and response", async () => {
+      await follow(world(), "Header modifiers");
+      const headers = { "x-tenant": "other", "x-debug": "1" };
+      const seen = seenBy(await when("the route holds", { headers }, says("x-served-by", "stable"))).headers;
+      assert.deepEqual([seen["x-tenant"], seen["x-debug"]], ["shop", undefined]);
+    });
+
+    test("a server's own proxy changes headers and the target, and those of calls", async () => {
+      await follow(world(), "Header modifiers on a Server");
+      const framed = says("x-frame-options", "DENY");
+      const answer = await when("the HTTP route holds", { path: "/a/b?c" }, framed, AppPort.guarded);
+      const { headers, url } = seenBy(answer);
+      assert.deepEqual([headers["x-by"], url], ["server", "/app/a/b?c"]);
+      const client = await session(world().client, world().to("web", AppPort.guardedH2c));
+      await until("the gRPC route holds", async () => {
+        const stream = begin(client, "Unary");
+        const outcome = finished(stream);
+        stream.end(frame("hello"));
+        const { headers: said, trailers } = await outcome;
+        assert.equal(trailers["grpc-status"], "0");
+        return said["x-answered"] === "calls";
+      });
+      client.destroy();
+    });
+
+    test("redirects have their status, and the parts that they do not name", async () => {
+      await follow(world(), "Redirects");
+      const old = await when("the route holds", { path: "/old/page?a=b" }, ({ status }) => status === 308);
+      assert.equal(old.headers.get("location"), `http://${world().to("web").host}/new/page?a=b`);
+      const away = await ask(world(), { path: "/away/x?y" });
+      assert.deepEqual([away.status, away.headers.get("location")], [303, "https://example.com/here"]);
+      assert.equal((await ask(world(), { path: "/older" })).status, 200);
+    });
+
+    test("a rewrite changes host and path after the request was judged, and what has no single reading is refused", async () => {
+      await follow(world(), "Rewrites");
+      const isSo = (response: Response): boolean => seenBy(response).url.startsWith("/api");
+      const rewritten = seenBy(await when("the route holds", { path: "/v1/a?b=c" }, isSo));
+      assert.deepEqual([rewritten.url, rewritten.headers["host"]], ["/api/legacy/a?b=c", "legacy.example"]);
+      const rows: readonly (readonly [string, string])[] = [
+        ["/v1", "/api/legacy"],
+        ["/v1/", "/api/legacy/"],
+        ["/%76%31/../v1//x", "/api/legacy/x"],
+        ["/start?x=1", "/welcome?x=1"],
+      ];
+      for (const [path, url] of rows) assert.equal(seenBy(await ask(world(), { path })).url, url, path);
+      for (const path of ["/v1/a%2Fb", "/v1/../../x", "/v1/a;b"])
+        assert.equal((await ask(world(), { path })).status, 400, path);
+      assert.equal((await ask(world(), { path: "/v10" })).status, 404);
+    });
+
+    test("a preflight is answered by the proxy, and only allowed origins are told so", async () => {
+      await follow(world(), "CORS");
+      const origin = "https://a.partner.example";
+      const allowed = await when("the route holds", preflight(origin), ({ status }) => status === 204);
+      const said = ["allow-origin", "allow-credentials", "allow-methods", "allow-headers", "max-age"];
+      assert.deepEqual(
+        said.map((name) => allowed.headers.get(`access-control-${name}`)),
+        [origin, "true", "GET, PUT", "x-requested-with", "600"],
+      );
+      const other = await ask(world(), preflight("https://evil.example"));
+      assert.deepEqual([other.status, other.headers.get("access-control-allow-origin")], [204, null]);
+      const actual = await ask(world(), { headers: { origin: "https://shop.example" } });
+      assert.equal(actual.status, 200);
+      assert.equal(actual.headers.get("access-control-allow-origin"), "https://shop.example");
+      assert.equal(actual.headers.get("access-control-expose-headers"), "x-replica");
+      assert.equal(actual.headers.get("vary"), "origin");
+      const stranger = await ask(world(), { headers: { origin: "https://evil.example" } });
+      assert.deepEqual([stranger.status, stranger.headers.get("access-control-allow-origin")], [200, null]);
+    });
+
+    test("a filter that is not known fails its requests and no others, and the controller says why", async () => {
+      const rules = [
+        { matches: [{ path: { value: "/x" } }], filters: [{ type: "ExtensionRef" }] },
+        { matches: [{ path: { type: "Glob", value: "/*" }, method: "DELETE" }] },
+        {},
+      ];
+      await world().mesh.apply("guide", [
+        {
+          apiVersion: "gateway.networking.k8s.io/v1",
+          kind: "HTTPRoute",
+          metadata: { name: "unknown", namespace: "shop" },
+          spec: { parentRefs: [{ group: "core", kind: "Service", name: "web" }], rules },
+        },
+      ]);
+      const refused = await when("the route holds", { path: "/x" }, ({ status }) => status === 500);
+      assert.match(refused.headers.get("l5d-proxy-error") ?? "", /filter ExtensionRef is not supported/);
+      assert.equal((await ask(world(), { method: "DELETE" })).status, 500);
+      assert.equal((await ask(world())).status, 200);
+    });
+  });
+}

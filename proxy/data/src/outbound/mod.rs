@@ -179,7 +179,7 @@ async fn http2(
     client: SocketAddr,
 ) -> Result<(), OutboundError> {
     let handler = Rc::new(http::Outbound::new(worker, target, client));
-    Ok(h2::serve(io, &worker.config.limits, worker.drain.clone(), handler).await?)
+    Ok(h2::serve(io, &worker.config.limits, worker.drain.clone(), handler, &worker.heads).await?)
 }
 
 #[cfg(test)]

@@ -226,6 +226,30 @@ pub static OUTBOUND_GRPC_ROUTE_RETRY_OVERFLOW_TOTAL: CounterFamily = CounterFami
     help: "Retryable requests not retried because the retry budget was exhausted.",
 };
 
+/// Labels: `parent_*`, `route_*`.
+pub static HAUBERK_ROUTE_HEDGE_REQUESTS_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_route_hedge_requests_total",
+    help: "Attempts made beside one that was not answered.",
+};
+
+/// Labels: `parent_*`, `route_*`.
+pub static HAUBERK_ROUTE_HEDGE_WINS_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_route_hedge_wins_total",
+    help: "Requests answered by an attempt beside the first.",
+};
+
+/// Labels: `limit` (`connections`, `pending` or `requests`), `backend_*`.
+pub static HAUBERK_SERVICE_LIMIT_REACHED_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_service_limit_reached_total",
+    help: "Requests and connections refused because a service takes no more.",
+};
+
+/// Labels: `backend_*`.
+pub static HAUBERK_BALANCER_ZONE_OVERFLOW_PERCENT: GaugeFamily = GaugeFamily {
+    name: "hauberk_balancer_zone_overflow_percent",
+    help: "The share of requests that endpoints of other zones take.",
+};
+
 /// Labels: `endpoint_state` (`ready` or `pending`), `parent_*`, `backend_*`.
 pub static OUTBOUND_HTTP_BALANCER_ENDPOINTS: GaugeFamily = GaugeFamily {
     name: "outbound_http_balancer_endpoints",

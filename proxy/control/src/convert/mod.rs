@@ -9,6 +9,7 @@ pub mod inbound;
 pub mod matches;
 pub mod outbound;
 pub mod profile;
+pub mod resilience;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

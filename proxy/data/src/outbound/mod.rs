@@ -4,10 +4,13 @@ mod attempt;
 mod backend;
 mod demands;
 pub(crate) mod endpoint;
+mod hedge;
 mod http;
+pub(crate) mod limit;
 mod meters;
 mod opaque;
 mod plan;
+mod said;
 mod target;
 
 use std::io;

@@ -191,10 +191,7 @@ spec: {opaquePorts: ["8080"], routes: [{name: a, condition: {pathRegex: /a}}]}
 `;
   const profiled = worldOf([service("payments"), profile]);
   assert.equal(text(profiled.outbound(TARGET)), "opaque");
-  assert.deepEqual(
-    profiled.problems.map(({ severity, field }) => [severity, field]),
-    [["warning", "spec.routes"]],
-  );
+  assert.deepEqual(profiled.problems, []);
 });
 
 test("retries, timeouts and breakers come from annotations; a route's replace all of its service's", () => {

@@ -16,6 +16,7 @@ import { workloadIdentity } from "../model/identity.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import {
   CONTROL_PLANE_NS_LABEL,
+  ZONE_LABEL,
   isMeshed,
   PROXY_INBOUND_PORT,
   type ExternalWorkload,
@@ -45,6 +46,8 @@ export interface Context {
   readonly settings: MeshSettings;
   /** Zone of the client, when its node is known. */
   readonly clientZone: string | undefined;
+  /** The client's; a ServiceProfile there stands before the service's own. */
+  readonly clientNamespace?: string | undefined;
 }
 
 /** What lies at an address. */
@@ -85,10 +88,19 @@ function zoneLabels(zone: string | undefined, clientZone: string | undefined): R
   return { ...(zone === undefined ? {} : { zone }), zone_locality: locality };
 }
 
+/**
+ * The zone of a pod: its node's, or the pod's own label where no such Node is known. Kubernetes 1.35 copies the node's
+ * label to its pods; manifests without nodes write it themselves.
+ */
+export function zoneOf(pod: Pod, snapshot: Snapshot): string | undefined {
+  const node = pod.nodeName === undefined ? undefined : snapshot.Node.get(pod.nodeName);
+  return node?.zone ?? pod.meta.labels[ZONE_LABEL];
+}
+
 function podLabels(pod: Pod, { snapshot, clientZone }: Context): Record<string, string> {
   const hash = pod.meta.labels["pod-template-hash"];
   const controlPlane = pod.meta.labels[CONTROL_PLANE_NS_LABEL];
-  const zone = pod.nodeName === undefined ? undefined : snapshot.Node.get(pod.nodeName)?.zone;
+  const zone = zoneOf(pod, snapshot);
   return {
     ...ownerLabels(pod),
     pod: pod.meta.name,

@@ -17,7 +17,8 @@ import type { MeshSettings } from "../model/settings.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { Latest } from "../state/subscribe.ts";
 import { parseAuthority, type Authority } from "../model/authority.ts";
-import type { Context } from "./endpoint.ts";
+import { keyOf } from "../model/meta.ts";
+import { zoneOf, type Context } from "./endpoint.ts";
 import { profileOf } from "./profile.ts";
 import { diff, resolve, type Difference, type Query, type Resolution } from "./resolve.ts";
 
@@ -28,14 +29,23 @@ const ContextToken = z.object({
   pod: z.string().optional(),
 });
 
-/** The client's node, if its token names one. */
-function nodeNameOf(token: string): string | undefined {
+type ContextToken = z.infer<typeof ContextToken>;
+
+/** What the client says of itself, if it can be read. */
+function contextOfToken(token: string): ContextToken {
   try {
-    const parsed = ContextToken.safeParse(JSON.parse(token));
-    return parsed.success ? parsed.data.nodeName : undefined;
+    return ContextToken.safeParse(JSON.parse(token)).data ?? {};
   } catch {
-    return undefined;
+    return {};
   }
+}
+
+/** The zone that a client is in. */
+function clientZoneOf({ nodeName, ns, pod }: ContextToken, snapshot: Snapshot): string | undefined {
+  const node = nodeName === undefined ? undefined : snapshot.Node.get(nodeName);
+  if (node?.zone !== undefined || ns === undefined || pod === undefined) return node?.zone;
+  const known = snapshot.Pod.get(keyOf({ namespace: ns, name: pod }));
+  return known === undefined ? undefined : zoneOf(known, snapshot);
 }
 
 function updateOf(difference: Difference): Update {
@@ -90,7 +100,7 @@ function queryOf(request: GetDestination, settings: MeshSettings): Query {
         service: authority.service,
         hostname: authority.hostname,
         port: authority.port,
-        nodeName: nodeNameOf(request.contextToken),
+        nodeName: contextOfToken(request.contextToken).nodeName,
       };
   }
 }
@@ -100,11 +110,18 @@ export function destinationMethods(
   methods: Methods,
   { snapshots, settings }: DestinationOptions,
 ): DestinationGauges {
-  const contextOf = (nodeName: string | undefined): Context => ({
+  const contextOf = (client: ContextToken): Context => ({
     snapshot: snapshots.value,
     settings,
-    clientZone: nodeName === undefined ? undefined : snapshots.value.Node.get(nodeName)?.zone,
+    clientZone: clientZoneOf(client, snapshots.value),
+    clientNamespace: client.ns,
   });
+  // Clients of one node share their answers; a pod whose zone is its own has its own.
+  const whereabouts = (client: ContextToken) => {
+    const { nodeName, ns, pod } = client;
+    const isByNode = nodeName !== undefined && snapshots.value.Node.get(nodeName)?.zone !== undefined;
+    return isByNode || clientZoneOf(client, snapshots.value) === undefined ? [nodeName] : [nodeName, ns, pod];
+  };
   const resolutions = new Answers<Resolution>({
     encode: encodeResolution,
     same: (before, after) => diff(before, after).length === 0,
@@ -115,21 +132,23 @@ export function destinationMethods(
   });
   methods.stream(Destination.method.get, (request) => {
     const query = queryOf(request, settings);
-    const { service, hostname, port, nodeName } = query;
-    const answer = (): Answer<Resolution> => ({ ok: true, state: resolve(query, contextOf(nodeName)) });
-    if (resolve(query, contextOf(nodeName)).type === "absent") {
+    const { service, hostname, port } = query;
+    const client = contextOfToken(request.contextToken);
+    const answer = (): Answer<Resolution> => ({ ok: true, state: resolve(query, contextOf(client)) });
+    if (resolve(query, contextOf(client)).type === "absent") {
       throw new RpcError(Code.NotFound, `Service ${service.namespace}/${service.name} not found`);
     }
     return resolutions.open(
-      JSON.stringify([service.namespace, service.name, hostname, port, nodeName]),
+      JSON.stringify([service.namespace, service.name, hostname, port, ...whereabouts(client)]),
       answer,
     );
   });
   methods.stream(Destination.method.getProfile, (request) => {
     const authority = parsePath(request, settings);
-    const nodeName = nodeNameOf(request.contextToken);
-    return profiles.open(JSON.stringify([request.path, nodeName]), () => {
-      const state = profileOf(authority, contextOf(nodeName));
+    const client = contextOfToken(request.contextToken);
+    const key = JSON.stringify([request.path, client.ns, ...whereabouts(client)]);
+    return profiles.open(key, () => {
+      const state = profileOf(authority, contextOf(client));
       if (state !== undefined) return { ok: true, state };
       return { ok: false, refusal: new RpcError(Code.NotFound, `${request.path.slice(0, 300)} not found`) };
     });

@@ -5,25 +5,35 @@ import {
   type DestinationProfile,
   type WeightedAddr,
 } from "../api/gen/destination_pb.ts";
-import { resourceRef, wireDuration } from "../api/wire.ts";
+import { resourceRef } from "../api/wire.ts";
 import { formatIp, type IpAddress } from "../model/address.ts";
 import { keyOf } from "../model/meta.ts";
 import { hasPort } from "../model/ports.ts";
 import type { Service } from "../model/service.ts";
-import { findPodByIp, findServiceByIp, findWorkloadByIp, isServicePortOpaque } from "../state/derive.ts";
+import {
+  findPodByIp,
+  findServiceByIp,
+  findWorkloadByIp,
+  isServicePortOpaque,
+  profileFor,
+} from "../state/derive.ts";
 import { serviceName, type Authority } from "../model/authority.ts";
 import { weightedAddr, type Context, type Occupant } from "./endpoint.ts";
 import { resolve } from "./resolve.ts";
+import { wireBudget, wireProfile } from "./service_profile.ts";
 
-/** What the peer takes when no profile says otherwise: a fifth of the requests, ten a second, over ten seconds. */
-const RETRY_BUDGET = { retryRatio: 0.2, minRetriesPerSecond: 10, ttl: wireDuration(10_000) };
+/** For what has no profile. */
+const RETRY_BUDGET = wireBudget(undefined);
 
 function serviceProfile(service: Service, port: number, context: Context): DestinationProfile {
   const { namespace, name } = service.meta;
+  const { clusterDomain } = context.settings;
+  const client = { clusterDomain, namespace: context.clientNamespace ?? namespace };
+  const profile = profileFor(context.snapshot, service.meta, client);
   return create(DestinationProfileSchema, {
-    fullyQualifiedName: serviceName(service.meta, context.settings.clusterDomain),
+    fullyQualifiedName: serviceName(service.meta, clusterDomain),
     opaqueProtocol: isServicePortOpaque(context.snapshot, service, { port, settings: context.settings }),
-    retryBudget: RETRY_BUDGET,
+    ...wireProfile(profile, { port, clusterDomain }),
     parentRef: resourceRef({ group: "core", kind: "Service", namespace, name, port }),
   });
 }

@@ -6,6 +6,7 @@ import { keyOf, type NamespacedName } from "../model/meta.ts";
 import type { Endpoint, EndpointSlice, Service } from "../model/service.ts";
 import { slicesOf } from "../state/derive.ts";
 import { weightedAddr, type Context, type Occupant } from "./endpoint.ts";
+import { inZone, zoneJudge } from "./zones.ts";
 
 /** What is asked for. */
 export interface Query {
@@ -63,7 +64,9 @@ export function resolve(query: Query, context: Context): Resolution {
   if (service === undefined || service.externalName !== undefined) return ABSENT;
   const { namespace, name } = service.meta;
   const addrs = new Map<string, WeightedAddr>();
-  for (const slice of slicesOf(context.snapshot, query.service)) {
+  const slices = slicesOf(context.snapshot, query.service);
+  const isOther = zoneJudge(service, slices, context);
+  for (const slice of slices) {
     const port = endpointPort(service, slice, query.port);
     if (port === undefined) continue;
     for (const endpoint of slice.endpoints) {
@@ -74,8 +77,9 @@ export function resolve(query: Query, context: Context): Resolution {
       const occupant = occupantOf(endpoint, context);
       if (occupant.type === "unknown" && endpoint.target !== undefined) continue;
       const ip = parseIp(endpoint.ip);
-      if (ip !== undefined)
-        addrs.set(`${endpoint.ip}:${port}`, weightedAddr({ ip, port, occupant }, context));
+      if (ip === undefined) continue;
+      const addr = weightedAddr({ ip, port, occupant }, context);
+      addrs.set(`${endpoint.ip}:${port}`, inZone(addr, isOther(endpoint, occupant)));
     }
   }
   return { type: "present", labels: { namespace, service: name }, addrs };

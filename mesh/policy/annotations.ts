@@ -12,17 +12,21 @@ import {
 import { wireDuration } from "../api/wire.ts";
 import { parseDurationMs } from "../model/duration.ts";
 import type { Meta } from "../model/meta.ts";
-
-/** An annotation that is not understood. */
-export interface BadAnnotation {
-  readonly name: string;
-  readonly value: string;
-}
+import { ratio, Reader, wholeNumber, type BadAnnotation } from "./annotation_reader.ts";
+import { hedgeOf, type Hedge } from "./resilience.ts";
 
 /** Bodies up to this size are kept for a retry. */
-const RETRY_BODY_BYTES_MAX = 64 * 1024;
+export const RETRY_BODY_BYTES_MAX = 64 * 1024;
 
 const RETRY_LIMIT_DEFAULT = 1;
+
+/** Pauses between tries double from the first to the last; a server's `Retry-After` counts within them. */
+export const RETRY_BACKOFF = {
+  minBackoff: wireDuration(25),
+  maxBackoff: wireDuration(1_000),
+  jitterRatio: 0.5,
+  respectRetryAfterHint: true,
+};
 
 interface StatusRange {
   readonly start: number;
@@ -42,6 +46,7 @@ export interface TrafficPolicy {
   readonly requestMs: number | undefined;
   readonly responseMs: number | undefined;
   readonly idleMs: number | undefined;
+  readonly hedge: Hedge | undefined;
   readonly bad: readonly BadAnnotation[];
 }
 
@@ -62,47 +67,6 @@ function statusRange(text: string): StatusRange | undefined {
   return { start: Number(first), end: Number(last) };
 }
 
-/** Reads annotations by name and keeps those that cannot be read. */
-class Reader {
-  readonly bad: BadAnnotation[] = [];
-  readonly #annotations: Meta["annotations"];
-
-  constructor({ annotations }: Meta) {
-    this.#annotations = annotations;
-  }
-
-  has(name: string): boolean {
-    return this.#annotations[name] !== undefined;
-  }
-
-  read<T>(name: string, parse: (text: string) => T | undefined): T | undefined {
-    const value = this.#annotations[name]?.trim();
-    if (value === undefined || value === "") return undefined;
-    const parsed = parse(value);
-    if (parsed === undefined) this.bad.push({ name, value });
-    return parsed;
-  }
-
-  list<T>(name: string, parse: (text: string) => T | undefined): readonly T[] | undefined {
-    return this.read(name, (text) => {
-      const parsed = text.split(",").map((part) => parse(part.trim()));
-      const known = parsed.filter((one) => one !== undefined);
-      return known.length === parsed.length ? known : undefined;
-    });
-  }
-}
-
-function wholeNumber(max: number) {
-  return (text: string): number | undefined => {
-    const value = /^\d{1,9}$/.test(text) ? Number(text) : undefined;
-    return value === undefined || value > max ? undefined : value;
-  };
-}
-
-function ratio(text: string): number | undefined {
-  return /^\d{1,3}(\.\d{1,9})?$/.test(text) ? Number(text) : undefined;
-}
-
 /** Retries and timeouts of a Service or route. */
 export function trafficPolicy(meta: Meta): TrafficPolicy {
   const reader = new Reader(meta);
@@ -117,14 +81,17 @@ export function trafficPolicy(meta: Meta): TrafficPolicy {
     requestMs: reader.read("timeout.linkerd.io/request", parseDurationMs),
     responseMs: reader.read("timeout.linkerd.io/response", parseDurationMs),
     idleMs: reader.read("timeout.linkerd.io/idle", parseDurationMs),
+    hedge: hedgeOf(reader),
     bad: reader.bad,
   };
 }
 
-/** The route's own policy if it has one, else its parent's: they are never mixed. */
+/** The route's own policy if it has one, else its parent's: they are never mixed. Hedging is a policy of its own. */
 export function effectivePolicy(route: Meta | undefined, parent: Meta): TrafficPolicy {
   const own = route === undefined ? undefined : trafficPolicy(route);
-  return own?.isPresent === true ? own : trafficPolicy(parent);
+  const inherited = trafficPolicy(parent);
+  const policy = own?.isPresent === true ? own : inherited;
+  return { ...policy, hedge: own?.hedge ?? inherited.hedge };
 }
 
 /** The rule's timeouts; what the route's spec says comes before annotations. 0 is no timeout. */
@@ -143,6 +110,7 @@ function retryFields(policy: TrafficPolicy, attemptMs: number | undefined) {
   return {
     maxRetries: policy.retryLimit,
     maxRequestBytes: RETRY_BODY_BYTES_MAX,
+    backoff: RETRY_BACKOFF,
     ...(timeout === undefined ? {} : { timeout: wireDuration(timeout) }),
   };
 }
@@ -187,12 +155,16 @@ export function failureAccrual(meta: Meta): {
       ) ?? false,
   };
   const maxFailures = reader.read(`${CONSECUTIVE}max-failures`, wholeNumber(1_000_000)) ?? 7;
+  const minReady = reader.read("hauberk.io/failure-accrual-min-ready-endpoints", wholeNumber(1_000_000));
+  const ejection = minReady === undefined ? {} : { ejection: { minReadyEndpoints: minReady } };
   const accrual =
     mode === "consecutive"
       ? create(FailureAccrualSchema, {
+          ...ejection,
           kind: { case: "consecutiveFailures", value: { maxFailures, backoff } },
         })
       : create(FailureAccrualSchema, {
+          ...ejection,
           kind: {
             case: "unified",
             value: {

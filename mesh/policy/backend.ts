@@ -5,7 +5,9 @@ import type { WeightedAddr } from "../api/gen/destination_pb.ts";
 import { resourceRef, wireDuration, type ResourceName } from "../api/wire.ts";
 import { keyOf, type NamespacedName } from "../model/meta.ts";
 import type { BackendRef } from "../model/route.ts";
+import { profileFor } from "../state/derive.ts";
 import type { Snapshot } from "../state/snapshot.ts";
+import { penaltyLoad, treated, treatmentOf } from "./resilience.ts";
 
 /** Requests that may wait for an endpoint before more are refused. */
 const QUEUE_CAPACITY = 100;
@@ -17,6 +19,8 @@ const EWMA_DECAY_MS = 10_000;
 
 const QUEUE = { capacity: QUEUE_CAPACITY, failfastTimeout: wireDuration(FAILFAST_MS) };
 
+const MEASURE = { defaultRttMs: EWMA_DEFAULT_RTT_MS, decayMs: EWMA_DECAY_MS };
+
 const PEAK_EWMA = {
   case: "peakEwma",
   value: { defaultRtt: wireDuration(EWMA_DEFAULT_RTT_MS), decay: wireDuration(EWMA_DECAY_MS) },
@@ -27,8 +31,28 @@ export interface ServicePortName extends NamespacedName {
   readonly port: number;
 }
 
-/** Balances over the endpoints of a service's port. */
-export function serviceBackend(service: ServicePortName, clusterDomain: string): Backend {
+/** In whose light a service's backend is made. */
+export interface BackendContext {
+  readonly snapshot: Snapshot;
+  readonly clusterDomain: string;
+  /** The client's. */
+  readonly namespace: string;
+}
+
+/** Balances over the endpoints of a service's port, as the service's annotations and profile say. */
+export function serviceBackend(name: ServicePortName, { snapshot, ...context }: BackendContext): Backend {
+  const service = snapshot.Service.get(keyOf(name));
+  if (service === undefined) return plainBackend(name, context.clusterDomain, PEAK_EWMA);
+  const treatment = treatmentOf(service, profileFor(snapshot, service.meta, context));
+  const load = treatment.penalty === undefined ? PEAK_EWMA : penaltyLoad(treatment.penalty, MEASURE);
+  return treated(plainBackend(name, context.clusterDomain, load), treatment);
+}
+
+function plainBackend(
+  service: ServicePortName,
+  clusterDomain: string,
+  load: typeof PEAK_EWMA | ReturnType<typeof penaltyLoad>,
+): Backend {
   const { namespace, name, port } = service;
   const path = `${name}.${namespace}.svc.${clusterDomain}:${port}`;
   return create(BackendSchema, {
@@ -36,7 +60,7 @@ export function serviceBackend(service: ServicePortName, clusterDomain: string):
     queue: QUEUE,
     kind: {
       case: "balancer",
-      value: { discovery: { kind: { case: "dst", value: { path } } }, load: PEAK_EWMA },
+      value: { discovery: { kind: { case: "dst", value: { path } } }, load },
     },
   });
 }
@@ -96,6 +120,6 @@ export function resolveBackend(
  */
 export function unresolvedBackend(resource: ResourceName, clusterDomain: string): Backend {
   const { namespace, name, port = 1 } = resource;
-  const backend = serviceBackend({ namespace, name, port }, clusterDomain);
+  const backend = plainBackend({ namespace, name, port }, clusterDomain, PEAK_EWMA);
   return create(BackendSchema, { ...backend, metadata: resourceRef(resource) });
 }

@@ -10,6 +10,7 @@ import {
   type Backend,
   type HttpRoute as WireHttpRoute,
   type OpaqueRoute,
+  type OpaqueRoute_Distribution,
   type OutboundPolicy,
 } from "../api/gen/outbound_pb.ts";
 import { defaultRef, resourceRef, wireDuration } from "../api/wire.ts";
@@ -18,6 +19,7 @@ import type { Authority } from "../model/authority.ts";
 import { byAge, keyOf } from "../model/meta.ts";
 import type { EgressNetwork } from "../model/policy.ts";
 import { hasPort } from "../model/ports.ts";
+import { routesRequests, type ServiceProfile } from "../model/profile.ts";
 import type { ParentRef } from "../model/route.ts";
 import type { Service } from "../model/service.ts";
 import type { MeshSettings } from "../model/settings.ts";
@@ -27,6 +29,7 @@ import {
   httpRoutesOf,
   isOpaque,
   isServicePortOpaque,
+  profileFor,
 } from "../state/derive.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import { protocolOf, type Protocol } from "./app_protocol.ts";
@@ -34,6 +37,7 @@ import { forwardBackend, serviceBackend } from "./backend.ts";
 import { outboundGrpcRoute } from "./outbound_grpc.ts";
 import { defaultHttpRoute, failingHttpRoute, outboundHttpRoute } from "./outbound_http.ts";
 import { parentOf, type Parent } from "./parent.ts";
+import { profileRoutes, sharesOf, splitOf, withProfile } from "./profile_routes.ts";
 
 /** How long a client may take to say something before its connection counts as opaque. */
 const DETECT_MS = 10_000;
@@ -79,10 +83,12 @@ function routesFor(parent: ParentRef, port: number, { snapshot }: OutboundContex
   return { http: [], grpc: [] };
 }
 
-function opaqueRoute(metadata: Metadata, backend: Backend): OpaqueRoute {
-  const backends = create(OpaqueRoute_DistributionSchema, {
-    kind: { case: "firstAvailable", value: { backends: [{ backend }] } },
-  });
+function opaqueRoute(metadata: Metadata, backend: Backend, split?: OpaqueRoute_Distribution): OpaqueRoute {
+  const backends =
+    split ??
+    create(OpaqueRoute_DistributionSchema, {
+      kind: { case: "firstAvailable", value: { backends: [{ backend }] } },
+    });
   return create(OpaqueRouteSchema, { metadata, rules: [{ backends }] });
 }
 
@@ -164,6 +170,25 @@ function routed(
   return policyOf({ metadata, protocol, http: routes, opaque, parent });
 }
 
+/** What a ServiceProfile says: its routes, and its overrides for them and for the rest. Breakers are the service's. */
+function profiled(
+  profile: ServiceProfile,
+  service: Parent,
+  options: {
+    readonly port: number;
+    readonly clusterDomain: string;
+    readonly metadata: Metadata;
+    readonly protocol: Protocol;
+  },
+): OutboundPolicy {
+  const shares = sharesOf(profile, { ...options, resolve: service.resolve });
+  const parent = shares.length === 0 ? service : { ...service, split: splitOf(shares) };
+  const opaque = opaqueRoute(defaultRef("opaque"), service.backend, parent.split?.opaque);
+  const { metadata, protocol } = options;
+  const http = [...profileRoutes(profile, parent, service.backend), defaultHttpRoute(parent)];
+  return withProfile(policyOf({ metadata, protocol, http, opaque, parent }));
+}
+
 function servicePolicy(
   service: Service,
   port: number,
@@ -187,9 +212,15 @@ function servicePolicy(
     });
   }
   const { clusterDomain } = settings;
-  const backend = serviceBackend({ namespace, name, port }, clusterDomain);
-  const parent = parentOf({ meta: service.meta, backend, snapshot, clusterDomain });
+  const client = { clusterDomain, namespace: query.sourceNamespace };
+  const backend = serviceBackend({ namespace, name, port }, { snapshot, ...client });
+  const profile = profileFor(snapshot, service.meta, client);
+  const parent = parentOf({ meta: service.meta, backend, snapshot, ...client });
   const isPortOpaque = isServicePortOpaque(snapshot, service, { port, settings });
+  if (profile !== undefined && routesRequests(profile)) {
+    const protocol = isPortOpaque ? "opaque" : protocolOf(spec.appProtocol);
+    return profiled(profile, parent, { port, clusterDomain, metadata, protocol });
+  }
   const reference = { group: "", kind: "Service", namespace, name, port: undefined, sectionName: undefined };
   return routed(reference, parent, {
     port,
@@ -231,7 +262,14 @@ function egressPolicy(
   const metadata = resourceRef({ group, kind: "EgressNetwork", namespace, name, port });
   const backend = forwardBackend(context.endpointAt(ip, port), metadata);
   const { clusterDomain } = settings;
-  const parent = parentOf({ meta: egress.meta, backend, snapshot, clusterDomain, egress: true });
+  const parent = parentOf({
+    meta: egress.meta,
+    backend,
+    snapshot,
+    clusterDomain,
+    namespace: query.sourceNamespace,
+    egress: true,
+  });
   const isDenied = egress.trafficPolicy === "Deny";
   const reference = {
     group,
@@ -278,7 +316,13 @@ function forwardPolicy(ip: IpAddress, port: number, context: OutboundContext): O
   const endpoint = context.endpointAt(ip, port);
   const metadata = endpoint.resourceRef ?? defaultRef("forward");
   const backend = forwardBackend(endpoint, metadata);
-  const parent = parentOf({ meta: NO_META, backend, snapshot, clusterDomain: settings.clusterDomain });
+  const parent = parentOf({
+    meta: NO_META,
+    backend,
+    snapshot,
+    clusterDomain: settings.clusterDomain,
+    namespace: "",
+  });
   const hint = endpoint.protocolHint?.protocol.case;
   const isPortOpaque = hint === undefined ? hasPort(settings.opaquePorts, port) : hint === "opaque";
   return policyOf({

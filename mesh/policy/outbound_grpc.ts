@@ -18,6 +18,7 @@ import { grpcRetryOf, timeoutsOf, type TrafficPolicy } from "./annotations.ts";
 import { isBroken, outboundGrpcFilters } from "./filters.ts";
 import { grpcFailure, wireGrpcMatch, wireHost } from "./match.ts";
 import type { Parent } from "./parent.ts";
+import { withHedge } from "./resilience.ts";
 
 function failure(message: string): GrpcRoute_Filter {
   return create(GrpcRoute_FilterSchema, grpcFailure(message));
@@ -61,7 +62,8 @@ function wireRule(rule: GrpcRule, policy: TrafficPolicy, parent: Parent): GrpcRo
     const filters = [failure("no backend of this rule has a weight above zero")];
     return create(GrpcRoute_RuleSchema, { ...fields, filters, backends: NOWHERE });
   }
-  return create(GrpcRoute_RuleSchema, { ...fields, filters: outboundGrpcFilters(rule), backends });
+  const filters = outboundGrpcFilters(rule);
+  return withHedge(create(GrpcRoute_RuleSchema, { ...fields, filters, backends }), policy.hedge);
 }
 
 /** One route, as a client of `parent` is to follow it. */

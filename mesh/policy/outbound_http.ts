@@ -20,6 +20,7 @@ import { httpRetryOf, timeoutsOf, type TrafficPolicy } from "./annotations.ts";
 import { isBroken, outboundHttpFilters } from "./filters.ts";
 import { httpFailure, wireHost, wireHttpMatch } from "./match.ts";
 import type { Parent } from "./parent.ts";
+import { withHedge } from "./resilience.ts";
 
 function failure(message: string, status?: number): HttpRoute_Filter {
   return create(HttpRoute_FilterSchema, httpFailure(message, status));
@@ -78,7 +79,8 @@ function wireRule(rule: HttpRule, policy: TrafficPolicy, parent: Parent): HttpRo
     const filters = [failure("no backend of this rule has a weight above zero")];
     return create(HttpRoute_RuleSchema, { ...fields, filters, backends: NOWHERE });
   }
-  return create(HttpRoute_RuleSchema, { ...fields, filters: outboundHttpFilters(rule), backends });
+  const filters = outboundHttpFilters(rule);
+  return withHedge(create(HttpRoute_RuleSchema, { ...fields, filters, backends }), policy.hedge);
 }
 
 /** One route, as a client of `parent` is to follow it. */
@@ -100,11 +102,10 @@ const ANY = wireHttpMatch({
 
 /** What holds where no route says otherwise: everything goes to the parent. */
 export function defaultHttpRoute(parent: Parent): WireRoute {
-  const rule = {
-    ...ruleFields([ANY], parent.policyFor(undefined), undefined),
-    backends: only(parent.backend),
-  };
-  return create(HttpRouteSchema, { metadata: defaultRef("http"), rules: [rule] });
+  const policy = parent.policyFor(undefined);
+  const backends = parent.split?.http ?? only(parent.backend);
+  const rule = create(HttpRoute_RuleSchema, { ...ruleFields([ANY], policy, undefined), backends });
+  return create(HttpRouteSchema, { metadata: defaultRef("http"), rules: [withHedge(rule, policy.hedge)] });
 }
 
 /** Refuses every request. */

@@ -3,6 +3,7 @@ import type { Backend, FailureAccrual } from "../api/gen/outbound_pb.ts";
 import type { Meta } from "../model/meta.ts";
 import type { BackendRef } from "../model/route.ts";
 import type { Snapshot } from "../state/snapshot.ts";
+import type { Split } from "./profile_routes.ts";
 import { effectivePolicy, failureAccrual, type TrafficPolicy } from "./annotations.ts";
 import { resolveBackend, serviceBackend, unresolvedBackend, type BackendProblem } from "./backend.ts";
 
@@ -16,6 +17,8 @@ export interface Parent {
   /** Where requests go that no route sends elsewhere. */
   readonly backend: Backend;
   readonly accrual: FailureAccrual | undefined;
+  /** Where a ServiceProfile sends what no route names a backend for, if it does. */
+  readonly split: Split | undefined;
   /** Retries and timeouts of a route, or of the parent alone. */
   readonly policyFor: (route: Meta | undefined) => TrafficPolicy;
   readonly resolve: (reference: Omit<BackendRef<unknown>, "filters" | "weight">) => Resolved;
@@ -27,14 +30,24 @@ export interface ParentOptions {
   readonly backend: Backend;
   readonly snapshot: Snapshot;
   readonly clusterDomain: string;
+  /** The client's; a ServiceProfile there stands before the service's own. */
+  readonly namespace: string;
   /** Set for an EgressNetwork, which routes may name as their backend. */
   readonly egress?: boolean;
 }
 
-export function parentOf({ meta, backend, snapshot, clusterDomain, egress = false }: ParentOptions): Parent {
+export function parentOf({
+  meta,
+  backend,
+  snapshot,
+  clusterDomain,
+  namespace,
+  egress = false,
+}: ParentOptions): Parent {
   return {
     backend,
     accrual: failureAccrual(meta).accrual,
+    split: undefined,
     policyFor: (route) => effectivePolicy(route, meta),
     resolve: (reference) => {
       const isItself =
@@ -45,7 +58,10 @@ export function parentOf({ meta, backend, snapshot, clusterDomain, egress = fals
       if (isItself) return { backend, problem: undefined };
       const resolved = resolveBackend(reference, snapshot);
       return resolved.ok
-        ? { backend: serviceBackend(resolved.service, clusterDomain), problem: undefined }
+        ? {
+            backend: serviceBackend(resolved.service, { snapshot, clusterDomain, namespace }),
+            problem: undefined,
+          }
         : { backend: unresolvedBackend(resolved.resource, clusterDomain), problem: resolved.problem };
     },
   };

@@ -26,6 +26,7 @@ function service(name: string, more: Partial<Service> = {}): Service {
     ports: [{ name: "http", port: 80, targetPort: "web", protocol: "TCP", appProtocol: undefined }],
     isNodeLocal: false,
     publishesNotReady: false,
+    prefersZone: false,
     ...more,
   };
 }

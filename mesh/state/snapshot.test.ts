@@ -26,6 +26,7 @@ const service = (name: string, port: number): Service => ({
   ports: [{ name: "", port, targetPort: port, protocol: "TCP", appProtocol: undefined }],
   isNodeLocal: false,
   publishesNotReady: false,
+  prefersZone: false,
 });
 
 const name = fc.constantFrom("a", "b", "c", "d");

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use regex_lite::Regex;
 
-use crate::filters::cors::Cors;
 use crate::condition::Condition;
+use crate::filters::cors::Cors;
 use crate::metadata::Metadata;
 
 /// A route: hosts, and rules in order. `R` is what a rule leads to.

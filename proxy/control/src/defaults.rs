@@ -15,7 +15,7 @@ use hauberk_model::inbound::{
 };
 use hauberk_model::metadata::Metadata;
 use hauberk_model::outbound::{
-    Allowance, Backend, BackendKind, Distribution, HttpPolicy, OpaquePolicy, OpaqueRefusal, OpaqueRoute,
+    Backend, BackendKind, Distribution, HttpPolicy, OpaquePolicy, OpaqueRefusal, OpaqueRoute,
     OutboundProtocol, RouteBackend,
 };
 use hauberk_model::route::{HttpRoute, HttpRule};
@@ -80,12 +80,9 @@ impl DefaultPolicy {
         InboundPolicy {
             generation: 1,
             server: metadata,
-            protocol: InboundProtocol::Detect {
-                timeout: DETECT_WITHIN,
-                routes: Arc::new([route]),
-                rate_limit: None,
-            },
+            protocol: InboundProtocol::Detect { timeout: DETECT_WITHIN, routes: Arc::new([route]) },
             authorizations: authorization.into_iter().collect(),
+            limits: Arc::new([]),
             labels: Labels::from([]),
         }
     }
@@ -166,17 +163,11 @@ fn first(backends: &mut Backends, metadata: Metadata, kind: BackendKind) -> Dist
 }
 
 fn backend(metadata: Metadata, kind: BackendKind) -> Backend {
-    Backend {
-        metadata,
-        kind,
-        failfast_timeout: FAILFAST_WITHIN,
-        queue_capacity: QUEUE_CAPACITY,
-        allowance: Allowance::default(),
-    }
+    Backend { metadata, kind, failfast_timeout: FAILFAST_WITHIN, queue_capacity: QUEUE_CAPACITY }
 }
 
 fn balanced(authority: Arc<str>) -> BackendKind {
-    BackendKind::Balance { authority, default_rtt: DEFAULT_RTT, decay: DECAY, penalty: None }
+    BackendKind::Balance { authority, default_rtt: DEFAULT_RTT, decay: DECAY }
 }
 
 /// One default route per protocol, all to `distribution`.

@@ -29,6 +29,7 @@ use crate::endpoints::Endpoints;
 use crate::extension::{self, Extended};
 use crate::freshness::Freshness;
 use crate::join::{Answer, Join, Unknown};
+use crate::quota::Quotas;
 use crate::stream::{Heard, Limits, follow};
 use crate::table::{Publisher, Table};
 use crate::transport::Channel;
@@ -120,6 +121,7 @@ struct Asker {
     services: Services,
     config: Arc<Config>,
     refused: Arc<Refused>,
+    quotas: Arc<Quotas>,
 }
 
 #[derive(Default)]
@@ -139,7 +141,8 @@ impl Directory {
     /// Discovery over `services`, whose tasks run on `runtime`, with its metrics in `registry`.
     #[must_use]
     pub fn new(services: Services, config: Config, runtime: Handle, registry: &Registry) -> Self {
-        let asker = Asker { services, config: Arc::new(config), refused: Arc::default() };
+        let asker =
+            Asker { services, config: Arc::new(config), refused: Arc::default(), quotas: Arc::default() };
         let inner = Inner {
             outbound: Mutex::new(Table::new(WATCHES_MAX)),
             endpoints: Mutex::new(Table::new(WATCHES_MAX)),
@@ -300,7 +303,6 @@ impl Asker {
     }
 
     fn hear_policy(&self, target: SocketAddr, message: ExtendedPolicy, join: &mut Join) {
-        join.has_profile = message.overlay.extension.as_ref().is_some_and(|extension| extension.has_profile);
         match convert::outbound::policy(message, &mut join.backends) {
             Ok(policy) => join.policy = Answer::Known(policy),
             Err(error) => {
@@ -386,7 +388,7 @@ impl Asker {
             match said {
                 // The control plane knows every port of the workload; one that it does not is under the default.
                 Heard::Absent => replace(default()),
-                Heard::Answer { message, .. } => match convert::inbound::policy(message) {
+                Heard::Answer { message, .. } => match convert::inbound::policy(message, &self.quotas) {
                     Ok(policy) => replace(policy),
                     Err(error) => {
                         self.refuse(&self.refused.inbound, &port, &error);

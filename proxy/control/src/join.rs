@@ -44,8 +44,6 @@ pub(crate) struct Join {
     pub(crate) backends: Backends,
     pub(crate) policy: Answer<(Metadata, OutboundProtocol)>,
     pub(crate) profile: Answer<Profile>,
-    /// The policy has the profile's overrides among its routes already.
-    pub(crate) has_profile: bool,
 }
 
 impl Join {
@@ -58,7 +56,6 @@ impl Join {
             backends: Backends::default(),
             policy: Answer::Pending,
             profile: Answer::Pending,
-            has_profile: false,
         }
     }
 
@@ -96,9 +93,7 @@ impl Join {
             (Answer::Pending, _) | (Answer::Known(_) | Answer::Absent, Answer::Pending) if !self.late => {
                 return None;
             }
-            (Answer::Known((parent, _)), Answer::Known(profile))
-                if !profile.overrides.is_empty() && !self.has_profile =>
-            {
+            (Answer::Known((parent, _)), Answer::Known(profile)) if !profile.overrides.is_empty() => {
                 let shares = profile.overrides.iter().map(|one| (&one.authority, one.weight, &one.backend));
                 let protocol = defaults::split(shares, &mut self.backends);
                 (parent.clone(), opaque_if(profile.opaque, protocol))
@@ -209,7 +204,6 @@ mod tests {
             authority_override: None,
             http2: Http2Params::default(),
             labels: Labels::from([]),
-            other_zone: false,
         })
     }
 

@@ -15,6 +15,7 @@ pub mod extension;
 mod freshness;
 pub mod identity;
 mod join;
+pub mod quota;
 pub mod stream;
 mod table;
 pub mod transport;

@@ -73,9 +73,7 @@ pub fn connection<'p>(policy: &'p InboundPolicy, client: &Client<'_>) -> Result<
 /// [`Denied`]: the connection must be closed.
 pub fn undetected<'p>(policy: &'p InboundPolicy, client: &Client<'_>) -> Result<&'p Metadata, Denied> {
     match &policy.protocol {
-        InboundProtocol::Detect { routes, rate_limit, .. }
-            if rate_limit.is_some() || has_http_policy(routes) =>
-        {
+        InboundProtocol::Detect { routes, .. } if !policy.limits.is_empty() || has_http_policy(routes) => {
             Err(Denied)
         }
         InboundProtocol::Http1 { .. } | InboundProtocol::Http2 { .. } | InboundProtocol::Grpc { .. } => {

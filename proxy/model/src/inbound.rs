@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::endpoint::Labels;
 use crate::identity::Identity;
+use crate::limits::RateLimit;
 use crate::metadata::Metadata;
 use crate::route::{GrpcRoute, HttpRoute};
 
@@ -20,6 +21,8 @@ pub struct InboundPolicy {
     pub protocol: InboundProtocol,
     /// Who may connect, and use any route: a route's own list extends this one (`inbound.HttpRoute`).
     pub authorizations: Arc<[Authorization]>,
+    /// How many requests: each must pass all that speak of it.
+    pub limits: Arc<[RateLimit]>,
     /// Descriptive labels as given.
     pub labels: Labels,
 }
@@ -33,22 +36,16 @@ pub enum InboundProtocol {
         timeout: Duration,
         /// If it is HTTP.
         routes: Arc<[HttpRoute<RouteAuthorizations>]>,
-        /// If it is HTTP.
-        rate_limit: Option<Arc<RateLimit>>,
     },
     /// HTTP/1 without detection.
     Http1 {
         /// In order of precedence as given.
         routes: Arc<[HttpRoute<RouteAuthorizations>]>,
-        /// Of all routes together.
-        rate_limit: Option<Arc<RateLimit>>,
     },
     /// HTTP/2 without detection.
     Http2 {
         /// In order of precedence as given.
         routes: Arc<[HttpRoute<RouteAuthorizations>]>,
-        /// Of all routes together.
-        rate_limit: Option<Arc<RateLimit>>,
     },
     /// gRPC.
     Grpc {
@@ -108,17 +105,4 @@ pub enum Authentication {
         /// Suffixes of DNS-like identities, as labels from the left (`*.prod.…` is `["prod", …]`); empty: every identity.
         suffixes: Vec<Vec<Arc<str>>>,
     },
-}
-
-/// `inbound.HttpLocalRateLimit`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RateLimit {
-    /// The policy it comes from.
-    pub metadata: Metadata,
-    /// Requests per second of all clients together.
-    pub total: Option<u32>,
-    /// Requests per second of each identity.
-    pub per_identity: Option<u32>,
-    /// Requests per second of named identities, instead of `per_identity`.
-    pub overrides: Vec<(Vec<Identity>, u32)>,
 }

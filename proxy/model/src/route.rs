@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use regex_lite::Regex;
 
-use crate::condition::Condition;
 use crate::filters::cors::Cors;
 use crate::metadata::Metadata;
 
@@ -73,8 +72,6 @@ pub struct HttpMatch {
     pub query: Vec<QueryMatch>,
     /// Method as on the request line; case matters.
     pub method: Option<Arc<str>>,
-    /// What else the request must be.
-    pub condition: Option<Arc<Condition>>,
 }
 
 impl HttpMatch {
@@ -86,8 +83,7 @@ impl HttpMatch {
             Some(PathMatch::Prefix(prefix)) => &**prefix != "/",
             Some(PathMatch::Exact(_) | PathMatch::Regex(_)) => true,
         };
-        let by_parts = !self.headers.is_empty() || !self.query.is_empty() || self.condition.is_some();
-        by_path || self.method.is_some() || by_parts
+        by_path || self.method.is_some() || !self.headers.is_empty() || !self.query.is_empty()
     }
 }
 

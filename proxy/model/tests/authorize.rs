@@ -45,6 +45,7 @@ fn policy(protocol: InboundProtocol, authorizations: Vec<Authorization>) -> Inbo
         server: Metadata::Default(Arc::from("server")),
         protocol,
         authorizations: authorizations.into(),
+        limits: Arc::from([]),
         labels: Arc::from([]),
     }
 }
@@ -141,7 +142,7 @@ fn a_workload_reaches_itself_over_loopback() {
 
 fn detect(rules: Vec<HttpRule<RouteAuthorizations>>) -> InboundProtocol {
     let route = HttpRoute { metadata: Metadata::Default(Arc::from("r")), hosts: vec![], rules };
-    InboundProtocol::Detect { timeout: Duration::from_secs(10), routes: [route].into(), rate_limit: None }
+    InboundProtocol::Detect { timeout: Duration::from_secs(10), routes: [route].into() }
 }
 
 fn rule(matches: Vec<HttpMatch>, own: Vec<Authorization>) -> HttpRule<RouteAuthorizations> {

@@ -321,7 +321,6 @@ fn some_match() -> impl Strategy<Value = HttpMatch> {
         headers,
         query,
         method,
-        condition: None,
     })
 }
 

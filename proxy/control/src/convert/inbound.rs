@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use hauberk_model::identity::Identity;
 use hauberk_model::inbound::{
-    Authentication, Authorization, Cidr, InboundPolicy, InboundProtocol, Network, RateLimit,
-    RouteAuthorizations,
+    Authentication, Authorization, Cidr, InboundPolicy, InboundProtocol, Network, RouteAuthorizations,
 };
 use hauberk_model::metadata::{Metadata, Resource};
 use hauberk_model::route::{GrpcRoute, GrpcRule, HttpRoute, HttpRule};
 use linkerd2_proxy_api::inbound as proto;
 use linkerd2_proxy_api::net;
 
-use super::{Malformed, duration, filters, ip_address, labels, matches, metadata};
+use super::{Malformed, duration, filters, ip_address, labels, limits, matches, metadata};
 use crate::extension::{Extended, paired, proto as extension};
+use crate::quota::Quotas;
 
 /// Detection timeout where the control plane gives none, as the peer has it.
 const DETECT_WITHIN: Duration = Duration::from_secs(10);
@@ -23,35 +23,35 @@ const DETECT_WITHIN: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// [`Malformed`] if it cannot be understood as a whole.
-pub fn policy(answer: Extended<proto::Server, extension::ServerOverlay>) -> Result<InboundPolicy, Malformed> {
+pub fn policy(
+    answer: Extended<proto::Server, extension::ServerOverlay>,
+    quotas: &Quotas,
+) -> Result<InboundPolicy, Malformed> {
     use proto::proxy_protocol::Kind;
     let Extended { message: proto, overlay } = answer;
     let within = overlay.protocol.unwrap_or_default();
     let labels = labels(proto.labels);
     let kind = proto.protocol.and_then(|protocol| protocol.kind).ok_or(Malformed::Missing("protocol"))?;
+    let mut linkerd = (None, None);
     let protocol = match kind {
         Kind::Detect(detect) => {
             let overlay = within.detect.unwrap_or_default();
+            linkerd = (detect.http_local_rate_limit, overlay.http_local_rate_limit);
             let timeout = detect.timeout.map(|timeout| duration("detection timeout", timeout));
             InboundProtocol::Detect {
                 timeout: timeout.transpose()?.unwrap_or(DETECT_WITHIN),
                 routes: http_routes(detect.http_routes, overlay.http_routes)?,
-                rate_limit: rate_limit(detect.http_local_rate_limit, overlay.http_local_rate_limit)?,
             }
         }
         Kind::Http1(http) => {
             let overlay = within.http1.unwrap_or_default();
-            InboundProtocol::Http1 {
-                routes: http_routes(http.routes, overlay.routes)?,
-                rate_limit: rate_limit(http.local_rate_limit, overlay.local_rate_limit)?,
-            }
+            linkerd = (http.local_rate_limit, overlay.local_rate_limit);
+            InboundProtocol::Http1 { routes: http_routes(http.routes, overlay.routes)? }
         }
         Kind::Http2(http) => {
             let overlay = within.http2.unwrap_or_default();
-            InboundProtocol::Http2 {
-                routes: http_routes(http.routes, overlay.routes)?,
-                rate_limit: rate_limit(http.local_rate_limit, overlay.local_rate_limit)?,
-            }
+            linkerd = (http.local_rate_limit, overlay.local_rate_limit);
+            InboundProtocol::Http2 { routes: http_routes(http.routes, overlay.routes)? }
         }
         Kind::Grpc(grpc) => {
             let overlay = within.grpc.unwrap_or_default();
@@ -60,11 +60,15 @@ pub fn policy(answer: Extended<proto::Server, extension::ServerOverlay>) -> Resu
         Kind::Opaque(_) => InboundProtocol::Opaque,
         Kind::Tls(_) => InboundProtocol::Tls,
     };
+    let extension = overlay.extension.unwrap_or_default();
+    let own = extension.rate_limits.into_iter().map(|limit| limits::extended(limit, quotas));
+    let limits = limits::linkerd(linkerd.0, linkerd.1).transpose().into_iter().chain(own);
     Ok(InboundPolicy {
         generation: 0,
         server: server(&labels),
         protocol,
         authorizations: authorizations(proto.authorizations, overlay.authorizations)?,
+        limits: limits.collect::<Result<_, _>>()?,
         labels,
     })
 }
@@ -196,24 +200,6 @@ fn cidr(proto: net::IpNetwork) -> Result<Cidr, Malformed> {
     Ok(Cidr { addr, prefix_len: prefix_len.ok_or(Malformed::Range("network prefix"))? })
 }
 
-fn rate_limit(
-    proto: Option<proto::HttpLocalRateLimit>,
-    _overlay: Option<extension::RateLimitOverlay>,
-) -> Result<Option<Arc<RateLimit>>, Malformed> {
-    let Some(proto) = proto else { return Ok(None) };
-    let overrides = proto.overrides.into_iter().map(|one| {
-        let limit = one.limit.ok_or(Malformed::Missing("rate limit of an override"))?;
-        let clients = one.clients.map(|clients| clients.identities).unwrap_or_default();
-        Ok((identities(clients)?, limit.requests_per_second))
-    });
-    Ok(Some(Arc::new(RateLimit {
-        metadata: metadata(proto.metadata),
-        total: proto.total.map(|limit| limit.requests_per_second),
-        per_identity: proto.identity.map(|limit| limit.requests_per_second),
-        overrides: overrides.collect::<Result<_, _>>()?,
-    })))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,7 +232,10 @@ mod tests {
 
     #[test]
     fn an_unknown_protocol_is_refused() {
-        assert_eq!(policy(Extended::default()).err(), Some(Malformed::Missing("protocol")));
+        assert_eq!(
+            policy(Extended::default(), &Quotas::default()).err(),
+            Some(Malformed::Missing("protocol"))
+        );
     }
 
     #[test]

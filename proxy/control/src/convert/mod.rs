@@ -6,10 +6,10 @@
 pub mod endpoint;
 pub mod filters;
 pub mod inbound;
+mod limits;
 pub mod matches;
 pub mod outbound;
 pub mod profile;
-pub mod resilience;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

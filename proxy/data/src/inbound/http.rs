@@ -9,6 +9,7 @@ use hauberk_model::canonical::Ambiguous;
 use hauberk_model::inbound::{InboundProtocol, RouteAuthorizations};
 use hauberk_model::matching::{self, RequestView};
 use hauberk_model::metadata::Metadata;
+use hauberk_model::ratelimit::Asking;
 use hauberk_model::retry::is_idempotent;
 use hauberk_model::route::{Filter, HeaderModifier};
 use hauberk_model::status::Failure;
@@ -142,11 +143,10 @@ impl Inbound {
         };
         let meters = clients.route(matched.index, matched.metadata, is_grpc, Some(by), authority);
         if let Some(limiter) = &plan.limiter {
-            let mut limiter = limiter.borrow_mut();
-            let checked = limiter.check(self.accepted.tls.peer(), Instant::now().into_std());
-            if let Err(limited) = checked {
-                clients.limited(matched.metadata, &limiter.limit().metadata, &limited);
-                let answer = Synthesised::saying(Failure::RateLimited, limited.to_string());
+            let asking = Asking { client: self.accepted.tls.peer(), route: matched.metadata, view: &view };
+            if let Err(refused) = limiter.borrow_mut().check(&asking, Instant::now().into_std()) {
+                clients.limited(matched.metadata, &refused);
+                let answer = Synthesised::saying(Failure::RateLimited, refused.limited.to_string());
                 return Err(Turned { answer, meters: Some(meters) });
             }
         }
@@ -235,7 +235,7 @@ impl Inbound {
         let on = &Onward { host: on.host.or(meant.as_deref()), ..*on };
         let mut moved = false;
         loop {
-            let client = http2_client(&self.accepted.worker, app, None).await;
+            let client = http2_client(&self.accepted.worker, app).await;
             let client = client.map_err(|error| failure_of_dial(&error))?;
             let request = heads::for_http2(head, on).map_err(|_| Failure::BadRequest)?;
             match client.request(request, source.replay()).await {

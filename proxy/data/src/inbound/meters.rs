@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hauberk_model::inbound::InboundPolicy;
 use hauberk_model::metadata::Metadata;
-use hauberk_model::ratelimit::Limited;
+use hauberk_model::ratelimit::{Limited, Refused};
 use hauberk_observe::families as f;
 use hauberk_observe::{Counter, CounterFamily, Histogram, Labels, Registry};
 
@@ -93,13 +93,15 @@ impl ClientMeters {
         self.registry.counter(&f::INBOUND_HTTP_ROUTE_NOT_FOUND_TOTAL, self.labels.clone()).inc();
     }
 
-    pub(super) fn limited(&self, route: &Metadata, by: &Metadata, limited: &Limited) {
-        let scope = match limited {
+    pub(super) fn limited(&self, route: &Metadata, refused: &Refused) {
+        let scope = match refused.limited {
             Limited::Total(_) => "total",
             Limited::Identity(_) => "identity",
             Limited::Override(_) => "override",
+            Limited::Header(_) => "header",
+            Limited::Cluster(_) => "cluster",
         };
-        let labels = object_labels(object_labels(self.labels.clone(), ROUTE, route), RATE_LIMIT, by);
+        let labels = object_labels(object_labels(self.labels.clone(), ROUTE, route), RATE_LIMIT, &refused.by);
         self.registry.counter(&f::INBOUND_HTTP_LOCAL_RATELIMIT_TOTAL, labels.with("scope", scope)).inc();
     }
 

@@ -12,7 +12,7 @@ use hauberk_model::authorize::has_http_policy;
 use hauberk_model::canonical::judges_path;
 use hauberk_model::discovery::Watched;
 use hauberk_model::identity::Identity;
-use hauberk_model::inbound::{InboundPolicy, InboundProtocol, RateLimit, RouteAuthorizations};
+use hauberk_model::inbound::{InboundPolicy, InboundProtocol, RouteAuthorizations};
 use hauberk_model::metadata::Metadata;
 use hauberk_model::ratelimit::RateLimiter;
 use hauberk_model::route::{HttpRoute, HttpRule};
@@ -225,13 +225,11 @@ impl Port {
 impl Plan {
     /// A rate limit that did not change goes on where it was.
     fn new(policy: Arc<InboundPolicy>, before: Option<&Self>) -> Self {
-        let rate_limit = rate_limit_of(&policy);
-        let limiter = rate_limit.map(|limit| {
-            let same = before.filter(|before| rate_limit_of(&before.policy) == Some(limit));
-            let kept = same.and_then(|before| before.limiter.as_ref());
-            match kept {
+        let limiter = (!policy.limits.is_empty()).then(|| {
+            let same = before.filter(|before| before.policy.limits == policy.limits);
+            match same.and_then(|before| before.limiter.as_ref()) {
                 Some(limiter) => Rc::clone(limiter),
-                None => Rc::new(RefCell::new(RateLimiter::new(Arc::clone(limit), Instant::now()))),
+                None => Rc::new(RefCell::new(RateLimiter::new(Arc::clone(&policy.limits), Instant::now()))),
             }
         });
         let routes = match &policy.protocol {
@@ -246,23 +244,14 @@ impl Plan {
     /// Whether requests are judged one by one, so that bytes may not pass unseen.
     pub(super) fn judges_requests(&self) -> bool {
         match &self.policy.protocol {
-            InboundProtocol::Detect { routes, rate_limit, .. } => {
-                rate_limit.is_some() || has_http_policy(routes)
+            InboundProtocol::Detect { routes, .. } => {
+                !self.policy.limits.is_empty() || has_http_policy(routes)
             }
             InboundProtocol::Http1 { .. } | InboundProtocol::Http2 { .. } | InboundProtocol::Grpc { .. } => {
                 true
             }
             InboundProtocol::Opaque | InboundProtocol::Tls => false,
         }
-    }
-}
-
-fn rate_limit_of(policy: &InboundPolicy) -> Option<&Arc<RateLimit>> {
-    match &policy.protocol {
-        InboundProtocol::Detect { rate_limit, .. }
-        | InboundProtocol::Http1 { rate_limit, .. }
-        | InboundProtocol::Http2 { rate_limit, .. } => rate_limit.as_ref(),
-        InboundProtocol::Grpc { .. } | InboundProtocol::Opaque | InboundProtocol::Tls => None,
     }
 }
 

@@ -249,7 +249,6 @@ pub fn plain(addr: SocketAddr) -> Endpoint {
         authority_override: None,
         http2: Http2Params::default(),
         labels: Arc::from([]),
-        other_zone: false,
     }
 }
 
@@ -260,11 +259,9 @@ pub fn backend() -> RouteBackend {
             authority: Arc::from(AUTHORITY),
             default_rtt: Duration::from_millis(30),
             decay: Duration::from_secs(10),
-            penalty: None,
         },
         failfast_timeout: Duration::from_millis(500),
         queue_capacity: 100,
-        allowance: Default::default(),
     };
     RouteBackend { backend: Arc::new(backend), filters: Vec::new() }
 }
@@ -273,7 +270,8 @@ pub fn target(timeouts: Timeouts) -> Arc<RouteTarget> {
     Arc::new(RouteTarget {
         distribution: Distribution::FirstAvailable(Arc::from([backend()])),
         timeouts,
-        ..RouteTarget::default()
+        retry: None,
+        allow_l5d_request_headers: false,
     })
 }
 
@@ -325,6 +323,7 @@ pub fn inbound_by(protocol: InboundProtocol, authorizations: Vec<Authorization>)
         server: Metadata::Default(Arc::from("test")),
         protocol,
         authorizations: Arc::from(authorizations),
+        limits: Arc::from([]),
         labels: Arc::from([]),
     }
 }
@@ -335,11 +334,7 @@ pub fn http_routes(authorizations: Vec<Authorization>) -> InboundProtocol {
     let rule = HttpRule { matches: Vec::new(), filters: Vec::new(), then };
     let metadata = Metadata::Default(Arc::from("default"));
     let route = HttpRoute { metadata, hosts: Vec::new(), rules: vec![rule] };
-    InboundProtocol::Detect {
-        timeout: Duration::from_millis(400),
-        routes: Arc::from([route]),
-        rate_limit: None,
-    }
+    InboundProtocol::Detect { timeout: Duration::from_millis(400), routes: Arc::from([route]) }
 }
 
 /// An application that handles each connection with `handle`.

@@ -5,13 +5,12 @@ import type {
   EgressNetwork,
   MeshTlsAuthentication,
   NetworkAuthentication,
-  RateLimitPolicy,
   Server,
   ServerAuthorization,
 } from "./policy.ts";
+import type { LocalRateLimitPolicy, RateLimitPolicy } from "./rate_limit.ts";
 import type { GrpcRoute, HttpRoute } from "./route.ts";
-import type { ServiceProfile } from "./profile.ts";
-import type { EndpointSlice, Service } from "./service.ts";
+import type { EndpointSlice, Service, ServiceProfile } from "./service.ts";
 import type { ExternalWorkload, Namespace, Node, Pod, ServiceAccount } from "./workload.ts";
 
 /** The type of the objects of each kind. */
@@ -21,7 +20,8 @@ export interface Objects {
   readonly EndpointSlice: EndpointSlice;
   readonly ExternalWorkload: ExternalWorkload;
   readonly GRPCRoute: GrpcRoute;
-  readonly HTTPLocalRateLimitPolicy: RateLimitPolicy;
+  readonly HTTPLocalRateLimitPolicy: LocalRateLimitPolicy;
+  readonly HTTPRateLimitPolicy: RateLimitPolicy;
   readonly HTTPRoute: HttpRoute;
   readonly MeshTLSAuthentication: MeshTlsAuthentication;
   readonly Namespace: Namespace;
@@ -44,6 +44,7 @@ export const KINDS = [
   "ExternalWorkload",
   "GRPCRoute",
   "HTTPLocalRateLimitPolicy",
+  "HTTPRateLimitPolicy",
   "HTTPRoute",
   "MeshTLSAuthentication",
   "Namespace",

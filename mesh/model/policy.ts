@@ -1,4 +1,4 @@
-/** Who may call what: servers, authorizations, authentications, limits and egress. */
+/** Who may call what: servers, authorizations, authentications and egress. */
 import type { Network } from "./address.ts";
 import type { Meta, NamespacedName } from "./meta.ts";
 import type { Selector } from "./selector.ts";
@@ -69,15 +69,6 @@ export interface MeshTlsAuthentication {
 export interface NetworkAuthentication {
   readonly meta: Meta;
   readonly networks: readonly Network[];
-}
-
-export interface RateLimitPolicy {
-  readonly meta: Meta;
-  /** Name of the Server, in the same namespace. */
-  readonly server: string;
-  readonly totalPerSecond: number | undefined;
-  readonly identityPerSecond: number | undefined;
-  readonly overrides: readonly { readonly perSecond: number; readonly accounts: readonly NamespacedName[] }[];
 }
 
 export interface EgressNetwork {

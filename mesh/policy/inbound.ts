@@ -3,7 +3,6 @@ import { create } from "@bufbuild/protobuf";
 import {
   GrpcRoute_RuleSchema,
   GrpcRouteSchema,
-  HttpLocalRateLimitSchema,
   HttpRoute_RuleSchema,
   HttpRouteSchema,
   ProxyProtocolSchema,
@@ -15,8 +14,9 @@ import {
   type ProxyProtocol as WireProtocol,
   type Server as WireServer,
 } from "../api/gen/inbound_pb.ts";
+import { extend } from "../api/extend.ts";
+import { InboundExtensionSchema } from "../api/gen/hauberk/proxy/v1/inbound_pb.ts";
 import { defaultRef, resourceRef, wireDuration } from "../api/wire.ts";
-import { workloadIdentity } from "../model/identity.ts";
 import { byAge, keyOf, type NamespacedName } from "../model/meta.ts";
 import { ACCESS_POLICIES, type AccessPolicy, type ProxyProtocol, type Server } from "../model/policy.ts";
 import type { GrpcRoute, HttpRoute } from "../model/route.ts";
@@ -32,6 +32,7 @@ import {
 import { accessAuthz, probeAuthz, routeAuthz, serverAuthz, type InboundContext } from "./authz.ts";
 import { inboundGrpcFilters, inboundHttpFilters } from "./filters.ts";
 import { wireGrpcMatch, wireHost, wireHttpMatch } from "./match.ts";
+import { limitsOf } from "./rate_limit.ts";
 
 /** How long a client may take to say something before its connection counts as opaque. */
 const DETECT_MS = 10_000;
@@ -133,34 +134,6 @@ function probeRoutes({ probes }: Workload, port: number, context: InboundContext
   ];
 }
 
-/** The eldest policy for a Server; a second one has no effect, which its status says. */
-function rateLimitOf(server: Server, { snapshot, settings }: InboundContext): HttpLocalRateLimit | undefined {
-  const { namespace, name } = server.meta;
-  const [policy] = [...snapshot.HTTPLocalRateLimitPolicy.values()]
-    .filter((candidate) => candidate.meta.namespace === namespace && candidate.server === name)
-    .toSorted(byAge);
-  if (policy === undefined) return undefined;
-  return create(HttpLocalRateLimitSchema, {
-    metadata: resourceRef({
-      group: "policy.linkerd.io",
-      kind: "HTTPLocalRateLimitPolicy",
-      namespace,
-      name: policy.meta.name,
-    }),
-    ...(policy.totalPerSecond === undefined ? {} : { total: { requestsPerSecond: policy.totalPerSecond } }),
-    ...(policy.identityPerSecond === undefined
-      ? {}
-      : { identity: { requestsPerSecond: policy.identityPerSecond } }),
-    overrides: policy.overrides.map(({ perSecond, accounts }) => {
-      const identities = accounts.flatMap((account) => {
-        const identity = workloadIdentity(account, settings);
-        return identity === undefined ? [] : [{ name: identity.dnsName }];
-      });
-      return { limit: { requestsPerSecond: perSecond }, clients: { identities } };
-    }),
-  });
-}
-
 interface Stacks {
   readonly http: readonly WireHttpRoute[];
   readonly grpc: readonly WireGrpcRoute[];
@@ -201,16 +174,19 @@ function selectedPort(server: Server, workload: Workload, port: number, context:
   const ownGrpc = grpc.toSorted(byAge).map((route) => grpcRoute(route, context));
   const asHttp = grpc.toSorted(byAge).map((route) => grpcAsHttp(route, context));
   const routes = [...ownHttp, ...asHttp];
+  const limits = limitsOf(server, context);
   const protocol = wireProtocol(server.proxyProtocol, {
     http: [...(routes.length > 0 ? routes : [DEFAULT_HTTP]), ...probeRoutes(workload, port, context)],
     grpc: ownGrpc.length > 0 ? ownGrpc : [DEFAULT_GRPC],
-    limit: rateLimitOf(server, context),
+    limit: limits.linkerd,
   });
-  return create(ServerSchema, {
+  const policy = create(ServerSchema, {
     protocol,
     authorizations: [...serverAuthz(server, context)],
     labels: { group: "policy.linkerd.io", kind: "server", name },
   });
+  if (limits.extended.length === 0) return policy;
+  return extend(policy, InboundExtensionSchema, { rateLimits: [...limits.extended] });
 }
 
 /**

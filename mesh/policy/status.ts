@@ -5,16 +5,14 @@ import type { BackendRef, GrpcRoute, HttpRoute, ParentRef } from "../model/route
 import type { MeshSettings } from "../model/settings.ts";
 import { serversOf } from "../state/derive.ts";
 import type { Snapshot } from "../state/snapshot.ts";
-import type { BadAnnotation } from "./annotation_reader.ts";
-import { failureAccrual, trafficPolicy } from "./annotations.ts";
+import { failureAccrual, trafficPolicy, type BadAnnotation } from "./annotations.ts";
 import { isKnownAppProtocol } from "./app_protocol.ts";
 import { resolvePolicy } from "./authz.ts";
 import { resolveBackend } from "./backend.ts";
-import { profileWarnings } from "./profile_status.ts";
-import { treatmentOf } from "./resilience.ts";
+import { localRateLimitStatuses, rateLimitStatuses, rateLimitWarnings } from "./rate_limit_status.ts";
 
 /** As in `metav1.Condition`, without what only an API server knows. */
-interface Condition {
+export interface Condition {
   readonly type: "Accepted" | "ResolvedRefs";
   readonly status: "True" | "False";
   readonly reason: string;
@@ -181,29 +179,6 @@ function policyStatus(policy: AuthorizationPolicy, snapshot: Snapshot, settings:
   };
 }
 
-function rateLimitStatuses(snapshot: Snapshot): ObjectStatus[] {
-  const taken = new Set<string>();
-  return [...snapshot.HTTPLocalRateLimitPolicy.values()].toSorted(byAge).map((policy) => {
-    const { namespace, name } = policy.meta;
-    const key = keyOf({ namespace, name: policy.server });
-    const accepted = () => {
-      if (!snapshot.Server.has(key)) return refused("NoMatchingTarget", `Server ${key} not found`);
-      if (taken.has(key))
-        return refused("RateLimitReasonAlreadyExists", `an older policy already limits Server ${key}`);
-      taken.add(key);
-      return ACCEPTED;
-    };
-    return {
-      group: "policy.linkerd.io",
-      kind: "HTTPLocalRateLimitPolicy",
-      namespace,
-      name,
-      parent: { group: "policy.linkerd.io", kind: "Server", namespace, name: policy.server },
-      conditions: [accepted()],
-    };
-  });
-}
-
 /** The conditions of everything that attaches to something. */
 export function statusesOf(snapshot: Snapshot, settings: MeshSettings): readonly ObjectStatus[] {
   const routes = [
@@ -213,16 +188,13 @@ export function statusesOf(snapshot: Snapshot, settings: MeshSettings): readonly
   return [
     ...routes.flatMap((route) => routeStatuses(route, snapshot)),
     ...[...snapshot.AuthorizationPolicy.values()].map((policy) => policyStatus(policy, snapshot, settings)),
+    ...localRateLimitStatuses(snapshot),
     ...rateLimitStatuses(snapshot),
   ];
 }
 
 function annotationWarnings(kind: string, meta: Meta): readonly Warning[] {
-  const bad: readonly BadAnnotation[] = [
-    ...trafficPolicy(meta).bad,
-    ...failureAccrual(meta).bad,
-    ...treatmentOf({ meta, prefersZone: false }, undefined).bad,
-  ];
+  const bad: readonly BadAnnotation[] = [...trafficPolicy(meta).bad, ...failureAccrual(meta).bad];
   return bad.map(({ name, value }) => ({
     kind,
     namespace: meta.namespace,
@@ -271,6 +243,6 @@ export function warningsOf(snapshot: Snapshot): readonly Warning[] {
       ),
     ),
     ...serverConflicts(snapshot),
-    ...profileWarnings(snapshot),
+    ...rateLimitWarnings(snapshot),
   ];
 }

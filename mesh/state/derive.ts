@@ -4,7 +4,6 @@ import { keyOf, type Meta, type NamespacedName } from "../model/meta.ts";
 import type { Server } from "../model/policy.ts";
 import { hasPort, parsePorts, SKIP_PORTS_DEFAULT, type PortSet } from "../model/ports.ts";
 import type { GrpcRoute, HttpRoute, ParentRef } from "../model/route.ts";
-import type { ServiceProfile } from "../model/profile.ts";
 import { selects } from "../model/selector.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import type { EndpointSlice, Service } from "../model/service.ts";
@@ -136,6 +135,33 @@ export function serversOf(snapshot: Snapshot, target: Target, port: number): rea
   );
 }
 
+const podsByNamespace = once((pods: ReadonlyMap<string, Pod>) =>
+  Map.groupBy(pods.values(), (pod) => pod.meta.namespace),
+);
+
+const podsOfServer = once((server: Server) =>
+  once((pods: ReadonlyMap<string, Pod>) => {
+    const inNamespace = podsByNamespace(pods).get(server.meta.namespace) ?? [];
+    return inNamespace.filter((pod) => !pod.isFinished && selects(server.selector, pod.meta.labels)).length;
+  }),
+);
+
+const externalsOfServer = once((server: Server) =>
+  once(
+    (workloads: ReadonlyMap<string, ExternalWorkload>) =>
+      [...workloads.values()].filter(
+        ({ meta }) => meta.namespace === server.meta.namespace && selects(server.selector, meta.labels),
+      ).length,
+  ),
+);
+
+/** How many workloads a Server selects, whatever their ports. */
+export function countSelected(server: Server, snapshot: Snapshot): number {
+  return server.of === "Pod"
+    ? podsOfServer(server)(snapshot.Pod)
+    : externalsOfServer(server)(snapshot.ExternalWorkload);
+}
+
 /** An annotation of the object, or else of its namespace. */
 export function annotationOf(snapshot: Snapshot, meta: Meta, name: string): string | undefined {
   return meta.annotations[name] ?? snapshot.Namespace.get(meta.namespace)?.meta.annotations[name];
@@ -155,19 +181,6 @@ export function isOpaque(
   return hasPort(
     parsePorts(text, new Map(ports.map(({ name, port: number }) => [name, number]))).ports,
     port,
-  );
-}
-
-/** The profile that a client of `namespace` has of a service: its own before the service's. */
-export function profileFor(
-  snapshot: Snapshot,
-  service: Meta,
-  { clusterDomain, namespace }: { readonly clusterDomain: string; readonly namespace: string },
-): ServiceProfile | undefined {
-  const name = serviceName(service, clusterDomain);
-  return (
-    snapshot.ServiceProfile.get(keyOf({ namespace, name })) ??
-    snapshot.ServiceProfile.get(keyOf({ namespace: service.namespace, name }))
   );
 }
 

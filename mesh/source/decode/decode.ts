@@ -6,6 +6,7 @@ import { egressNetwork } from "./egress_network.ts";
 import { endpointSlice } from "./endpoint_slice.ts";
 import { externalWorkload } from "./external_workload.ts";
 import { grpcRoute } from "./grpc_route.ts";
+import { httpRateLimit } from "./http_rate_limit.ts";
 import { gatewayHttpRoute, policyHttpRoute } from "./http_route.ts";
 import type { Decoded, Decoder } from "./kind.ts";
 import { pod } from "./pod.ts";
@@ -24,6 +25,7 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map(
     externalWorkload,
     gatewayHttpRoute,
     grpcRoute,
+    httpRateLimit,
     meshTlsAuthentication,
     namespace,
     networkAuthentication,

@@ -1,8 +1,9 @@
-// `npm run conformance [-- SUITE... --against mesh|OFFSET --out DIR]`: runs suites that others wrote, and our
-// independent prober, against built artefacts.
+// `npm run conformance [-- SUITE... --against mesh|OFFSET --out DIR --long --only CASE]`: runs suites that others
+// wrote, our independent prober, and attacks of ours, against built artefacts.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { attack } from "./attack/suite.ts";
 import { grpcInterop } from "./grpc-interop/suite.ts";
 import { handshake } from "./handshake/suite.ts";
 import { h2spec } from "./h2spec/suite.ts";
@@ -15,6 +16,10 @@ import { Expectations, judge, render, type Judged, type SuiteResult } from "./re
 import { installTools, type Tools } from "./tools.ts";
 
 type Run = (pair: Pair, tools: Tools) => Promise<SuiteResult>;
+/** Suites that start a world of their own, and need no tools of others. */
+const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
+  attack: () => attack({ seconds: values.long ? 7 : 3, isEach: values.long }, values.only),
+};
 const SUITES: Readonly<Record<string, Run>> = {
   handshake,
   h2spec,
@@ -29,6 +34,8 @@ const { values, positionals } = parseArgs({
     against: { type: "string", default: "mesh" },
     out: { type: "string", default: join(import.meta.dirname, "..", "out", "conformance") },
     "no-expectations": { type: "boolean", default: false },
+    long: { type: "boolean", default: false },
+    only: { type: "string", multiple: true, default: [] },
   },
 });
 
@@ -49,19 +56,30 @@ async function start(tools: Tools): Promise<Pair> {
   throw new Error(`nothing to run against is called ${values.against}`);
 }
 
-const chosen = positionals.length === 0 ? Object.keys(SUITES) : positionals;
-const tools = await installTools((step) => say(`· ${step} ...`));
-const pair = await start(tools);
+const known = [...Object.keys(SUITES), ...Object.keys(ALONE)];
+const chosen = positionals.length === 0 ? known : positionals;
+const unknown = chosen.find((name) => !known.includes(name));
+if (unknown !== undefined) throw new Error(`no suite is called ${unknown}: ${known.join(", ")}`);
 const judged: Judged[] = [];
-try {
-  for (const name of chosen) {
-    const run = SUITES[name];
-    if (run === undefined) throw new Error(`no suite is called ${name}: ${Object.keys(SUITES).join(", ")}`);
-    say(`· ${name} against ${pair.name} ...`);
-    judged.push(judge(await run(pair, tools), expectationsOf(name)));
+if (chosen.some((name) => Object.hasOwn(SUITES, name))) {
+  const tools = await installTools((step) => say(`· ${step} ...`));
+  const pair = await start(tools);
+  try {
+    for (const name of chosen) {
+      const run = SUITES[name];
+      if (run === undefined) continue;
+      say(`· ${name} against ${pair.name} ...`);
+      judged.push(judge(await run(pair, tools), expectationsOf(name)));
+    }
+  } finally {
+    await pair.close();
   }
-} finally {
-  await pair.close();
+}
+for (const name of chosen) {
+  const run = ALONE[name];
+  if (run === undefined) continue;
+  say(`· ${name} ...`);
+  judged.push(judge(await run(), expectationsOf(name)));
 }
 const text = render(judged);
 mkdirSync(values.out, { recursive: true });

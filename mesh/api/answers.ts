@@ -8,6 +8,12 @@ export type Answer<S> =
   /** The stream is refused, or ends. */
   | { readonly ok: false; readonly refusal: RpcError };
 
+/** A state, and the revision of the world that it was first computed from. */
+export interface Versioned<S> {
+  readonly version: number;
+  readonly value: S;
+}
+
 export interface AnswersOptions<S extends object> {
   readonly encode: Encode<S>;
   /** Whether readers of `before` need not be told of `after`. */

@@ -48,7 +48,8 @@ export function followManifests(
   dirs: readonly string[],
   { log, signal }: { log: Log; signal: AbortSignal },
 ): World {
-  const snapshots = new Latest(emptySnapshot());
+  // Revisions grow over restarts, too: there are fewer changes than milliseconds.
+  const snapshots = new Latest(emptySnapshot(), Date.now());
   const problems = new Latest<readonly Problem[]>([]);
   const first = Promise.withResolvers<void>();
   const follow = async (): Promise<void> => {

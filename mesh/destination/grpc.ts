@@ -1,7 +1,8 @@
 /** `io.linkerd.proxy.destination.Destination` on the wire. */
 import { create, equals } from "@bufbuild/protobuf";
 import { z } from "zod";
-import { Answers, type Answer } from "../api/answers.ts";
+import { Answers, type Answer, type Versioned } from "../api/answers.ts";
+import { extend } from "../api/extend.ts";
 import { encodeFrame, type Frame } from "../api/frame.ts";
 import {
   Destination,
@@ -11,6 +12,7 @@ import {
   type GetDestination,
   type Update,
 } from "../api/gen/destination_pb.ts";
+import { UpdateExtensionSchema } from "../api/gen/hauberk/proxy/v1/destination_pb.ts";
 import type { Methods } from "../api/methods.ts";
 import { Code, RpcError } from "../api/status.ts";
 import type { MeshSettings } from "../model/settings.ts";
@@ -18,6 +20,7 @@ import type { Snapshot } from "../state/snapshot.ts";
 import type { Latest } from "../state/subscribe.ts";
 import { parseAuthority, type Authority } from "../model/authority.ts";
 import { keyOf } from "../model/meta.ts";
+import { changed, digestValue, EMPTY_DIGEST, type Digest } from "./digest.ts";
 import { zoneOf, type Context } from "./endpoint.ts";
 import { profileOf } from "./profile.ts";
 import { diff, resolve, type Difference, type Query, type Resolution } from "./resolve.ts";
@@ -63,8 +66,43 @@ function updateOf(difference: Difference): Update {
   }
 }
 
-function encodeResolution(from: Resolution | undefined, to: Resolution): Frame {
-  return Buffer.concat(diff(from, to).map((difference) => encodeFrame(UpdateSchema, updateOf(difference))));
+type Answered = Versioned<Resolution>;
+
+/** Digests of what was sent, so that the next one costs only what changed. */
+const digests = new WeakMap<Resolution, Digest>();
+
+function digestOf(from: Resolution | undefined, differences: readonly Difference[]): Digest {
+  let digest = (from && digests.get(from)) ?? EMPTY_DIGEST;
+  for (const difference of differences) {
+    switch (difference.type) {
+      case "add":
+        digest = changed(digest, { added: difference.addrs, removed: difference.replaced });
+        break;
+      case "remove":
+        digest = changed(digest, { added: [], removed: difference.addrs });
+        break;
+      case "empty":
+        digest = EMPTY_DIGEST;
+        break;
+    }
+  }
+  return digest;
+}
+
+/** The updates from one state to the next; the last one says what the set is after all of them. */
+function encodeResolution(from: Answered | undefined, to: Answered): Frame {
+  const differences = diff(from?.value, to.value);
+  const digest = digests.get(to.value) ?? digestOf(from?.value, differences);
+  digests.set(to.value, digest);
+  const updates = differences.map(updateOf);
+  const last = updates.pop();
+  if (last === undefined) return Buffer.alloc(0);
+  const verified = extend(last, UpdateExtensionSchema, {
+    version: BigInt(to.version),
+    digest: digestValue(digest),
+    endpoints: to.value.type === "present" ? to.value.addrs.size : 0,
+  });
+  return Buffer.concat([...updates, verified].map((update) => encodeFrame(UpdateSchema, update)));
 }
 
 /** The service and its parts share nothing but the snapshot they are answered from. */
@@ -122,9 +160,9 @@ export function destinationMethods(
     const isByNode = nodeName !== undefined && snapshots.value.Node.get(nodeName)?.zone !== undefined;
     return isByNode || clientZoneOf(client, snapshots.value) === undefined ? [nodeName] : [nodeName, ns, pod];
   };
-  const resolutions = new Answers<Resolution>({
+  const resolutions = new Answers<Answered>({
     encode: encodeResolution,
-    same: (before, after) => diff(before, after).length === 0,
+    same: (before, after) => diff(before.value, after.value).length === 0,
   });
   const profiles = new Answers<DestinationProfile>({
     encode: (_, to) => encodeFrame(DestinationProfileSchema, to),
@@ -134,7 +172,10 @@ export function destinationMethods(
     const query = queryOf(request, settings);
     const { service, hostname, port } = query;
     const client = contextOfToken(request.contextToken);
-    const answer = (): Answer<Resolution> => ({ ok: true, state: resolve(query, contextOf(client)) });
+    const answer = (): Answer<Answered> => ({
+      ok: true,
+      state: { version: snapshots.revision, value: resolve(query, contextOf(client)) },
+    });
     if (resolve(query, contextOf(client)).type === "absent") {
       throw new RpcError(Code.NotFound, `Service ${service.namespace}/${service.name} not found`);
     }

@@ -91,6 +91,8 @@ export type Difference =
       readonly type: "add";
       readonly labels: Readonly<Record<string, string>>;
       readonly addrs: readonly WeightedAddr[];
+      /** What was known of some of them before. */
+      readonly replaced: readonly WeightedAddr[];
     }
   | { readonly type: "remove"; readonly addrs: readonly WeightedAddr[] }
   | { readonly type: "empty"; readonly exists: boolean };
@@ -111,7 +113,12 @@ export function diff(before: Resolution | undefined, after: Resolution): readonl
   const differences: Difference[] = [];
   // Additions first: a client is never left with fewer endpoints than both states have.
   if (added.length > 0)
-    differences.push({ type: "add", labels: after.labels, addrs: added.map(([, addr]) => addr) });
+    differences.push({
+      type: "add",
+      labels: after.labels,
+      addrs: added.map(([, addr]) => addr),
+      replaced: added.flatMap(([key]) => known.get(key) ?? []),
+    });
   if (removed.length > 0) differences.push({ type: "remove", addrs: removed.map(([, addr]) => addr) });
   return differences;
 }

@@ -10,7 +10,8 @@ import type {
 } from "./policy.ts";
 import type { LocalRateLimitPolicy, RateLimitPolicy } from "./rate_limit.ts";
 import type { GrpcRoute, HttpRoute } from "./route.ts";
-import type { EndpointSlice, Service, ServiceProfile } from "./service.ts";
+import type { ServiceProfile } from "./profile.ts";
+import type { EndpointSlice, Service } from "./service.ts";
 import type { ExternalWorkload, Namespace, Node, Pod, ServiceAccount } from "./workload.ts";
 
 /** The type of the objects of each kind. */

@@ -1,6 +1,5 @@
 /** What clients dial: services, and the endpoints behind them. */
 import type { Meta } from "./meta.ts";
-import type { PortSet } from "./ports.ts";
 
 interface ServicePort {
   /** Empty when the service has one unnamed port. */
@@ -24,6 +23,8 @@ export interface Service {
   /** `internalTrafficPolicy: Local`: only endpoints on the client's own node. */
   readonly isNodeLocal: boolean;
   readonly publishesNotReady: boolean;
+  /** `spec.trafficDistribution`, or `service.kubernetes.io/topology-mode: Auto`: endpoints of the own zone first. */
+  readonly prefersZone: boolean;
 }
 
 export interface EndpointPort {
@@ -45,6 +46,8 @@ export interface Endpoint {
   readonly hostname: string | undefined;
   readonly nodeName: string | undefined;
   readonly zone: string | undefined;
+  /** Zones whose clients it is meant for; empty: all. */
+  readonly forZones: readonly string[];
   readonly target: EndpointTarget | undefined;
 }
 
@@ -55,10 +58,4 @@ export interface EndpointSlice {
   readonly family: 4 | 6;
   readonly ports: readonly EndpointPort[];
   readonly endpoints: readonly Endpoint[];
-}
-
-/** What Linkerd's profiles say and the mesh honours. The object's name is the service's full DNS name. */
-export interface ServiceProfile {
-  readonly meta: Meta;
-  readonly opaquePorts: PortSet;
 }

@@ -4,6 +4,9 @@ import type { Meta } from "./meta.ts";
 /** The label that says a proxy was injected, and by the control plane of which namespace. */
 export const CONTROL_PLANE_NS_LABEL = "linkerd.io/control-plane-ns";
 
+/** The zone of a node, and of a pod on it. */
+export const ZONE_LABEL = "topology.kubernetes.io/zone";
+
 /** Where a proxy accepts mTLS from its peers. */
 export const PROXY_INBOUND_PORT = 4143;
 

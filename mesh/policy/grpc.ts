@@ -1,6 +1,6 @@
 /** `OutboundPolicies` and `InboundServerPolicies` on the wire. */
 import { z } from "zod";
-import { Answers } from "../api/answers.ts";
+import { Answers, type Answer, type Versioned } from "../api/answers.ts";
 import type { WeightedAddr } from "../api/gen/destination_pb.ts";
 import { InboundServerPolicies, ServerSchema, type PortSpec, type Server } from "../api/gen/inbound_pb.ts";
 import {
@@ -9,7 +9,9 @@ import {
   type OutboundPolicy,
   type TrafficSpec,
 } from "../api/gen/outbound_pb.ts";
-import { equalExtended } from "../api/extend.ts";
+import { equalExtended, extend } from "../api/extend.ts";
+import { InboundExtensionSchema } from "../api/gen/hauberk/proxy/v1/inbound_pb.ts";
+import { OutboundExtensionSchema } from "../api/gen/hauberk/proxy/v1/outbound_pb.ts";
 import { encodeFrame } from "../api/frame.ts";
 import type { Methods } from "../api/methods.ts";
 import { Code, RpcError } from "../api/status.ts";
@@ -98,10 +100,6 @@ function outboundQuery(spec: TrafficSpec, settings: MeshSettings): OutboundQuery
   };
 }
 
-type Answer<S> =
-  | { readonly ok: true; readonly state: S }
-  | { readonly ok: false; readonly refusal: RpcError };
-
 function answer<S>(state: S | undefined, what: string): Answer<S> {
   if (state !== undefined) return { ok: true, state };
   return { ok: false, refusal: new RpcError(Code.NotFound, `${what} not found`) };
@@ -122,28 +120,32 @@ function keyOfQuery(query: OutboundQuery): string {
 /** Adds both policy services to a listener's methods. */
 export function policyMethods(methods: Methods, options: PolicyOptions): PolicyGauges {
   const { snapshots, settings, endpointAt } = options;
-  const inbound = new Answers<Server>({
-    encode: (_, to) => encodeFrame(ServerSchema, to),
-    same: (before, after) => equalExtended(ServerSchema, before, after),
+  const inbound = new Answers<Versioned<Server>>({
+    encode: (_, { version, value }) =>
+      encodeFrame(ServerSchema, extend(value, InboundExtensionSchema, { version: BigInt(version) })),
+    same: (before, after) => equalExtended(ServerSchema, before.value, after.value),
   });
-  const outbound = new Answers<OutboundPolicy>({
-    encode: (_, to) => encodeFrame(OutboundPolicySchema, to),
-    same: (before, after) => equalExtended(OutboundPolicySchema, before, after),
+  const outbound = new Answers<Versioned<OutboundPolicy>>({
+    encode: (_, { version, value }) =>
+      encodeFrame(OutboundPolicySchema, extend(value, OutboundExtensionSchema, { version: BigInt(version) })),
+    same: (before, after) => equalExtended(OutboundPolicySchema, before.value, after.value),
   });
   const inboundAnswer = (query: InboundQuery) =>
     answer(inboundPolicy(query, { snapshot: snapshots.value, settings }), "workload");
   const outboundAnswer = (query: OutboundQuery) =>
     answer(outboundPolicy(query, { snapshot: snapshots.value, settings, endpointAt }), "service");
+  const versioned = <S>(given: Answer<S>): Answer<Versioned<S>> =>
+    given.ok ? { ok: true, state: { version: snapshots.revision, value: given.state } } : given;
   methods
     .unary(InboundServerPolicies.method.getPort, (spec) => stateOf(inboundAnswer(inboundQuery(spec))))
     .stream(InboundServerPolicies.method.watchPort, (spec) => {
       const query = inboundQuery(spec);
-      return inbound.open(JSON.stringify(query), () => inboundAnswer(query));
+      return inbound.open(JSON.stringify(query), () => versioned(inboundAnswer(query)));
     })
     .unary(OutboundPolicies.method.get, (spec) => stateOf(outboundAnswer(outboundQuery(spec, settings))))
     .stream(OutboundPolicies.method.watch, (spec) => {
       const query = outboundQuery(spec, settings);
-      return outbound.open(keyOfQuery(query), () => outboundAnswer(query));
+      return outbound.open(keyOfQuery(query), () => versioned(outboundAnswer(query)));
     });
   const stop = snapshots.listen(() => {
     inbound.refresh();

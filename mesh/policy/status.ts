@@ -5,10 +5,13 @@ import type { BackendRef, GrpcRoute, HttpRoute, ParentRef } from "../model/route
 import type { MeshSettings } from "../model/settings.ts";
 import { serversOf } from "../state/derive.ts";
 import type { Snapshot } from "../state/snapshot.ts";
-import { failureAccrual, trafficPolicy, type BadAnnotation } from "./annotations.ts";
+import type { BadAnnotation } from "./annotation_reader.ts";
+import { failureAccrual, trafficPolicy } from "./annotations.ts";
 import { isKnownAppProtocol } from "./app_protocol.ts";
 import { resolvePolicy } from "./authz.ts";
 import { resolveBackend } from "./backend.ts";
+import { profileWarnings } from "./profile_status.ts";
+import { treatmentOf } from "./resilience.ts";
 import { localRateLimitStatuses, rateLimitStatuses, rateLimitWarnings } from "./rate_limit_status.ts";
 
 /** As in `metav1.Condition`, without what only an API server knows. */
@@ -194,7 +197,11 @@ export function statusesOf(snapshot: Snapshot, settings: MeshSettings): readonly
 }
 
 function annotationWarnings(kind: string, meta: Meta): readonly Warning[] {
-  const bad: readonly BadAnnotation[] = [...trafficPolicy(meta).bad, ...failureAccrual(meta).bad];
+  const bad: readonly BadAnnotation[] = [
+    ...trafficPolicy(meta).bad,
+    ...failureAccrual(meta).bad,
+    ...treatmentOf({ meta, prefersZone: false }, undefined).bad,
+  ];
   return bad.map(({ name, value }) => ({
     kind,
     namespace: meta.namespace,
@@ -243,6 +250,7 @@ export function warningsOf(snapshot: Snapshot): readonly Warning[] {
       ),
     ),
     ...serverConflicts(snapshot),
+    ...profileWarnings(snapshot),
     ...rateLimitWarnings(snapshot),
   ];
 }

@@ -4,6 +4,7 @@ import { keyOf, type Meta, type NamespacedName } from "../model/meta.ts";
 import type { Server } from "../model/policy.ts";
 import { hasPort, parsePorts, SKIP_PORTS_DEFAULT, type PortSet } from "../model/ports.ts";
 import type { GrpcRoute, HttpRoute, ParentRef } from "../model/route.ts";
+import type { ServiceProfile } from "../model/profile.ts";
 import { selects } from "../model/selector.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import type { EndpointSlice, Service } from "../model/service.ts";
@@ -181,6 +182,19 @@ export function isOpaque(
   return hasPort(
     parsePorts(text, new Map(ports.map(({ name, port: number }) => [name, number]))).ports,
     port,
+  );
+}
+
+/** The profile that a client of `namespace` has of a service: its own before the service's. */
+export function profileFor(
+  snapshot: Snapshot,
+  service: Meta,
+  { clusterDomain, namespace }: { readonly clusterDomain: string; readonly namespace: string },
+): ServiceProfile | undefined {
+  const name = serviceName(service, clusterDomain);
+  return (
+    snapshot.ServiceProfile.get(keyOf({ namespace, name })) ??
+    snapshot.ServiceProfile.get(keyOf({ namespace: service.namespace, name }))
   );
 }
 

@@ -3,10 +3,17 @@
 /** A value with one writer. A follower that is slow misses what lay between, never the last. */
 export class Latest<T> {
   #value: T;
+  #revision: number;
   readonly #listeners = new Set<(value: T) => void>();
 
-  constructor(value: T) {
+  /** `revision` is that of `value`; each change adds one. */
+  constructor(value: T, revision = 0) {
     this.#value = value;
+    this.#revision = revision;
+  }
+
+  get revision(): number {
+    return this.#revision;
   }
 
   get value(): T {
@@ -17,6 +24,7 @@ export class Latest<T> {
   set(value: T): void {
     if (Object.is(value, this.#value)) return;
     this.#value = value;
+    this.#revision += 1;
     for (const listener of this.#listeners) listener(value);
   }
 

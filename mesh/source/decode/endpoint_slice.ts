@@ -18,6 +18,7 @@ const SliceEndpoint = z.object({
   hostname: z.string().nullish(),
   nodeName: z.string().nullish(),
   zone: z.string().nullish(),
+  hints: z.object({ forZones: z.array(z.object({ name: z.string() })).nullish() }).nullish(),
   targetRef: TargetRef.nullish(),
 });
 
@@ -65,6 +66,7 @@ export const endpointSlice = decoder(
             hostname: endpoint.hostname ?? undefined,
             nodeName: endpoint.nodeName ?? undefined,
             zone: endpoint.zone ?? undefined,
+            forZones: (endpoint.hints?.forZones ?? []).map(({ name }) => name),
             target: targetOf(endpoint.targetRef, meta.namespace),
           },
         ];

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Meta } from "../../model/meta.ts";
 import { decoder, Port, PortOrName } from "./kind.ts";
 import { Ip } from "./network.ts";
 
@@ -24,8 +25,20 @@ const Body = z.object({
       .nullish(),
     internalTrafficPolicy: z.enum(["Cluster", "Local"]).nullish(),
     publishNotReadyAddresses: z.boolean().nullish(),
+    trafficDistribution: z.string().nullish(),
   }),
 });
+
+/** Values of `spec.trafficDistribution` (KEP-4444, KEP-3015). The own node is part of the own zone. */
+const ZONAL: ReadonlySet<string> = new Set(["PreferClose", "PreferSameZone", "PreferSameNode"]);
+
+/** `service.kubernetes.io/topology-mode`, or the older annotation. */
+function topologyMode({ annotations }: Meta): string | undefined {
+  const text =
+    annotations["service.kubernetes.io/topology-mode"] ??
+    annotations["service.kubernetes.io/topology-aware-hints"];
+  return text?.toLowerCase();
+}
 
 export const service = decoder({ group: "", kind: "Service", versions: ["v1"] }, Body, (meta, { spec }) => {
   const written = [spec.clusterIP ?? [], spec.clusterIPs ?? []].flat();
@@ -46,6 +59,7 @@ export const service = decoder({ group: "", kind: "Service", versions: ["v1"] },
       })),
       isNodeLocal: spec.internalTrafficPolicy === "Local",
       publishesNotReady: spec.publishNotReadyAddresses ?? false,
+      prefersZone: ZONAL.has(spec.trafficDistribution ?? "") || topologyMode(meta) === "auto",
     },
   };
 });

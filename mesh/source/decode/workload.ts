@@ -1,5 +1,6 @@
 /** Kinds that only need to be there: Namespace, Node, ServiceAccount. */
 import { z } from "zod";
+import { ZONE_LABEL } from "../../model/workload.ts";
 import { decoder } from "./kind.ts";
 
 const Anything = z.looseObject({});
@@ -17,5 +18,5 @@ export const serviceAccount = decoder(
 
 export const node = decoder({ group: "", kind: "Node", versions: ["v1"] }, Anything, (meta) => ({
   kind: "Node",
-  object: { meta, zone: meta.labels["topology.kubernetes.io/zone"] },
+  object: { meta, zone: meta.labels[ZONE_LABEL] },
 }));

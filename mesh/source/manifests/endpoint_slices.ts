@@ -24,6 +24,7 @@ function podCandidate(pod: Pod): Candidate {
       hostname: pod.subdomain === service.meta.name ? pod.hostname : undefined,
       nodeName: pod.nodeName,
       zone: undefined,
+      forZones: [],
       target: { kind: "Pod", namespace: pod.meta.namespace, name: pod.meta.name },
     }),
   };
@@ -40,6 +41,7 @@ function workloadCandidate(workload: ExternalWorkload): Candidate {
       hostname: undefined,
       nodeName: undefined,
       zone: undefined,
+      forZones: [],
       target: { kind: "ExternalWorkload", namespace: workload.meta.namespace, name: workload.meta.name },
     }),
   };

@@ -15,7 +15,7 @@ use hauberk_model::inbound::{
 };
 use hauberk_model::metadata::Metadata;
 use hauberk_model::outbound::{
-    Backend, BackendKind, Distribution, HttpPolicy, OpaquePolicy, OpaqueRefusal, OpaqueRoute,
+    Allowance, Backend, BackendKind, Distribution, HttpPolicy, OpaquePolicy, OpaqueRefusal, OpaqueRoute,
     OutboundProtocol, RouteBackend,
 };
 use hauberk_model::route::{HttpRoute, HttpRule};
@@ -163,11 +163,17 @@ fn first(backends: &mut Backends, metadata: Metadata, kind: BackendKind) -> Dist
 }
 
 fn backend(metadata: Metadata, kind: BackendKind) -> Backend {
-    Backend { metadata, kind, failfast_timeout: FAILFAST_WITHIN, queue_capacity: QUEUE_CAPACITY }
+    Backend {
+        metadata,
+        kind,
+        failfast_timeout: FAILFAST_WITHIN,
+        queue_capacity: QUEUE_CAPACITY,
+        allowance: Allowance::default(),
+    }
 }
 
 fn balanced(authority: Arc<str>) -> BackendKind {
-    BackendKind::Balance { authority, default_rtt: DEFAULT_RTT, decay: DECAY }
+    BackendKind::Balance { authority, default_rtt: DEFAULT_RTT, decay: DECAY, penalty: None }
 }
 
 /// One default route per protocol, all to `distribution`.

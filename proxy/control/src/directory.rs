@@ -303,6 +303,7 @@ impl Asker {
     }
 
     fn hear_policy(&self, target: SocketAddr, message: ExtendedPolicy, join: &mut Join) {
+        join.has_profile = message.overlay.extension.as_ref().is_some_and(|extension| extension.has_profile);
         match convert::outbound::policy(message, &mut join.backends) {
             Ok(policy) => join.policy = Answer::Known(policy),
             Err(error) => {

@@ -44,6 +44,8 @@ pub(crate) struct Join {
     pub(crate) backends: Backends,
     pub(crate) policy: Answer<(Metadata, OutboundProtocol)>,
     pub(crate) profile: Answer<Profile>,
+    /// The policy has the profile's overrides among its routes already.
+    pub(crate) has_profile: bool,
 }
 
 impl Join {
@@ -56,6 +58,7 @@ impl Join {
             backends: Backends::default(),
             policy: Answer::Pending,
             profile: Answer::Pending,
+            has_profile: false,
         }
     }
 
@@ -93,7 +96,9 @@ impl Join {
             (Answer::Pending, _) | (Answer::Known(_) | Answer::Absent, Answer::Pending) if !self.late => {
                 return None;
             }
-            (Answer::Known((parent, _)), Answer::Known(profile)) if !profile.overrides.is_empty() => {
+            (Answer::Known((parent, _)), Answer::Known(profile))
+                if !profile.overrides.is_empty() && !self.has_profile =>
+            {
                 let shares = profile.overrides.iter().map(|one| (&one.authority, one.weight, &one.backend));
                 let protocol = defaults::split(shares, &mut self.backends);
                 (parent.clone(), opaque_if(profile.opaque, protocol))
@@ -204,6 +209,7 @@ mod tests {
             authority_override: None,
             http2: Http2Params::default(),
             labels: Labels::from([]),
+            other_zone: false,
         })
     }
 

@@ -24,6 +24,7 @@ pub(crate) fn failure_of_dial(error: &DialError) -> Failure {
         DialError::Tls { source: hauberk_tls::HandshakeError::WrongPeer(_), .. } => Failure::WrongPeer,
         DialError::TimedOut { .. }
         | DialError::Tls { source: hauberk_tls::HandshakeError::TimedOut(_), .. } => Failure::ConnectTimeout,
+        DialError::Limited { .. } => Failure::ConnectionLimit,
         DialError::Connect { .. }
         | DialError::Tls { .. }
         | DialError::NoTransport { .. }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::meters::{TlsSession, Transport};
+use crate::outbound::limit::HeldConnection;
 
 /// A stream with bytes that were read from it and are to be read again.
 #[derive(Debug)]
@@ -78,6 +79,8 @@ pub(crate) struct Io {
     transport: Option<Counted>,
     /// Counts the mTLS session while it is open.
     session: Option<TlsSession>,
+    /// The place that it takes of a service's limit.
+    held: Option<HeldConnection>,
 }
 
 /// What carries the bytes.
@@ -94,12 +97,18 @@ pub(crate) enum Stream {
 impl Io {
     pub(crate) fn new(stream: Stream, transport: Option<Rc<Transport>>) -> Self {
         let transport = transport.map(Counted::new);
-        Self { stream: Prefixed::new(Bytes::new(), stream), transport, session: None }
+        Self { stream: Prefixed::new(Bytes::new(), stream), transport, session: None, held: None }
     }
 
     /// The same connection, counted as an mTLS session.
     pub(crate) fn with_session(mut self, session: TlsSession) -> Self {
         self.session = Some(session);
+        self
+    }
+
+    /// The same connection, taking a place of a service's limit.
+    pub(crate) fn holding(mut self, held: Option<HeldConnection>) -> Self {
+        self.held = held;
         self
     }
 

@@ -269,7 +269,7 @@ pub(crate) struct Http {
     registry: Registry,
     labels: Labels,
     requests: Counter,
-    responses: RefCell<Vec<(Ended, Counter)>>,
+    responses: RefCell<Vec<((Ended, bool), Counter)>>,
     latencies: RefCell<Vec<(u16, Histogram)>>,
 }
 
@@ -293,13 +293,18 @@ impl Http {
 
     /// Counts the end of a response whose head took `latency`.
     pub(crate) fn responded(&self, ended: Ended, latency: Duration) {
+        self.responded_as(ended, ended.is_success(), latency);
+    }
+
+    /// The same where the route says what is a success.
+    pub(crate) fn responded_as(&self, ended: Ended, success: bool, latency: Duration) {
         find_or_make(
             &self.responses,
-            ended,
+            (ended, success),
             || {
                 let labels = self.labels.clone().with("status_code", ended.status.to_string());
                 let labels = labels
-                    .with("classification", if ended.is_success() { "success" } else { "failure" })
+                    .with("classification", if success { "success" } else { "failure" })
                     .with_some("grpc_status", ended.grpc_status.map(|code| code.to_string()));
                 self.registry.counter(&f::RESPONSE_TOTAL, labels)
             },

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::h1::Conn;
 use crate::h2::{self, Client};
 use crate::outbound::endpoint::{DialError, Endpoint, Session};
+use crate::outbound::limit::ConnectionLimit;
 use crate::worker::Worker;
 
 /// Idle connections kept for one endpoint. A burst beyond it pays for new connections rather than for idle ones.
@@ -95,14 +96,15 @@ type Dialing = watch::Receiver<Option<Result<(), Rc<DialError>>>>;
 pub(crate) async fn http2_client(
     worker: &Rc<Worker>,
     endpoint: &Rc<Endpoint>,
+    limit: Option<&ConnectionLimit>,
 ) -> Result<Rc<Client>, Rc<DialError>> {
     if let Some(client) = endpoint.http2.least_busy() {
         if client.active() >= STREAMS_BUSY && endpoint.http2.clients.borrow().len() < CLIENTS_MAX {
-            dialing(worker, endpoint);
+            dialing(worker, endpoint, limit);
         }
         return Ok(client);
     }
-    let mut dialing = dialing(worker, endpoint);
+    let mut dialing = dialing(worker, endpoint, limit);
     match dialing.wait_for(Option::is_some).await {
         Ok(outcome) => {
             if let Some(Err(error)) = &*outcome {
@@ -128,24 +130,28 @@ impl Http2Pool {
 }
 
 /// Joins the dial that is under way, or starts one. It is its own task: a request that is cancelled leaves it to the others.
-fn dialing(worker: &Rc<Worker>, endpoint: &Rc<Endpoint>) -> Dialing {
+fn dialing(worker: &Rc<Worker>, endpoint: &Rc<Endpoint>, limit: Option<&ConnectionLimit>) -> Dialing {
     let mut current = endpoint.http2.dialing.borrow_mut();
     if let Some(dialing) = current.as_ref() {
         return dialing.clone();
     }
     let (tell, told) = watch::channel(None);
     *current = Some(told.clone());
-    let (worker, endpoint) = (Rc::clone(worker), Rc::clone(endpoint));
+    let (worker, endpoint, limit) = (Rc::clone(worker), Rc::clone(endpoint), limit.cloned());
     tokio::task::spawn_local(async move {
-        let outcome = open(&worker, &endpoint).await.map_err(Rc::new);
+        let outcome = open(&worker, &endpoint, limit.as_ref()).await.map_err(Rc::new);
         *endpoint.http2.dialing.borrow_mut() = None;
         tell.send_replace(Some(outcome));
     });
     told
 }
 
-async fn open(worker: &Worker, endpoint: &Endpoint) -> Result<(), DialError> {
-    let io = endpoint.connect(worker, Session::Http2).await?;
+async fn open(
+    worker: &Worker,
+    endpoint: &Endpoint,
+    limit: Option<&ConnectionLimit>,
+) -> Result<(), DialError> {
+    let io = endpoint.connect_within(worker, Session::Http2, limit).await?;
     let client = h2::connect(io, &endpoint.spec.http2, &worker.config.limits)
         .await
         .map_err(|source| DialError::Http2 { to: endpoint.spec.addr, source })?;

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::drain::DrainWatch;
+use crate::h2::HeadRoom;
 use crate::inbound::Ports;
 use crate::meters::Errors;
 use crate::outbound::{Endpoints, Targets};
@@ -35,6 +36,8 @@ pub(crate) struct Worker {
     pub(crate) ports: Ports,
     pub(crate) errors: Errors,
     pub(crate) patience: Patience,
+    /// Bounds the large heads of all HTTP/2 requests in flight.
+    pub(crate) heads: HeadRoom,
     /// Where inbound connections arrive, as bound: a connection to this port is for the proxy itself.
     pub(crate) inbound_port: Cell<u16>,
 }
@@ -63,6 +66,7 @@ impl Worker {
             endpoints: Endpoints::default(),
             ports: Ports::default(),
             patience: Patience::default(),
+            heads: HeadRoom::default(),
         })
     }
 

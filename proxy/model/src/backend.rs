@@ -85,6 +85,7 @@ mod tests {
             kind: BackendKind::OriginalDestination(SocketAddr::from(([10, 0, 0, 1], port))),
             failfast_timeout: Duration::from_secs(3),
             queue_capacity: 1,
+            allowance: Default::default(),
         };
         RouteBackend { backend: Arc::new(backend), filters: Vec::new() }
     }

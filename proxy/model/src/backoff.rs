@@ -21,6 +21,20 @@ impl Backoff {
         let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
         let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
         let pause = self.min.saturating_mul(factor).min(self.max);
+        self.jittered(pause, random)
+    }
+
+    /// The same where the server may have said when to come again: its word counts within `min` and `max`, if it is
+    /// to be honoured.
+    #[must_use]
+    pub fn hinted_pause(&self, failures: u32, hint: Option<Duration>, random: &mut Random) -> Duration {
+        match hint.filter(|_| self.honour_retry_after) {
+            Some(hint) => self.jittered(hint.max(self.min).min(self.max), random),
+            None => self.pause(failures, random),
+        }
+    }
+
+    fn jittered(&self, pause: Duration, random: &mut Random) -> Duration {
         let jitter = f64::from(self.jitter_ratio).clamp(0.0, 1.0) * random.unit();
         pause.saturating_add(pause.mul_f64(jitter))
     }

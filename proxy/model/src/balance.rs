@@ -6,6 +6,7 @@
 
 mod ewma;
 pub mod health;
+pub mod zones;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use self::ewma::Ewma;
 use self::health::{Admission, Health, Limits, Reason};
+use self::zones::{Overflow, ZoneBand, ZoneLoad};
 use crate::endpoint::{Endpoint, EndpointSet};
-use crate::outbound::FailureAccrual;
+use crate::outbound::{FailureAccrual, Penalty};
 use crate::random::Random;
 
 /// An endpoint of one balancer. It stays valid until the endpoint leaves the set; afterwards it names nothing.
@@ -31,6 +33,7 @@ pub struct InFlight {
     key: EndpointKey,
     since: Instant,
     answered: bool,
+    come_back: Option<Duration>,
 }
 
 impl InFlight {
@@ -38,6 +41,11 @@ impl InFlight {
     #[must_use]
     pub const fn key(&self) -> EndpointKey {
         self.key
+    }
+
+    /// Notes when the endpoint wants to be asked again.
+    pub fn hinted(&mut self, come_back: Duration) {
+        self.come_back = Some(come_back);
     }
 }
 
@@ -74,6 +82,10 @@ pub struct Settings {
     pub decay: Duration,
     /// Circuit breaking by policy; `None`: passive ejection only.
     pub accrual: Option<FailureAccrual>,
+    /// What a response that refuses work weighs; `None`: nothing.
+    pub penalty: Option<Penalty>,
+    /// How far the own zone is preferred; `None`: zones are all the same.
+    pub zones: Option<ZoneBand>,
 }
 
 /// Ejections since the balancer was made.
@@ -107,6 +119,8 @@ struct Member {
     /// Since when the unanswered ones have seen nothing from this endpoint.
     silent_since: Instant,
     health: Health,
+    /// It refused work: the penalty counts in full until then, and fades afterwards.
+    penalised_until: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -121,8 +135,11 @@ pub struct Balancer {
     settings: Settings,
     limits: Limits,
     slots: Vec<Slot>,
-    /// Slots of the endpoints that are ready and have weight.
+    /// Slots of the endpoints that are ready and have weight, those of the own zone first.
     ready: Vec<u32>,
+    /// How many of these are of the own zone.
+    ready_own: usize,
+    overflow: Option<Overflow>,
     /// The earliest moment at which an ejected endpoint may be probed.
     next_probe: Option<Instant>,
     ejections: Ejections,
@@ -133,19 +150,36 @@ impl Balancer {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let limits = Limits::of(settings.accrual.as_ref());
-        let ejections = Ejections::default();
-        Self { settings, limits, slots: Vec::new(), ready: Vec::new(), next_probe: None, ejections }
+        Self {
+            settings,
+            limits,
+            slots: Vec::new(),
+            ready: Vec::new(),
+            ready_own: 0,
+            overflow: None,
+            next_probe: None,
+            ejections: Ejections::default(),
+        }
     }
 
     /// Takes in new settings of the backend's policy; what is known of the endpoints stays.
     pub fn configure(&mut self, settings: Settings) {
         self.limits = Limits::of(settings.accrual.as_ref());
+        match (settings.zones, &mut self.overflow) {
+            (Some(band), Some(overflow)) => overflow.configure(band),
+            (None, overflow) => *overflow = None,
+            // The next set brings it about.
+            (Some(_), None) => {}
+        }
         self.settings = settings;
     }
 
     /// Takes in a new set. An endpoint with the same address and identity keeps its history; the same address
     /// with another identity is another endpoint.
     pub fn update(&mut self, set: &EndpointSet, now: Instant) {
+        if let Some(band) = self.settings.zones {
+            self.overflow.get_or_insert_with(|| Overflow::new(band, now));
+        }
         let mut known: Vec<(SocketAddr, usize)> =
             self.members().map(|(slot, m)| (m.endpoint.addr, slot)).collect();
         known.sort_unstable();
@@ -181,6 +215,7 @@ impl Balancer {
                 unanswered: 0,
                 silent_since: now,
                 health: Health::new(now),
+                penalised_until: None,
             };
             while self.slots.get(free).is_some_and(|slot| slot.member.is_some()) {
                 free += 1;
@@ -232,7 +267,7 @@ impl Balancer {
             member.pending = member.pending.saturating_add(1);
             member.unanswered = member.unanswered.saturating_add(1);
         }
-        InFlight { key, since: now, answered: false }
+        InFlight { key, since: now, answered: false, come_back: None }
     }
 
     /// Notes the head of a response: its latency counts, and the endpoint lives.
@@ -244,8 +279,28 @@ impl Balancer {
         if let Some(member) = self.member_mut(request.key) {
             member.unanswered = member.unanswered.saturating_sub(1);
             member.silent_since = now;
-            member.latency.observe(now.saturating_duration_since(request.since), now, decay);
+            let latency = now.saturating_duration_since(request.since);
+            member.latency.observe(latency, now, decay);
+            let own = !member.endpoint.other_zone;
+            if let Some(overflow) = self.overflow.as_mut().filter(|_| own) {
+                overflow.answered(latency);
+            }
         }
+    }
+
+    /// Notes that the endpoint refused work, and when it wants to be asked again.
+    pub fn refused(&mut self, key: EndpointKey, come_back: Option<Duration>, now: Instant) {
+        let Some(penalty) = self.settings.penalty else { return };
+        let until = now + come_back.unwrap_or_default().min(penalty.max_retry_after);
+        if let Some(member) = self.member_mut(key) {
+            member.penalised_until = Some(member.penalised_until.map_or(until, |held| held.max(until)));
+        }
+    }
+
+    /// The share of requests that other zones take, 0 to 1; `None`: zones are all the same.
+    #[must_use]
+    pub fn overflow(&self) -> Option<f64> {
+        self.overflow.as_ref().map(Overflow::current)
     }
 
     /// Notes the end of a request. May eject the endpoint, or take it back.
@@ -261,7 +316,7 @@ impl Balancer {
         let was_ready = member.health.is_ready();
         // The others may do without this one if any of them is ready.
         let others_ready = if was_ready { ready.saturating_sub(1) } else { ready };
-        let ejected = member.health.on(outcome, limits, others_ready, now, random);
+        let ejected = member.health.on(outcome, request.come_back, limits, others_ready, now, random);
         let stays_ready = was_ready && member.health.is_ready();
         if let Some(reason) = ejected {
             self.count(reason);
@@ -296,19 +351,59 @@ impl Balancer {
     }
 
     /// Two draws, the cheaper one. With exclusions among the draws: the cheapest of all others.
-    fn choose(&self, now: Instant, random: &mut Random, wanted: Wanted<'_>) -> Option<u32> {
-        if let [only] = *self.ready {
+    fn choose(&mut self, now: Instant, random: &mut Random, wanted: Wanted<'_>) -> Option<u32> {
+        let crossing = self.crossing(now);
+        let Some((own, others)) = crossing.and_then(|_| self.ready.split_at_checked(self.ready_own)) else {
+            return self.choose_among(&self.ready, now, random, wanted);
+        };
+        let crosses = crossing.is_some_and(|share| share > 0.0 && random.unit() < share);
+        let (first, second) = if crosses { (others, own) } else { (own, others) };
+        let found = self.choose_among(first, now, random, wanted);
+        found.or_else(|| self.choose_among(second, now, random, wanted))
+    }
+
+    /// The share of requests for other zones; `None`: there is nothing to choose between.
+    fn crossing(&mut self, now: Instant) -> Option<f64> {
+        let overflow = self.overflow.as_ref()?;
+        if self.ready_own == 0 || self.ready_own == self.ready.len() {
+            return None;
+        }
+        if !overflow.is_due(now) {
+            return Some(overflow.current());
+        }
+        let load = self.own_load();
+        self.overflow.as_mut().map(|overflow| overflow.share(load, now))
+    }
+
+    fn own_load(&self) -> ZoneLoad {
+        let own = self.members().filter(|(_, member)| !member.endpoint.other_zone);
+        let load = ZoneLoad { ready: self.ready_own, ..ZoneLoad::default() };
+        own.fold(load, |load, (_, member)| ZoneLoad {
+            all: load.all + usize::from(member.endpoint.weight > 0),
+            in_flight: load.in_flight.saturating_add(member.pending),
+            ..load
+        })
+    }
+
+    fn choose_among(
+        &self,
+        among: &[u32],
+        now: Instant,
+        random: &mut Random,
+        wanted: Wanted<'_>,
+    ) -> Option<u32> {
+        if let [only] = *among {
             return self.allows(only, wanted).then_some(only);
         }
-        let first = random.index(self.ready.len());
+        let first = random.index(among.len());
         // Drawn from the others: never the same one twice.
-        let second = (first + 1 + random.index(self.ready.len().saturating_sub(1))) % self.ready.len().max(1);
-        let draw = |at: usize| self.ready.get(at).copied().filter(|slot| self.allows(*slot, wanted));
+        let second = (first + 1 + random.index(among.len().saturating_sub(1))) % among.len().max(1);
+        let draw = |at: usize| among.get(at).copied().filter(|slot| self.allows(*slot, wanted));
         match (draw(first), draw(second)) {
             (Some(a), Some(b)) => Some(if self.cost(b, now) < self.cost(a, now) { b } else { a }),
             _ if wanted.exclude.is_empty() => None,
             _ => {
-                let allowed = self.ready.iter().copied().filter(|slot| self.allows(*slot, wanted));
+                let allowed = among.iter().copied().filter(|slot| self.allows(*slot, wanted));
                 allowed.min_by(|a, b| self.cost(*a, now).total_cmp(&self.cost(*b, now)))
             }
         }
@@ -317,8 +412,16 @@ impl Balancer {
     /// Expected wait, in seconds, for one request more; weights divide it.
     fn cost(&self, slot: u32, now: Instant) -> f64 {
         let Some(member) = self.slot(slot) else { return f64::INFINITY };
-        let latency = member.latency.seconds(now, self.settings.decay);
+        let latency = member.latency.seconds(now, self.settings.decay).max(self.penalty_s(member, now));
         latency * (f64::from(member.pending) + 1.0) / f64::from(member.endpoint.weight.max(1))
+    }
+
+    /// What the endpoint's refusals weigh now.
+    fn penalty_s(&self, member: &Member, now: Instant) -> f64 {
+        let (Some(until), Some(penalty)) = (member.penalised_until, self.settings.penalty) else {
+            return 0.0;
+        };
+        ewma::faded(penalty.latency.as_secs_f64(), until, now, penalty.decay)
     }
 
     fn due_probe(&mut self, now: Instant, wanted: Wanted<'_>) -> Option<u32> {
@@ -387,7 +490,18 @@ impl Balancer {
             let counts = member.endpoint.weight > 0 && member.health.is_ready();
             if counts { u32::try_from(slot).ok() } else { None }
         }));
+        self.ready_own = ready.len();
+        if self.overflow.is_some() {
+            let is_other = |slot: &u32| self.slot(*slot).is_some_and(|member| member.endpoint.other_zone);
+            // Stable: the order within a zone does not change.
+            ready.sort_by_key(is_other);
+            self.ready_own = ready.iter().take_while(|slot| !is_other(slot)).count();
+        }
         self.ready = ready;
+        let load = self.own_load();
+        if let Some(overflow) = &mut self.overflow {
+            overflow.available(load.ready, load.all);
+        }
         self.schedule_probe();
     }
 

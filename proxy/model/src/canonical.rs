@@ -36,10 +36,14 @@ pub enum Ambiguous {
 #[must_use]
 pub fn judges_path<R>(routes: &[HttpRoute<R>]) -> bool {
     let matches = routes.iter().flat_map(|route| &route.rules).flat_map(|rule| &rule.matches);
-    matches.into_iter().any(|one| match &one.path {
-        None => false,
-        Some(PathMatch::Prefix(prefix)) => !prefix.trim_end_matches('/').is_empty(),
-        Some(PathMatch::Exact(_) | PathMatch::Regex(_)) => true,
+    matches.into_iter().any(|one| {
+        let by_condition = one.condition.as_ref().is_some_and(|condition| condition.judges_path());
+        by_condition
+            || match &one.path {
+                None => false,
+                Some(PathMatch::Prefix(prefix)) => !prefix.trim_end_matches('/').is_empty(),
+                Some(PathMatch::Exact(_) | PathMatch::Regex(_)) => true,
+            }
     })
 }
 

@@ -28,6 +28,8 @@ pub struct Endpoint {
     pub http2: Http2Params,
     /// Metric labels (`dst_pod`, `dst_namespace`, ...), the set's own labels joined in.
     pub labels: Labels,
+    /// Not meant for clients of this zone while those that are can take the load.
+    pub other_zone: bool,
 }
 
 /// The identity a peer must prove, and the SNI to ask for.

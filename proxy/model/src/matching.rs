@@ -197,6 +197,9 @@ fn best_of<M, K: Ord>(matches: &[M], rank: impl Fn(&M) -> Option<K>, everything:
 }
 
 fn http_rank(one: &HttpMatch, request: &impl RequestView) -> Option<HttpRank> {
+    if one.condition.as_ref().is_some_and(|condition| !condition.holds(request)) {
+        return None;
+    }
     if one.method.as_ref().is_some_and(|method| **method != *request.method()) {
         return None;
     }

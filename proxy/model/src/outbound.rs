@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::balance::zones::ZoneBand;
+use crate::budget::BudgetLimits;
 use crate::endpoint::Endpoint;
 use crate::metadata::Metadata;
 use crate::route::{Filter, GrpcRoute, HostMatch, HttpRoute, Timeouts};
@@ -113,7 +115,7 @@ pub enum OpaqueRefusal {
 }
 
 /// Where a rule of a route sends requests.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RouteTarget {
     /// How a backend is chosen.
     pub distribution: Distribution,
@@ -123,12 +125,39 @@ pub struct RouteTarget {
     pub retry: Option<Retry>,
     /// Whether `l5d-retry-*` and `l5d-*timeout` request headers count.
     pub allow_l5d_request_headers: bool,
+    /// Statuses that count as failures, both ends included; `None`: from 500.
+    pub failures: Option<Arc<[(u16, u16)]>>,
+    /// Attempts beside one that is not answered.
+    pub hedge: Option<Hedge>,
+}
+
+impl RouteTarget {
+    /// Whether a response with this status counts as failed.
+    #[must_use]
+    pub fn is_failure(&self, status: u16) -> bool {
+        match &self.failures {
+            None => crate::status::is_failure(status),
+            Some(ranges) => ranges.iter().any(|(from, to)| (*from..=*to).contains(&status)),
+        }
+    }
+}
+
+/// Attempts beside one that is not answered; each is paid from the retry budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hedge {
+    /// Silence after which the next attempt begins.
+    pub after: Duration,
+    /// Attempts beside the first.
+    pub limit: u32,
+    /// Whether requests are hedged whose methods are not idempotent.
+    pub any_method: bool,
 }
 
 /// How one of several backends is chosen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Distribution {
     /// No backend: 500 for HTTP, UNAVAILABLE for gRPC, close for bytes.
+    #[default]
     Empty,
     /// The first with ready endpoints.
     FirstAvailable(Arc<[RouteBackend]>),
@@ -156,6 +185,32 @@ pub struct Backend {
     pub failfast_timeout: Duration,
     /// Most requests that may wait.
     pub queue_capacity: u32,
+    /// What it is spared.
+    pub allowance: Allowance,
+}
+
+/// What a service takes at most from this client, and how far its own zone is preferred.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Allowance {
+    /// Retries and hedges.
+    pub budget: BudgetLimits,
+    /// Open connections; `None`: no limit.
+    pub max_connections: Option<u32>,
+    /// Attempts at once; `None`: no limit.
+    pub max_concurrent_requests: Option<u32>,
+    /// `None`: zones are all the same.
+    pub zones: Option<ZoneBand>,
+}
+
+/// `outbound.PenaltyPeakEwma`: what a response that refuses work weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Penalty {
+    /// The latency that stands for it.
+    pub latency: Duration,
+    /// Longest time for which `Retry-After` holds it up.
+    pub max_retry_after: Duration,
+    /// Time constant by which it fades afterwards.
+    pub decay: Duration,
 }
 
 /// One endpoint or a balanced destination.
@@ -173,6 +228,8 @@ pub enum BackendKind {
         default_rtt: Duration,
         /// Time constant of the moving average.
         decay: Duration,
+        /// Penalty for endpoints that refuse work; `None`: they weigh what their latency is.
+        penalty: Option<Penalty>,
     },
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::budget::Budget;
 use crate::deadline;
 use crate::outbound::Retry;
+use crate::pushback::Pushback;
 use crate::random::Random;
 
 /// Most attempts of a request that the proxy moves by itself, the first included: a deployment may lose several
@@ -44,6 +45,11 @@ pub struct Attempted<'a> {
     pub attempts: u32,
     /// When the request must be done.
     pub deadline: Option<Instant>,
+    /// A proxy before this one has retried it already, and will again: were each to retry, the attempts of a chain
+    /// would multiply. It is still moved.
+    pub is_retry: bool,
+    /// When the server wants to be asked again.
+    pub pushback: Pushback,
 }
 
 /// What to do after a failed attempt.
@@ -69,6 +75,10 @@ pub enum GiveUp {
     Budget,
     /// No time is left.
     Deadline,
+    /// The proxy before this one retries.
+    Upstream,
+    /// The server forbids it.
+    Pushback,
 }
 
 /// Methods whose repetition has the effect of one (RFC 9110 §9.2.2).
@@ -99,9 +109,14 @@ pub fn decide(
     random: &mut Random,
 ) -> Verdict {
     let moves = may_move(failure, request);
-    let asked = request.replayable && route.is_some_and(|retry| asks_for(retry, failure));
+    let wanted = request.replayable && route.is_some_and(|retry| asks_for(retry, failure));
+    let asked = wanted && !request.is_retry && request.pushback != Pushback::Never;
     if !moves && !asked {
-        return Verdict::GiveUp(GiveUp::NotRetryable);
+        return Verdict::GiveUp(match (wanted, request.is_retry) {
+            (false, _) => GiveUp::NotRetryable,
+            (true, true) => GiveUp::Upstream,
+            (true, false) => GiveUp::Pushback,
+        });
     }
     let by_route = route.filter(|_| asked).map_or(0, |retry| retry.max_retries.saturating_add(1));
     let limit = by_route.max(if moves { ATTEMPTS_MAX } else { 0 });
@@ -109,7 +124,9 @@ pub fn decide(
         return Verdict::GiveUp(GiveUp::Limit);
     }
     let after = match route.and_then(|retry| retry.backoff) {
-        Some(backoff) if asked && !moves => backoff.pause(request.attempts, random),
+        Some(backoff) if asked && !moves => {
+            backoff.hinted_pause(request.attempts, request.pushback.pause(), random)
+        }
         Some(_) | None => Duration::ZERO,
     };
     let in_time =
@@ -145,7 +162,14 @@ mod tests {
     use crate::outbound::Backoff;
 
     fn request(method: &str) -> Attempted<'_> {
-        Attempted { method, replayable: true, attempts: 1, deadline: None }
+        Attempted {
+            method,
+            replayable: true,
+            attempts: 1,
+            deadline: None,
+            is_retry: false,
+            pushback: Pushback::None,
+        }
     }
 
     fn retry() -> Retry {
@@ -210,6 +234,33 @@ mod tests {
         assert_eq!(verdict(AttemptFailure::Status(503), &second, Some(&retry())), limit);
         let last = Attempted { attempts: ATTEMPTS_MAX, ..request("GET") };
         assert_eq!(verdict(AttemptFailure::NotSent, &last, None), limit);
+    }
+
+    #[test]
+    fn what_a_proxy_before_this_one_retries_is_only_moved() {
+        let retried = Attempted { is_retry: true, ..request("GET") };
+        let upstream = Verdict::GiveUp(GiveUp::Upstream);
+        assert_eq!(verdict(AttemptFailure::Status(503), &retried, Some(&retry())), upstream);
+        assert_eq!(verdict(AttemptFailure::Refused, &retried, Some(&retry())), AT_ONCE);
+        assert_eq!(verdict(AttemptFailure::Reset, &retried, Some(&retry())), AT_ONCE);
+    }
+
+    #[test]
+    fn a_server_may_set_the_pause_within_its_bounds_or_forbid_the_retry() {
+        let mut route = retry();
+        route.backoff = route.backoff.map(|backoff| Backoff { honour_retry_after: true, ..backoff });
+        for (pushback, expected) in [
+            (
+                Pushback::After(Duration::from_millis(100)),
+                Verdict::Again { after: Duration::from_millis(100) },
+            ),
+            (Pushback::After(Duration::from_secs(9)), Verdict::Again { after: Duration::from_millis(250) }),
+            (Pushback::After(Duration::ZERO), Verdict::Again { after: Duration::from_millis(25) }),
+            (Pushback::Never, Verdict::GiveUp(GiveUp::Pushback)),
+        ] {
+            let asked = Attempted { pushback, ..request("POST") };
+            assert_eq!(verdict(AttemptFailure::Status(503), &asked, Some(&route)), expected, "{pushback:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use regex_lite::Regex;
 
+use crate::condition::Condition;
 use crate::filters::cors::Cors;
 use crate::metadata::Metadata;
 
@@ -72,6 +73,8 @@ pub struct HttpMatch {
     pub query: Vec<QueryMatch>,
     /// Method as on the request line; case matters.
     pub method: Option<Arc<str>>,
+    /// What else the request must be.
+    pub condition: Option<Arc<Condition>>,
 }
 
 impl HttpMatch {
@@ -83,7 +86,8 @@ impl HttpMatch {
             Some(PathMatch::Prefix(prefix)) => &**prefix != "/",
             Some(PathMatch::Exact(_) | PathMatch::Regex(_)) => true,
         };
-        by_path || self.method.is_some() || !self.headers.is_empty() || !self.query.is_empty()
+        let by_parts = !self.headers.is_empty() || !self.query.is_empty() || self.condition.is_some();
+        by_path || self.method.is_some() || by_parts
     }
 }
 

@@ -105,6 +105,12 @@ pub enum Failure {
     FailFast,
     /// Too much is in flight.
     LoadShed,
+    /// The service takes no more requests at once (`hauberk.io/max-concurrent-requests`), and none ended in time.
+    ConcurrencyLimit,
+    /// No more requests may wait for the service (`hauberk.io/max-pending-requests`).
+    PendingLimit,
+    /// The service takes no more connections (`hauberk.io/max-connections`).
+    ConnectionLimit,
     /// The endpoint refused, or the connection failed otherwise.
     Connect,
     /// The endpoint did not accept in time.
@@ -208,6 +214,9 @@ impl Failure {
         match self {
             Self::FailFast => row(504, G::DeadlineExceeded, "failfast", Some("FAIL_FAST"), CLOSE, "service in fail-fast"),
             Self::LoadShed => row(503, G::Unavailable, "loadshed", Some("LOAD_SHED"), CLOSE, "service has too many requests in flight"),
+            Self::ConcurrencyLimit => row(503, G::Unavailable, "concurrency limit", Some("LOAD_SHED"), FINAL, "service takes no more concurrent requests"),
+            Self::PendingLimit => row(503, G::Unavailable, "pending limit", Some("LOAD_SHED"), FINAL, "service takes no more pending requests"),
+            Self::ConnectionLimit => row(503, G::Unavailable, "connection limit", Some("LOAD_SHED"), FINAL, "service takes no more connections"),
             Self::Connect => row(502, G::Unavailable, "connect", Some("IO"), RETRY_CLOSE, "error trying to connect"),
             Self::ConnectTimeout => row(504, G::DeadlineExceeded, "connect timeout", Some("IO"), RETRY_CLOSE, "connect timed out"),
             Self::WrongPeer => row(502, G::Unavailable, "identity mismatch", Some("IO"), CLOSE, "peer identity is not the expected one"),

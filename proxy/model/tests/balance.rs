@@ -37,6 +37,7 @@ fn endpoint(host: u8, weight: u32, identity: Option<&str>) -> Arc<Endpoint> {
         authority_override: None,
         http2: Http2Params::default(),
         labels: Arc::from([]),
+        other_zone: false,
     })
 }
 
@@ -49,7 +50,13 @@ fn hosts(hosts: &[u8]) -> EndpointSet {
 }
 
 fn settings(accrual: Option<FailureAccrual>) -> Settings {
-    Settings { default_rtt: Duration::from_millis(30), decay: Duration::from_secs(10), accrual }
+    Settings {
+        default_rtt: Duration::from_millis(30),
+        decay: Duration::from_secs(10),
+        accrual,
+        penalty: None,
+        zones: None,
+    }
 }
 
 fn accrual() -> FailureAccrual {
@@ -357,4 +364,110 @@ proptest! {
             prop_assert!(rig.balancer.ready() <= present.len());
         }
     }
+}
+
+fn zoned(host: u8, other_zone: bool) -> Arc<Endpoint> {
+    Arc::new(Endpoint { other_zone, ..(*endpoint(host, 10_000, None)).clone() })
+}
+
+/// Two endpoints here and two elsewhere.
+fn two_zones(now: Instant) -> Balancer {
+    let band = hauberk_model::balance::zones::ZoneBand { max_in_flight: 4, latency_ratio: 2.0 };
+    let mut balancer = Balancer::new(Settings { zones: Some(band), ..settings(None) });
+    let endpoints = vec![zoned(1, false), zoned(2, true), zoned(3, false), zoned(4, true)];
+    balancer.update(&set(endpoints), now);
+    balancer
+}
+
+/// Which hosts `requests` go to while `held` others are on each endpoint of the own zone.
+fn spread(balancer: &mut Balancer, now: Instant, random: &mut Random, requests: usize) -> Vec<SocketAddr> {
+    (0..requests)
+        .map(|_| {
+            let key = balancer.pick(now, random, ANY).unwrap();
+            balancer.endpoint(key).unwrap().addr
+        })
+        .collect()
+}
+
+#[test]
+fn the_own_zone_has_everything_until_its_load_leaves_the_band_and_again_afterwards() {
+    let start = Instant::now();
+    let mut random = Random::seeded(3);
+    let mut balancer = two_zones(start);
+    let own = [addr(1), addr(3)];
+    assert!(spread(&mut balancer, start, &mut random, 200).iter().all(|to| own.contains(to)));
+    let mut held = Vec::new();
+    let mut now = start;
+    for _ in 0..60 {
+        now += 100 * MS;
+        // The own zone holds what it gets: its load grows out of the band, and then others help.
+        let key = balancer.pick(now, &mut random, ANY).unwrap();
+        let mut request = balancer.started(key, now);
+        // Answered, and still going on: a stream.
+        balancer.answered(&mut request, now);
+        held.push(request);
+    }
+    let crossed = spread(&mut balancer, now, &mut random, 1_000);
+    let crossed = crossed.iter().filter(|to| !own.contains(to)).count();
+    assert!((300..950).contains(&crossed), "{crossed}");
+    for request in held {
+        balancer.finished(request, Outcome::Success, now, &mut random);
+    }
+    for _ in 0..60 {
+        now += 100 * MS;
+        balancer.pick(now, &mut random, ANY).unwrap();
+    }
+    assert!(spread(&mut balancer, now, &mut random, 200).iter().all(|to| own.contains(to)));
+}
+
+#[test]
+fn a_zone_without_ready_endpoints_leaves_everything_to_the_others() {
+    let now = Instant::now();
+    let mut random = Random::seeded(4);
+    let mut balancer = two_zones(now);
+    for _ in 0..2 {
+        let key = balancer.pick(now, &mut random, ANY).unwrap();
+        let request = balancer.started(key, now);
+        balancer.finished(request, Outcome::Unreachable, now, &mut random);
+    }
+    let elsewhere = [addr(2), addr(4)];
+    assert!(spread(&mut balancer, now, &mut random, 50).iter().all(|to| elsewhere.contains(to)));
+}
+
+#[test]
+fn an_endpoint_that_refuses_work_is_spared_for_as_long_as_it_asks_and_then_returns() {
+    let start = Instant::now();
+    let mut random = Random::seeded(5);
+    let penalty = hauberk_model::outbound::Penalty {
+        latency: Duration::from_secs(5),
+        max_retry_after: Duration::from_secs(30),
+        decay: Duration::from_secs(1),
+    };
+    let mut balancer = Balancer::new(Settings { penalty: Some(penalty), ..settings(None) });
+    balancer.update(&hosts(&[1, 2]), start);
+    let key = balancer.pick(start, &mut random, ANY).unwrap();
+    let refusing = balancer.endpoint(key).unwrap().addr;
+    balancer.refused(key, Some(Duration::from_secs(600)), start);
+    for second in [1, 10, 30] {
+        let now = start + Duration::from_secs(second);
+        assert!(!spread(&mut balancer, now, &mut random, 100).contains(&refusing), "after {second} s");
+    }
+    let later = start + Duration::from_secs(60);
+    assert!(spread(&mut balancer, later, &mut random, 100).contains(&refusing));
+}
+
+#[test]
+fn a_breaker_waits_as_long_as_the_endpoint_asks_within_its_bounds() {
+    let start = Instant::now();
+    let mut random = Random::seeded(6);
+    let accrual = FailureAccrual { max_consecutive_failures: 1, ..accrual() };
+    let backoff = Backoff { honour_retry_after: true, jitter_ratio: 0.0, ..accrual.backoff };
+    let mut balancer = Balancer::new(settings(Some(FailureAccrual { backoff, ..accrual })));
+    balancer.update(&hosts(&[1]), start);
+    let key = balancer.pick(start, &mut random, ANY).unwrap();
+    let mut request = balancer.started(key, start);
+    request.hinted(Duration::from_secs(20));
+    balancer.finished(request, Outcome::Failure, start, &mut random);
+    assert!(balancer.pick(start + Duration::from_secs(19), &mut random, ANY).is_none());
+    assert!(balancer.pick(start + Duration::from_secs(20), &mut random, ANY).is_some());
 }

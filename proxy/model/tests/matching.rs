@@ -321,6 +321,7 @@ fn some_match() -> impl Strategy<Value = HttpMatch> {
         headers,
         query,
         method,
+        condition: None,
     })
 }
 

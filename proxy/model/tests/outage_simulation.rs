@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use hauberk_model::balance::{Balancer, EndpointKey, InFlight, Outcome, Settings, Wanted};
 use hauberk_model::budget::{Budget, BudgetLimits};
 use hauberk_model::endpoint::{Endpoint, EndpointSet, Http2Params, ProtocolHint};
+use hauberk_model::pushback::Pushback;
 use hauberk_model::random::Random;
 use hauberk_model::retry::{self, AttemptFailure, Attempted, GiveUp, Verdict};
 
@@ -78,6 +79,8 @@ impl Simulation {
             default_rtt: Duration::from_millis(30),
             decay: Duration::from_secs(10),
             accrual: None,
+            penalty: None,
+            zones: None,
         };
         let mut balancer = Balancer::new(settings);
         let endpoints = (0..ENDPOINTS).map(|at| Arc::new(endpoint(at))).collect();
@@ -175,7 +178,14 @@ impl Simulation {
         let sent = failure != AttemptFailure::NotSent;
         self.balancer.finished(request, outcome, self.now, &mut self.random);
         let tries = self.attempts[id].tries;
-        let asked = Attempted { method: self.method, replayable: true, attempts: tries, deadline: None };
+        let asked = Attempted {
+            method: self.method,
+            replayable: true,
+            attempts: tries,
+            deadline: None,
+            is_retry: false,
+            pushback: Pushback::None,
+        };
         match retry::decide(failure, &asked, None, &mut self.budget, self.now, &mut self.random) {
             Verdict::Again { .. } => {
                 self.tally.retried += u32::from(sent);
@@ -212,6 +222,7 @@ fn endpoint(at: usize) -> Endpoint {
         authority_override: None,
         http2: Http2Params::default(),
         labels: Arc::from([]),
+        other_zone: false,
     }
 }
 

@@ -19,7 +19,7 @@ const WINDOW_BYTES_MAX: u32 = 0x7fff_ffff;
 /// # Errors
 /// [`Malformed`]. An endpoint whose identity cannot be read is never spoken to in plaintext instead.
 pub fn endpoint(
-    (proto, _overlay): (proto::WeightedAddr, extension::WeightedAddrOverlay),
+    (proto, overlay): (proto::WeightedAddr, extension::WeightedAddrOverlay),
     set_labels: &Labels,
 ) -> Result<Endpoint, Malformed> {
     let (hint, transport_port) = hint(proto.protocol_hint)?;
@@ -36,6 +36,7 @@ pub fn endpoint(
             .map(Arc::from),
         http2: proto.http2.map_or_else(|| Ok(Http2Params::default()), http2)?,
         labels: join(set_labels, destination_labels(proto.metric_labels)),
+        other_zone: overlay.extension.is_some_and(|extension| extension.other_zone),
     })
 }
 

@@ -53,6 +53,7 @@ pub fn http(proto: proto::HttpRouteMatch) -> Result<HttpMatch, Malformed> {
         headers: headers(proto.headers)?,
         query: proto.query_params.into_iter().map(query).collect::<Result<_, _>>()?,
         method: method.transpose()?,
+        condition: None,
     })
 }
 

@@ -10,6 +10,7 @@ mod limits;
 pub mod matches;
 pub mod outbound;
 pub mod profile;
+pub mod resilience;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

@@ -12,6 +12,7 @@ use hauberk_model::outbound::{
 use hauberk_model::route::{Filter, GrpcRoute, GrpcRule, HttpRoute, HttpRule, Timeouts};
 use linkerd2_proxy_api::{http_route, outbound as proto};
 
+use super::resilience;
 use super::{Malformed, duration, endpoint, filters, limit, matches, metadata};
 use crate::extension::{Extended, paired, proto as extension};
 
@@ -188,16 +189,20 @@ impl Reader<'_> {
             proto::http_route::distribution::Kind,
             filters::outbound_http
         )?;
+        let extension = overlay.extension.unwrap_or_default();
+        let matches = proto.matches.into_iter().map(matches::http).collect::<Result<_, _>>()?;
         Ok(HttpRule {
-            matches: proto.matches.into_iter().map(matches::http).collect::<Result<_, _>>()?,
+            matches: resilience::conditional(matches, extension.condition)?,
             filters: paired(proto.filters, overlay.filters)
                 .map(filters::outbound_http)
                 .collect::<Result<_, _>>()?,
             then: Arc::new(RouteTarget {
                 distribution,
                 timeouts: timeouts(proto.timeouts, proto.request_timeout)?,
-                retry: proto.retry.map(http_retry).transpose()?,
+                retry: proto.retry.map(|retry| http_retry(retry, &extension.retry_grpc_codes)).transpose()?,
                 allow_l5d_request_headers: proto.allow_l5d_request_headers,
+                failures: extension.failures.map(resilience::failures).transpose()?,
+                hedge: extension.hedge.as_ref().and_then(resilience::hedge),
             }),
         })
     }
@@ -226,6 +231,7 @@ impl Reader<'_> {
             proto::grpc_route::distribution::Kind,
             filters::outbound_grpc
         )?;
+        let extension = overlay.extension.unwrap_or_default();
         Ok(GrpcRule {
             matches: proto.matches.into_iter().map(matches::grpc).collect::<Result<_, _>>()?,
             filters: paired(proto.filters, overlay.filters)
@@ -236,6 +242,8 @@ impl Reader<'_> {
                 timeouts: timeouts(proto.timeouts, proto.request_timeout)?,
                 retry: proto.retry.map(grpc_retry).transpose()?,
                 allow_l5d_request_headers: proto.allow_l5d_request_headers,
+                failures: extension.failures.map(resilience::failures).transpose()?,
+                hedge: extension.hedge.as_ref().and_then(resilience::hedge),
             }),
         })
     }
@@ -282,7 +290,7 @@ impl Reader<'_> {
     fn backend(
         &mut self,
         proto: Option<proto::Backend>,
-        _overlay: Option<extension::BackendOverlay>,
+        overlay: Option<extension::BackendOverlay>,
     ) -> Result<Arc<Backend>, Malformed> {
         use proto::backend::Kind;
         let proto = proto.ok_or(Malformed::Missing("backend"))?;
@@ -295,11 +303,15 @@ impl Reader<'_> {
         };
         let (capacity, failfast) =
             proto.queue.map_or((0, None), |queue| (queue.capacity, queue.failfast_timeout));
+        let extension = overlay.and_then(|overlay| overlay.extension).unwrap_or_default();
+        let most_pending = extension.limits.as_ref().and_then(|limits| limits.max_pending_requests);
+        let capacity = if capacity == 0 { QUEUE_CAPACITY } else { capacity };
         Ok(self.0.intern(Backend {
             metadata: metadata(proto.metadata),
             kind,
             failfast_timeout: limit("failfast timeout", failfast)?.unwrap_or(FAILFAST_WITHIN),
-            queue_capacity: if capacity == 0 { QUEUE_CAPACITY } else { capacity },
+            queue_capacity: most_pending.unwrap_or(capacity),
+            allowance: resilience::allowance(&extension)?,
         }))
     }
 }
@@ -309,21 +321,24 @@ fn balance(proto: proto::backend::BalanceP2c) -> Result<BackendKind, Malformed> 
     use proto::backend::endpoint_discovery::Kind;
     let discovery = proto.discovery.and_then(|discovery| discovery.kind);
     let Kind::Dst(get) = discovery.ok_or(Malformed::Missing("discovery of a backend"))?;
-    let (default_rtt, decay) = match proto.load.ok_or(Malformed::Missing("load of a balancer"))? {
-        Load::PeakEwma(ewma) => (ewma.default_rtt, ewma.decay),
-        // The penalty for overloaded endpoints is left out; the average is the same.
-        Load::PenaltyPeakEwma(ewma) => (ewma.default_rtt, ewma.decay),
+    let (default_rtt, decay, penalty) = match proto.load.ok_or(Malformed::Missing("load of a balancer"))? {
+        Load::PeakEwma(ewma) => (ewma.default_rtt, ewma.decay, None),
+        Load::PenaltyPeakEwma(ewma) => {
+            let penalty = resilience::penalty(ewma.penalty, ewma.max_retry_after, ewma.penalty_decay)?;
+            (ewma.default_rtt, ewma.decay, Some(penalty))
+        }
     };
     Ok(BackendKind::Balance {
         authority: get.path.into(),
         default_rtt: limit("default RTT", default_rtt)?.unwrap_or(DEFAULT_RTT),
         decay: limit("decay", decay)?.unwrap_or(DECAY),
+        penalty,
     })
 }
 
 /// A target without limits or retries.
 pub(crate) fn target(distribution: Distribution) -> RouteTarget {
-    RouteTarget { distribution, timeouts: Timeouts::default(), retry: None, allow_l5d_request_headers: false }
+    RouteTarget { distribution, ..RouteTarget::default() }
 }
 
 fn unknown_refusal() -> OpaqueRefusal {
@@ -344,7 +359,8 @@ fn timeouts(
     })
 }
 
-fn http_retry(proto: proto::http_route::Retry) -> Result<Retry, Malformed> {
+/// `grpc_codes`: those that calls on an HTTP route are retried for.
+fn http_retry(proto: proto::http_route::Retry, grpc_codes: &[u32]) -> Result<Retry, Malformed> {
     let conditions = proto.conditions.ok_or(Malformed::Missing("retry conditions"))?;
     let range = |range: proto::http_route::retry::conditions::StatusRange| {
         let status = |status: u32| u16::try_from(status).map_err(|_| Malformed::Range("retry status"));
@@ -352,7 +368,7 @@ fn http_retry(proto: proto::http_route::Retry) -> Result<Retry, Malformed> {
     };
     Ok(Retry {
         statuses: conditions.status_ranges.into_iter().map(range).collect::<Result<_, _>>()?,
-        grpc_codes: Vec::new(),
+        grpc_codes: grpc_codes.iter().filter_map(|code| u16::try_from(*code).ok()).collect(),
         ..retry(proto.max_retries, proto.max_request_bytes, proto.timeout, proto.backoff)?
     })
 }

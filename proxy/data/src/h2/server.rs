@@ -1,16 +1,20 @@
 //! HTTP/2 connections that clients open: each stream becomes a call of the handler.
 
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
-use h2::server::SendResponse;
+use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use tokio::task::JoinSet;
 
 use hauberk_wire::Edits;
 use hauberk_wire::translate::{H2Request, Honour};
 
+use super::head_room::{self, HeadRoom, Room};
+use super::meter::{Meter, Metered};
 use super::stream::{Incoming, Outgoing};
 use crate::body::{Body, BodyError, Sink};
 use crate::config::Limits;
@@ -21,13 +25,17 @@ use crate::io::Io;
 
 /// Bytes of one stream that may wait in our memory for the connection.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// Streams that a client reset and whose state is still kept; more end the connection (rapid reset, CVE-2023-44487).
-const RESET_STREAMS_MAX: usize = 32;
+/// Streams that a client reset before we looked at them; more end the connection (rapid reset, CVE-2023-44487). As many
+/// as it may have open: a client may cancel all its calls at once, and on a connection that many share it must not take
+/// the others' calls with it. How often it may do so is the [`Meter`]'s.
+const RESET_STREAMS_MAX: usize = 512;
 /// Streams that we had to reset for the client's errors (MadeYouReset, CVE-2025-8671); more end the connection.
 const LOCAL_ERROR_RESETS_MAX: usize = 128;
 /// Window of one stream and of the connection: as the client half of a pair has them by default.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// How long a client that floods us may take to read that it is sent away.
+const CALM: Duration = Duration::from_millis(500);
 
 /// Serves a connection until it ends or `drain` has let its last stream finish.
 ///
@@ -38,7 +46,10 @@ pub(crate) async fn serve<H: Handler>(
     limits: &Limits,
     mut drain: DrainWatch,
     handler: Rc<H>,
+    heads: &HeadRoom,
 ) -> Result<(), h2::Error> {
+    let (io, meter) = Metered::new(io);
+    let room = heads.connection();
     let handshake = h2::server::Builder::new()
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -54,13 +65,29 @@ pub(crate) async fn serve<H: Handler>(
     let mut draining = false;
     loop {
         tokio::select! {
-            accepted = connection.accept() => match accepted {
-                None => break,
-                Some(Err(error)) => return Err(error),
-                Some(Ok((request, respond))) => {
-                    if let Some(request) = of_stream(request, respond, handler.honours()) {
-                        streams.spawn_local(Rc::clone(&handler).handle(request));
-                    }
+            accepted = poll_fn(|cx| poll_accept(&mut connection, &meter, cx)) => match accepted {
+                Accepted::Over(ended) => return ended,
+                Accepted::Flooded => return send_away(&mut connection).await,
+                Accepted::Stream(request, respond) => {
+                    let weight = head_room::weight(request.headers(), request.uri());
+                    let Some(respond) = still_wanted(respond) else { continue };
+                    let taken = match room.take(weight) {
+                        Room::Free => None,
+                        Room::Taken(taken) => Some(taken),
+                        Room::None => {
+                            refuse(respond);
+                            continue;
+                        }
+                    };
+                    let Some(request) = of_stream(request, respond, handler.honours()) else { continue };
+                    let handled = Rc::clone(&handler).handle(request);
+                    match taken {
+                        None => streams.spawn_local(handled),
+                        Some(taken) => streams.spawn_local(async move {
+                            let _taken = taken;
+                            handled.await;
+                        }),
+                    };
                 }
             },
             Some(_) = streams.join_next(), if !streams.is_empty() => {}
@@ -70,7 +97,54 @@ pub(crate) async fn serve<H: Handler>(
             }
         }
     }
-    Ok(())
+}
+
+/// What a connection's client did next.
+#[expect(clippy::large_enum_variant, reason = "handed from one function to the next, and never kept")]
+enum Accepted {
+    Stream(http::Request<RecvStream>, SendResponse<Bytes>),
+    /// It sent more frames without use than it may.
+    Flooded,
+    Over(Result<(), h2::Error>),
+}
+
+fn poll_accept(
+    connection: &mut Connection<Metered, Bytes>,
+    meter: &Meter,
+    cx: &mut Context<'_>,
+) -> Poll<Accepted> {
+    match connection.poll_accept(cx) {
+        Poll::Ready(None) => Poll::Ready(Accepted::Over(Ok(()))),
+        Poll::Ready(Some(Err(error))) => Poll::Ready(Accepted::Over(Err(error))),
+        Poll::Ready(Some(Ok((request, respond)))) => Poll::Ready(Accepted::Stream(request, respond)),
+        Poll::Pending if meter.is_exhausted() => Poll::Ready(Accepted::Flooded),
+        Poll::Pending => {
+            if meter.next_turn() {
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending
+        }
+    }
+}
+
+/// Ends the connection of a client that floods us, and tells it so if it listens.
+async fn send_away(connection: &mut Connection<Metered, Bytes>) -> Result<(), h2::Error> {
+    connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+    let _ = tokio::time::timeout(CALM, poll_fn(|cx| connection.poll_closed(cx))).await;
+    Err(Reason::ENHANCE_YOUR_CALM.into())
+}
+
+/// A stream that its client has not cancelled meanwhile: nothing is done for one that it has.
+fn still_wanted(mut respond: SendResponse<Bytes>) -> Option<SendResponse<Bytes>> {
+    match respond.poll_reset(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(_) => None,
+        Poll::Pending => Some(respond),
+    }
+}
+
+/// Refuses a stream of which nothing was done, so that any request may be tried again (RFC 9113 §8.7).
+fn refuse(mut respond: SendResponse<Bytes>) {
+    respond.send_reset(Reason::REFUSED_STREAM);
 }
 
 /// The request of a stream; what is malformed is answered at once.

@@ -235,7 +235,7 @@ impl Inbound {
         let on = &Onward { host: on.host.or(meant.as_deref()), ..*on };
         let mut moved = false;
         loop {
-            let client = http2_client(&self.accepted.worker, app).await;
+            let client = http2_client(&self.accepted.worker, app, None).await;
             let client = client.map_err(|error| failure_of_dial(&error))?;
             let request = heads::for_http2(head, on).map_err(|_| Failure::BadRequest)?;
             match client.request(request, source.replay()).await {

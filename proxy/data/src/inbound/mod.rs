@@ -166,7 +166,7 @@ impl Accepted {
     async fn http2(self, io: Io) -> Result<(), InboundError> {
         let worker = Rc::clone(&self.worker);
         let handler = Rc::new(http::Inbound::new(self));
-        Ok(h2::serve(io, &worker.config.limits, worker.drain.clone(), handler).await?)
+        Ok(h2::serve(io, &worker.config.limits, worker.drain.clone(), handler, &worker.heads).await?)
     }
 }
 

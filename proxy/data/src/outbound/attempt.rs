@@ -1,32 +1,38 @@
 //! Attempts at one request: on which endpoint, over which connection, and when another one is made.
 
-use std::future::{Future, poll_fn};
+use std::cell::Cell;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hauberk_model::balance::{EndpointKey, Outcome, Wanted};
 use hauberk_model::endpoint::ProtocolHint;
 use hauberk_model::matching::RequestView;
+use hauberk_model::pushback::Pushback;
 use hauberk_model::retry::{self, AttemptFailure, Attempted, GiveUp, Verdict, is_idempotent};
-use hauberk_model::status::Failure;
+use hauberk_model::status::{Failure, GrpcCode};
 use hauberk_wire::Edits;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::backend::{Backend, Load, NoEndpoint, Picked, Slot};
+use super::backend::{Load, NoEndpoint, Picked, Slot};
 use super::demands::Demands;
 use super::endpoint::{Endpoint, Session};
 use super::plan::{Rule, RuleBackend};
+use super::said::Said;
 use crate::body::Body;
 use crate::exchange::{AttemptError, Exchange};
 use crate::failure::{failure_of, failure_of_dial};
 use crate::h1;
-use crate::heads::{self, Onward, RequestMeta};
+use crate::heads::{self, Onward, RequestMeta, ResponseMeta};
 
 use crate::pool::http2_client;
 use crate::replay::Source;
 use crate::worker::Worker;
+
+/// Answers that refuse work.
+const TOO_MANY_REQUESTS: u16 = 429;
+const RESOURCE_EXHAUSTED: u16 = GrpcCode::ResourceExhausted as u16;
+const UNAVAILABLE: u16 = GrpcCode::Unavailable as u16;
 
 /// A request that may take several attempts.
 pub(super) struct Attempts<'a> {
@@ -40,6 +46,8 @@ pub(super) struct Attempts<'a> {
     pub(super) edits: Edits<'a>,
     pub(super) source: Rc<Source>,
     pub(super) demands: &'a Demands,
+    /// Attempts so far that may have had an effect.
+    pub(super) repeats: Cell<u32>,
 }
 
 /// A response that has begun.
@@ -51,15 +59,15 @@ pub(super) struct Won {
 }
 
 /// An attempt that brought none.
-struct Lost {
+pub(super) struct Lost {
     how: AttemptFailure,
     failure: Failure,
     outcome: Outcome,
 }
 
 /// The endpoint and connection of one attempt.
-struct Try {
-    key: EndpointKey,
+pub(super) struct Try {
+    pub(super) key: EndpointKey,
     slot: Rc<Slot>,
     load: Load,
     started: Instant,
@@ -85,7 +93,7 @@ impl Attempts<'_> {
                         }
                         return Ok(won);
                     }
-                    Some(how) => match self.again(how, attempts) {
+                    Some(how) => match self.again(how, attempts, pushback_of(&won.exchange.response)) {
                         None => return Ok(won),
                         Some(after) => {
                             let Won { mut load, .. } = won;
@@ -99,7 +107,7 @@ impl Attempts<'_> {
                 Err(lost) => (lost.failure, lost.how),
             };
             failed.push(key);
-            match self.again(how, attempts) {
+            match self.again(how, attempts, Pushback::None) {
                 Some(after) if after.is_zero() => {}
                 Some(after) => sleep(after).await,
                 None => return Err(failure),
@@ -118,6 +126,8 @@ impl Attempts<'_> {
                     |none| match none {
                         NoEndpoint::FailFast => Failure::FailFast,
                         NoEndpoint::Full => Failure::LoadShed,
+                        NoEndpoint::Pending => Failure::PendingLimit,
+                        NoEndpoint::Busy => Failure::ConcurrencyLimit,
                     },
                 )?
             }
@@ -130,7 +140,7 @@ impl Attempts<'_> {
         Ok(picked)
     }
 
-    fn begin(&self, picked: Picked) -> Try {
+    pub(super) fn begin(&self, picked: Picked) -> Try {
         let Picked { key, slot } = picked;
         slot.http.requested();
         self.chosen.meters.requested();
@@ -142,61 +152,8 @@ impl Attempts<'_> {
         is_idempotent(self.head.method()) && self.source.is_whole() && self.head.upgrade().is_none()
     }
 
-    /// One attempt, and a second one beside it if the first stays unanswered for far longer than its endpoint
-    /// usually takes. The first answer wins.
-    async fn hedged(&self, first: Try, failed: &mut Vec<EndpointKey>) -> (EndpointKey, Result<Won, Lost>) {
-        let backend: &Backend = &self.chosen.backend;
-        let first_key = first.key;
-        let patience = backend.patience(first_key);
-        let mut first = pin!(self.attempt(first));
-        if !self.is_movable() {
-            return (first_key, first.await);
-        }
-        if let Some(result) = self.worker.patience.within(patience, first.as_mut()).await {
-            return (first_key, result);
-        }
-        failed.push(first_key);
-        let other = backend.pick(self.worker, Wanted { exclude: failed, movable: true });
-        let other = other.filter(|other| other.key != first_key);
-        let Some(other) = other.filter(|_| backend.budget.borrow_mut().withdraw(Instant::now().into_std()))
-        else {
-            return (first_key, first.await);
-        };
-        self.rule.meters.retried();
-        let second_key = other.key;
-        let mut second: Pin<Box<_>> = Box::pin(self.attempt(self.begin(other)));
-        let mut lost: [Option<Lost>; 2] = [None, None];
-        poll_fn(|cx| {
-            let [first_lost, second_lost] = &mut lost;
-            if second_lost.is_none()
-                && let Poll::Ready(result) = second.as_mut().poll(cx)
-            {
-                match result {
-                    Ok(won) => return Poll::Ready((second_key, Ok(won))),
-                    Err(error) => *second_lost = Some(error),
-                }
-            }
-            if first_lost.is_none()
-                && let Poll::Ready(result) = first.as_mut().poll(cx)
-            {
-                match result {
-                    Ok(won) => return Poll::Ready((first_key, Ok(won))),
-                    Err(error) => *first_lost = Some(error),
-                }
-            }
-            match (first_lost.take(), second_lost.take()) {
-                (Some(_), Some(second)) => Poll::Ready((second_key, Err(second))),
-                (one, other) => {
-                    (*first_lost, *second_lost) = (one, other);
-                    Poll::Pending
-                }
-            }
-        })
-        .await
-    }
-
     /// One attempt at one endpoint. Dropped before its end, it counts as unanswered if it was slow.
-    async fn attempt(&self, tried: Try) -> Result<Won, Lost> {
+    pub(super) async fn attempt(&self, tried: Try) -> Result<Won, Lost> {
         let Try { slot, load, started, .. } = tried;
         let mut load =
             Unanswered { load: Some(load), started, patience: self.chosen.backend.patience(tried.key) };
@@ -214,6 +171,7 @@ impl Attempts<'_> {
             Ok(exchange) => {
                 if let Some(load) = &mut load {
                     load.answered();
+                    self.heed(load, &exchange.response);
                 }
                 match load {
                     Some(load) => Ok(Won { exchange, load, slot, started }),
@@ -242,10 +200,17 @@ impl Attempts<'_> {
         // HTTP/1.0 knows requests without Host; HTTP/2 and the mesh know none without an authority.
         let addressed = (over_http2 && host.is_none() && self.head.authority().is_empty())
             .then(|| endpoint.spec.addr.to_string());
+        let said = Said::new(
+            self.head.is_grpc(),
+            endpoint.is_meshed(),
+            self.repeats.get(),
+            self.demands.left(Instant::now()),
+        );
+        let own = if said.is_empty() { Vec::new() } else { said.and(self.edits.own) };
         let on = Onward {
             host: host.or(addressed.as_deref()),
             path_and_query: self.path_and_query,
-            edits: self.edits,
+            edits: if said.is_empty() { self.edits } else { Edits { own: &own, ..self.edits } },
             to_mesh: endpoint.upgrades_http1(),
             ends: body.is_end(),
         };
@@ -278,7 +243,10 @@ impl Attempts<'_> {
             ProtocolHint::Opaque => Session::Opaque,
             ProtocolHint::Unknown | ProtocolHint::Http2 => Session::Http1,
         };
-        let io = endpoint.connect(self.worker, session).await.map_err(|error| Lost::dialing(&error))?;
+        let io = endpoint
+            .connect_within(self.worker, session, self.chosen.backend.connection_limit())
+            .await
+            .map_err(|error| Lost::dialing(&error))?;
         self.over_http1(endpoint, h1::Conn::new(io), on, body).await.map_err(Lost::of)
     }
 
@@ -296,7 +264,9 @@ impl Attempts<'_> {
     async fn over_http2(&self, endpoint: &Rc<Endpoint>, on: &Onward<'_>) -> Result<Exchange, Lost> {
         let mut moved = false;
         loop {
-            let client = http2_client(self.worker, endpoint).await.map_err(|error| Lost::dialing(&error))?;
+            let limit = self.chosen.backend.connection_limit();
+            let client =
+                http2_client(self.worker, endpoint, limit).await.map_err(|error| Lost::dialing(&error))?;
             let request = heads::for_http2(self.head, on).map_err(|_| Lost {
                 how: AttemptFailure::NotSent,
                 failure: Failure::BadRequest,
@@ -312,6 +282,25 @@ impl Attempts<'_> {
         }
     }
 
+    /// The next attempt repeats what may have had an effect.
+    pub(super) fn repeated(&self) {
+        self.repeats.set(self.repeats.get().saturating_add(1));
+    }
+
+    /// Tells the balancer of an answer that refuses work, or asks for a pause.
+    fn heed(&self, load: &mut Load, response: &ResponseMeta) {
+        let (status, grpc) = (response.status(), response.grpc_status());
+        let failed = match grpc {
+            Some(code) => {
+                matches!(code, UNAVAILABLE | RESOURCE_EXHAUSTED) || GrpcCode::from_number(code).is_failure()
+            }
+            None => status == TOO_MANY_REQUESTS || self.rule.target.is_failure(status),
+        };
+        if failed {
+            load.pushed_back(true, pushback_of(response).pause());
+        }
+    }
+
     /// Whether the route wants another attempt in place of this answer.
     fn unwanted(&self, won: &Won) -> Option<AttemptFailure> {
         let retry = self.demands.retry.as_ref()?;
@@ -324,12 +313,14 @@ impl Attempts<'_> {
     }
 
     /// The pause before another attempt, if there may be one.
-    fn again(&self, how: AttemptFailure, attempts: u32) -> Option<std::time::Duration> {
+    fn again(&self, how: AttemptFailure, attempts: u32, pushback: Pushback) -> Option<std::time::Duration> {
         let request = Attempted {
             method: self.head.method(),
             replayable: self.source.can_replay() && self.head.upgrade().is_none(),
             attempts,
             deadline: self.demands.deadline.map(Instant::into_std),
+            is_retry: self.demands.is_retry,
+            pushback,
         };
         let verdict = retry::decide(
             how,
@@ -343,18 +334,31 @@ impl Attempts<'_> {
         match verdict {
             Verdict::Again { after } => {
                 meters.retried();
+                if !matches!(how, AttemptFailure::NotSent | AttemptFailure::Refused) {
+                    self.repeated();
+                }
                 Some(after)
             }
             Verdict::GiveUp(why) => {
                 match why {
                     GiveUp::Limit => meters.retry_limit_reached(),
                     GiveUp::Budget => meters.retry_budget_empty(),
-                    GiveUp::NotRetryable | GiveUp::Deadline => {}
+                    GiveUp::NotRetryable | GiveUp::Deadline | GiveUp::Upstream | GiveUp::Pushback => {}
                 }
                 None
             }
         }
     }
+}
+
+/// What an answer says of when to come again.
+fn pushback_of(response: &ResponseMeta) -> Pushback {
+    let (retry_after, grpc) = (response.header("retry-after"), response.header("grpc-retry-pushback-ms"));
+    if retry_after.is_none() && grpc.is_none() {
+        return Pushback::None;
+    }
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Pushback::of(retry_after, grpc, now_s)
 }
 
 impl Lost {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hauberk_model::balance::{Balancer, EndpointKey, InFlight, Outcome, Settings, Wanted};
-use hauberk_model::budget::{Budget, BudgetLimits};
+use hauberk_model::budget::Budget;
 use hauberk_model::discovery::Watched;
 use hauberk_model::endpoint::{Endpoint as Spec, EndpointSet};
 use hauberk_model::outbound::{Backend as BackendSpec, BackendKind, FailureAccrual};
@@ -16,6 +16,7 @@ use hauberk_observe::{Counter, Gauge, Labels};
 use tokio::time::{sleep, timeout};
 
 use super::endpoint::{Endpoint, endpoint_labels, plain};
+use super::limit::{ConnectionLimit, ServiceLimits};
 use crate::meters::{BACKEND, Http, object_labels};
 use crate::worker::Worker;
 
@@ -39,6 +40,7 @@ pub(crate) struct Backend {
     waiting: Cell<u32>,
     ejections: Ejections,
     endpoints: EndpointGauges,
+    limits: ServiceLimits,
 }
 
 /// An endpoint among a backend's.
@@ -60,6 +62,10 @@ pub(crate) enum NoEndpoint {
     FailFast,
     #[error("too many requests wait for an endpoint")]
     Full,
+    #[error("too many requests wait for the service")]
+    Pending,
+    #[error("the service has as many requests as it takes")]
+    Busy,
 }
 
 impl Backend {
@@ -70,11 +76,17 @@ impl Backend {
         authority: Option<Arc<str>>,
     ) -> Rc<Self> {
         let now = Instant::now();
-        let (default_rtt, decay) = match &spec.kind {
-            BackendKind::Balance { default_rtt, decay, .. } => (*default_rtt, *decay),
-            BackendKind::Forward(_) | BackendKind::OriginalDestination(_) => (SINGLE_RTT, SINGLE_DECAY),
+        let (default_rtt, decay, penalty) = match &spec.kind {
+            BackendKind::Balance { default_rtt, decay, penalty, .. } => (*default_rtt, *decay, *penalty),
+            BackendKind::Forward(_) | BackendKind::OriginalDestination(_) => (SINGLE_RTT, SINGLE_DECAY, None),
         };
-        let mut balancer = Balancer::new(Settings { default_rtt, decay, accrual: accrual.clone() });
+        let mut balancer = Balancer::new(Settings {
+            default_rtt,
+            decay,
+            accrual: accrual.clone(),
+            penalty,
+            zones: spec.allowance.zones,
+        });
         let set = match &spec.kind {
             BackendKind::Balance { authority, .. } => Some(worker.discovery.endpoints(authority)),
             BackendKind::Forward(endpoint) => {
@@ -91,7 +103,9 @@ impl Backend {
         {
             balancer.update(first, now);
         }
+        let labels = object_labels(Labels::new(), BACKEND, &spec.metadata);
         Rc::new(Self {
+            limits: ServiceLimits::new(&spec.allowance, &worker.registry, &labels),
             ejections: Ejections::new(worker, spec),
             endpoints: EndpointGauges::new(worker, spec, &balancer),
             spec: Arc::clone(spec),
@@ -100,7 +114,7 @@ impl Backend {
             set: RefCell::new(set),
             balancer: RefCell::new(balancer),
             slots: RefCell::default(),
-            budget: RefCell::new(Budget::new(BudgetLimits::default(), now)),
+            budget: RefCell::new(Budget::new(spec.allowance.budget, now)),
             failing: Cell::new(false),
             waiting: Cell::new(0),
         })
@@ -120,6 +134,9 @@ impl Backend {
     /// An endpoint for a request now.
     pub(crate) fn pick(&self, worker: &Worker, wanted: Wanted<'_>) -> Option<Picked> {
         self.refresh(worker);
+        if self.is_busy() {
+            return None;
+        }
         let mut balancer = self.balancer.borrow_mut();
         let key = balancer.pick(Instant::now(), &mut worker.random.borrow_mut(), wanted)?;
         self.failing.set(false);
@@ -144,11 +161,11 @@ impl Backend {
         if let Some(picked) = self.pick(worker, wanted) {
             return Ok(picked);
         }
-        if self.failing.get() {
+        if self.failing.get() && !self.is_busy() {
             return Err(NoEndpoint::FailFast);
         }
         if self.waiting.get() >= self.spec.queue_capacity {
-            return Err(NoEndpoint::Full);
+            return Err(if self.refused_busy() { NoEndpoint::Pending } else { NoEndpoint::Full });
         }
         let _waiting = Waiting::new(&self.waiting);
         let found = async {
@@ -160,9 +177,31 @@ impl Backend {
             }
         };
         timeout(self.spec.failfast_timeout, found).await.map_err(|_| {
+            if self.refused_busy() {
+                return NoEndpoint::Busy;
+            }
             self.failing.set(true);
             NoEndpoint::FailFast
         })
+    }
+
+    /// Whether the service has as many requests as it takes.
+    fn is_busy(&self) -> bool {
+        self.limits.requests().is_some_and(super::limit::RequestLimit::is_reached)
+    }
+
+    /// Whether a request is refused for that, and counts it.
+    fn refused_busy(&self) -> bool {
+        let reached = self.limits.requests().filter(|limit| limit.is_reached());
+        if let Some(limit) = reached {
+            limit.refused();
+        }
+        reached.is_some()
+    }
+
+    /// What bounds the service's connections.
+    pub(super) fn connection_limit(&self) -> Option<&ConnectionLimit> {
+        self.limits.connections()
     }
 
     /// How long an endpoint may take before the request is also sent elsewhere.
@@ -179,14 +218,22 @@ impl Backend {
 
     async fn changed(&self) {
         let set = self.set.borrow().clone();
-        match set {
-            Some(mut set) => {
-                tokio::select! {
-                    _ = set.changed() => {}
-                    () = sleep(LOOK_AGAIN) => {}
-                }
+        let heard = async {
+            match set {
+                Some(mut set) => drop(set.changed().await),
+                None => std::future::pending().await,
             }
-            None => sleep(LOOK_AGAIN).await,
+        };
+        let ended = async {
+            match self.limits.requests() {
+                Some(limit) => limit.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = heard => {}
+            () = ended => {}
+            () = sleep(LOOK_AGAIN) => {}
         }
     }
 
@@ -231,6 +278,9 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn new(worker: &Rc<Worker>, backend: &Rc<Backend>, key: EndpointKey) -> Self {
+        if let Some(limit) = backend.limits.requests() {
+            limit.begin();
+        }
         let in_flight = Some(backend.balancer.borrow_mut().started(key, Instant::now()));
         Self { worker: Rc::clone(worker), backend: Rc::clone(backend), in_flight }
     }
@@ -242,9 +292,23 @@ impl Load {
         }
     }
 
+    /// The endpoint refused work, or says when it wants to be asked again.
+    pub(super) fn pushed_back(&mut self, refused: bool, come_back: Option<Duration>) {
+        let Some(in_flight) = &mut self.in_flight else { return };
+        if refused {
+            self.backend.balancer.borrow_mut().refused(in_flight.key(), come_back, Instant::now());
+        }
+        if let Some(come_back) = come_back {
+            in_flight.hinted(come_back);
+        }
+    }
+
     /// It has ended so.
     pub(crate) fn end(&mut self, outcome: Outcome) {
         if let Some(in_flight) = self.in_flight.take() {
+            if let Some(limit) = self.backend.limits.requests() {
+                limit.end();
+            }
             self.backend.finished(&self.worker, in_flight, outcome);
         }
     }
@@ -313,6 +377,8 @@ struct EndpointGauges {
     ready: Gauge,
     pending: Gauge,
     shown: Cell<(usize, usize)>,
+    /// Where zones are told apart.
+    overflow: Option<Gauge>,
 }
 
 impl EndpointGauges {
@@ -321,12 +387,20 @@ impl EndpointGauges {
             let labels = object_labels(Labels::new(), BACKEND, &spec.metadata).with("endpoint_state", state);
             worker.registry.gauge(&f::OUTBOUND_HTTP_BALANCER_ENDPOINTS, labels)
         };
-        let gauges = Self { ready: gauge("ready"), pending: gauge("pending"), shown: Cell::new((0, 0)) };
+        let overflow = spec.allowance.zones.map(|_| {
+            let labels = object_labels(Labels::new(), BACKEND, &spec.metadata);
+            worker.registry.gauge(&f::HAUBERK_BALANCER_ZONE_OVERFLOW_PERCENT, labels)
+        });
+        let gauges =
+            Self { ready: gauge("ready"), pending: gauge("pending"), shown: Cell::new((0, 0)), overflow };
         gauges.show(balancer);
         gauges
     }
 
     fn show(&self, balancer: &Balancer) {
+        if let (Some(gauge), Some(share)) = (&self.overflow, balancer.overflow()) {
+            gauge.set((share * 100.0).round() as i64);
+        }
         let ready = balancer.ready();
         let pending = balancer.len().saturating_sub(ready);
         if self.shown.replace((ready, pending)) != (ready, pending) {

@@ -1,13 +1,16 @@
 //! What a request asks of time and retries: by its route, and by its own headers where the route lets them count.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use hauberk_model::deadline::{parse_grpc_timeout, parse_l5d_duration};
+use hauberk_model::deadline::parse_l5d_duration;
 use hauberk_model::matching::RequestView;
-use hauberk_model::outbound::{Retry, RouteTarget};
+use hauberk_model::outbound::{Hedge, Retry, RouteTarget};
 use hauberk_model::retry::is_idempotent;
 use hauberk_model::route::Timeouts;
 use tokio::time::Instant;
+
+use super::said;
 
 use crate::heads::RequestMeta;
 
@@ -24,6 +27,11 @@ pub(super) struct Demands {
     response: Option<Duration>,
     pub(super) idle: Option<Duration>,
     pub(super) retry: Option<Retry>,
+    pub(super) hedge: Option<Hedge>,
+    /// Statuses that count as failures, where the route says which.
+    pub(super) failures: Option<Arc<[(u16, u16)]>>,
+    /// A proxy before this one has retried the request.
+    pub(super) is_retry: bool,
     is_idempotent: bool,
 }
 
@@ -35,14 +43,15 @@ impl Demands {
             timeouts = timeouts_of(head, timeouts);
             retry = retry_of(head, retry);
         }
-        let grpc = if head.is_grpc() { text(head, "grpc-timeout") } else { None };
-        let grpc = grpc.and_then(|value| parse_grpc_timeout(value.as_bytes()));
-        let limit = [timeouts.request, grpc].into_iter().flatten().min();
+        let limit = [timeouts.request, said::time_left(head)].into_iter().flatten().min();
         Self {
             deadline: limit.and_then(|limit| start.checked_add(limit)),
             response: timeouts.response,
             idle: timeouts.idle,
             retry,
+            hedge: target.hedge,
+            failures: target.failures.clone(),
+            is_retry: said::is_retry(head),
             is_idempotent: is_idempotent(head.method()),
         }
     }
@@ -59,10 +68,17 @@ impl Demands {
         [by_retry, self.response].into_iter().flatten().min()
     }
 
+    /// What is left for an attempt that begins now; `None`: as much as it takes.
+    pub(super) fn left(&self, now: Instant) -> Option<Duration> {
+        let whole = self.deadline.map(|at| at.saturating_duration_since(now));
+        [whole, self.attempt_limit()].into_iter().flatten().min()
+    }
+
     /// How much of the body is worth keeping.
     pub(super) fn replay_bytes_max(&self, own_max: usize) -> usize {
         let by_retry = self.retry.as_ref().map_or(0, |retry| retry.max_request_bytes as usize);
-        let by_method = if self.is_idempotent { own_max } else { 0 };
+        let hedged = self.hedge.is_some_and(|hedge| hedge.any_method);
+        let by_method = if self.is_idempotent || hedged { own_max } else { 0 };
         by_retry.min(own_max).max(by_method)
     }
 }

@@ -17,6 +17,7 @@ use hauberk_tls::{ALPN_H2, ALPN_TRANSPORT, HandshakeError};
 use hauberk_wire::transport_header::{self, SessionProtocol, TransportHeader};
 use tokio::io::AsyncWriteExt;
 
+use super::limit::ConnectionLimit;
 use crate::io::{Io, Socket, Stream, dial};
 use crate::meters::{Direction, NoTls, TlsSession, TlsState, Transport, target_labels, tls_labels};
 use crate::pool::{Http1Pool, Http2Pool};
@@ -47,6 +48,8 @@ pub(crate) enum DialError {
     NoTransport { to: SocketAddr },
     #[error("there is no certificate yet to meet {to} with")]
     NoCertificate { to: SocketAddr },
+    #[error("the service of {to} takes no more connections")]
+    Limited { to: SocketAddr },
     #[error("HTTP/2 with {to} failed")]
     Http2 {
         to: SocketAddr,
@@ -64,6 +67,7 @@ impl DialError {
             Self::Tls { source, .. } => source.label(),
             Self::NoTransport { .. } => "tls_alpn",
             Self::NoCertificate { .. } => "no_certificate",
+            Self::Limited { .. } => "connection_limit",
             Self::Http2 { .. } => "http2",
         }
     }
@@ -81,7 +85,7 @@ impl DialError {
             {
                 Outcome::Cancelled
             }
-            Self::NoCertificate { .. } => Outcome::Cancelled,
+            Self::NoCertificate { .. } | Self::Limited { .. } => Outcome::Cancelled,
             Self::Connect { .. }
             | Self::TimedOut { .. }
             | Self::Tls { .. }
@@ -195,6 +199,21 @@ impl Endpoint {
         }
     }
 
+    /// The same within a service's limit on connections.
+    ///
+    /// # Errors
+    /// [`DialError`]; nothing of any request was sent.
+    pub(crate) async fn connect_within(
+        &self,
+        worker: &Worker,
+        session: Session,
+        limit: Option<&ConnectionLimit>,
+    ) -> Result<Io, DialError> {
+        let Some(limit) = limit else { return self.connect(worker, session).await };
+        let held = limit.take().ok_or(DialError::Limited { to: self.spec.addr })?;
+        Ok(self.connect(worker, session).await?.holding(Some(held)))
+    }
+
     /// Opens a connection for `session`; over mTLS the peer has proven the endpoint's identity.
     ///
     /// # Errors
@@ -305,6 +324,7 @@ pub(crate) fn plain(addr: SocketAddr) -> Spec {
         authority_override: None,
         http2: Http2Params::default(),
         labels: Arc::from([]),
+        other_zone: false,
     }
 }
 
@@ -347,6 +367,7 @@ mod tests {
             authority_override: None,
             http2: Http2Params::default(),
             labels: Arc::from([]),
+            other_zone: false,
         }
     }
 

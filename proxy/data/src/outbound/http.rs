@@ -1,5 +1,6 @@
 //! Requests of the application: matched, given to an endpoint, and answered.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -103,6 +104,7 @@ impl Outbound {
             edits: Edits { strip: &strip::REQUEST_FROM_APP, modifiers: &modifiers, own: &[] },
             source: Source::new(body, demands.replay_bytes_max(REPLAY_BYTES_MAX)),
             demands: &demands,
+            repeats: Cell::new(0),
         };
         let run = async {
             match demands.deadline {
@@ -143,8 +145,9 @@ impl Outbound {
         let edits = Edits { strip, modifiers, own: &[] };
         let bounds = Bounds { deadline: demands.response_deadline(started), idle: demands.idle };
         let (ended, fault) = relay(exchange, reply, &edits, is_grpc, bounds).await;
-        load.end(outcome_of(ended, fault));
-        slot.http.responded(ended, latency);
+        let failed = is_failure(ended, demands);
+        load.end(outcome_of(failed, fault));
+        slot.http.responded_as(ended, ended.complete && !failed, latency);
         chosen.meters.ended(ended, started.elapsed());
         ended
     }
@@ -182,12 +185,17 @@ impl Outbound {
     }
 }
 
+/// Whether a response failed by the route's measure.
+fn is_failure(ended: Ended, demands: &Demands) -> bool {
+    match (ended.grpc_status, &demands.failures) {
+        (Some(code), _) => GrpcCode::from_number(code).is_failure(),
+        (None, Some(failures)) => failures.iter().any(|(from, to)| (*from..=*to).contains(&ended.status)),
+        (None, None) => status::is_failure(ended.status),
+    }
+}
+
 /// What the end of a response says of its endpoint.
-fn outcome_of(ended: Ended, fault: Fault) -> Outcome {
-    let failed = match ended.grpc_status {
-        Some(code) => GrpcCode::from_number(code).is_failure(),
-        None => status::is_failure(ended.status),
-    };
+fn outcome_of(failed: bool, fault: Fault) -> Outcome {
     match fault {
         Fault::None if failed => Outcome::Failure,
         Fault::None => Outcome::Success,

@@ -77,6 +77,8 @@ struct Route {
     retry_successes: Counter,
     retry_limit: Counter,
     retry_overflow: Counter,
+    hedges: Counter,
+    hedge_wins: Counter,
 }
 
 type Statuses = RefCell<Vec<((u16, Option<u16>, bool), Counter)>>;
@@ -90,6 +92,8 @@ impl RouteMeters {
             retry_successes: registry.counter(families.retry_successes, labels.clone()),
             retry_limit: registry.counter(families.retry_limit, labels.clone()),
             retry_overflow: registry.counter(families.retry_overflow, labels.clone()),
+            hedges: registry.counter(&f::HAUBERK_ROUTE_HEDGE_REQUESTS_TOTAL, labels.clone()),
+            hedge_wins: registry.counter(&f::HAUBERK_ROUTE_HEDGE_WINS_TOTAL, labels.clone()),
             statuses: Statuses::default(),
             registry: registry.clone(),
             labels,
@@ -124,6 +128,18 @@ impl RouteMeters {
 
     pub(crate) fn retry_budget_empty(&self) {
         self.with(|route| route.retry_overflow.inc());
+    }
+
+    /// An attempt begins beside one that is not answered. It is a retry in all that counts.
+    pub(crate) fn hedged(&self) {
+        self.with(|route| {
+            route.retries.inc();
+            route.hedges.inc();
+        });
+    }
+
+    pub(crate) fn hedge_won(&self) {
+        self.with(|route| route.hedge_wins.inc());
     }
 
     fn with(&self, act: impl FnOnce(&Route)) {

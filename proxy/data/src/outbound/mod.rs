@@ -4,10 +4,13 @@ mod attempt;
 mod backend;
 mod demands;
 pub(crate) mod endpoint;
+mod hedge;
 mod http;
+pub(crate) mod limit;
 mod meters;
 mod opaque;
 mod plan;
+mod said;
 mod target;
 
 use std::io;
@@ -179,7 +182,7 @@ async fn http2(
     client: SocketAddr,
 ) -> Result<(), OutboundError> {
     let handler = Rc::new(http::Outbound::new(worker, target, client));
-    Ok(h2::serve(io, &worker.config.limits, worker.drain.clone(), handler).await?)
+    Ok(h2::serve(io, &worker.config.limits, worker.drain.clone(), handler, &worker.heads).await?)
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ impl OpaqueError {
             Self::Refused(Refused::Forbidden) => "forbidden",
             Self::NoBackend => "no_backend",
             Self::NoEndpoint(NoEndpoint::FailFast) => "failfast",
-            Self::NoEndpoint(NoEndpoint::Full) => "load_shed",
+            Self::NoEndpoint(NoEndpoint::Full | NoEndpoint::Pending | NoEndpoint::Busy) => "load_shed",
             Self::Dial(error) => error.label(),
         }
     }
@@ -75,7 +75,7 @@ pub(crate) async fn connect_by(worker: &Rc<Worker>, rule: &Rule) -> Result<Conne
     loop {
         let picked = backend.ready(worker, Wanted { exclude: &failed, movable: true }).await?;
         let mut load = Load::new(worker, &backend, picked.key);
-        match picked.slot.endpoint.connect(worker, Session::Opaque).await {
+        match picked.slot.endpoint.connect_within(worker, Session::Opaque, backend.connection_limit()).await {
             Ok(io) => {
                 load.answered();
                 return Ok(Connected { io, load });

@@ -249,6 +249,7 @@ pub fn plain(addr: SocketAddr) -> Endpoint {
         authority_override: None,
         http2: Http2Params::default(),
         labels: Arc::from([]),
+        other_zone: false,
     }
 }
 
@@ -259,9 +260,11 @@ pub fn backend() -> RouteBackend {
             authority: Arc::from(AUTHORITY),
             default_rtt: Duration::from_millis(30),
             decay: Duration::from_secs(10),
+            penalty: None,
         },
         failfast_timeout: Duration::from_millis(500),
         queue_capacity: 100,
+        allowance: Default::default(),
     };
     RouteBackend { backend: Arc::new(backend), filters: Vec::new() }
 }
@@ -270,8 +273,7 @@ pub fn target(timeouts: Timeouts) -> Arc<RouteTarget> {
     Arc::new(RouteTarget {
         distribution: Distribution::FirstAvailable(Arc::from([backend()])),
         timeouts,
-        retry: None,
-        allow_l5d_request_headers: false,
+        ..RouteTarget::default()
     })
 }
 

@@ -40,6 +40,11 @@ impl Ewma {
     }
 }
 
+/// What is left of a value that counts in full until `from`.
+pub(super) fn faded(value: f64, from: Instant, now: Instant, decay: Duration) -> f64 {
+    value * kept_share(from, now, decay)
+}
+
 fn kept_share(since: Instant, now: Instant, decay: Duration) -> f64 {
     let passed = now.saturating_duration_since(since).as_secs_f64();
     let decay = decay.as_secs_f64();

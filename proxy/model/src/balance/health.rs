@@ -198,13 +198,14 @@ impl Health {
         now: Instant,
         random: &mut Random,
     ) -> Option<Reason> {
-        self.eject(Reason::Timeout, limits, others_ready, now, random)
+        self.eject(Reason::Timeout, None, limits, others_ready, now, random)
     }
 
-    /// Takes in the end of a request; the reason, if it ejects the endpoint now.
+    /// Takes in the end of a request, and when the endpoint then wanted to be asked again; the reason, if it ejects the endpoint now.
     pub(super) fn on(
         &mut self,
         outcome: Outcome,
+        come_back: Option<Duration>,
         limits: &Limits,
         others_ready: usize,
         now: Instant,
@@ -226,7 +227,7 @@ impl Health {
         match self.state {
             State::Ready => self
                 .verdict(outcome, limits)
-                .and_then(|reason| self.eject(reason, limits, others_ready, now, random)),
+                .and_then(|reason| self.eject(reason, come_back, limits, others_ready, now, random)),
             State::Probing { reason, .. } => {
                 let well = match outcome {
                     Outcome::Success => true,
@@ -237,7 +238,7 @@ impl Health {
                 if well {
                     self.recover(now);
                 } else {
-                    self.pause(reason, limits, now, random);
+                    self.pause(reason, come_back, limits, now, random);
                 }
                 None
             }
@@ -277,6 +278,7 @@ impl Health {
     fn eject(
         &mut self,
         reason: Reason,
+        come_back: Option<Duration>,
         limits: &Limits,
         others_ready: usize,
         now: Instant,
@@ -288,13 +290,20 @@ impl Health {
         if now.saturating_duration_since(self.recovered_at) >= limits.backoff(reason).max {
             self.strikes = 0;
         }
-        self.pause(reason, limits, now, random);
+        self.pause(reason, come_back, limits, now, random);
         Some(reason)
     }
 
-    fn pause(&mut self, reason: Reason, limits: &Limits, now: Instant, random: &mut Random) {
+    fn pause(
+        &mut self,
+        reason: Reason,
+        come_back: Option<Duration>,
+        limits: &Limits,
+        now: Instant,
+        random: &mut Random,
+    ) {
         self.strikes = self.strikes.saturating_add(1);
-        let pause = limits.backoff(reason).pause(self.strikes, random);
+        let pause = limits.backoff(reason).hinted_pause(self.strikes, come_back, random);
         self.state = State::Ejected { reason, until: now + pause, pause };
     }
 

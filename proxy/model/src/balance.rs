@@ -26,6 +26,15 @@ pub struct EndpointKey {
     generation: u32,
 }
 
+impl EndpointKey {
+    /// Below the greatest number of endpoints that the balancer has had at once: for tables beside it. An endpoint that
+    /// takes the place of one that left has the same index and another key.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.slot as usize
+    }
+}
+
 /// A request that an endpoint has. Made by [`Balancer::started`], ended by [`Balancer::finished`].
 #[derive(Debug)]
 #[must_use = "a request that is never finished weighs on its endpoint for ever"]
@@ -135,6 +144,8 @@ pub struct Balancer {
     settings: Settings,
     limits: Limits,
     slots: Vec<Slot>,
+    /// Slots that are taken.
+    members: usize,
     /// Slots of the endpoints that are ready and have weight, those of the own zone first.
     ready: Vec<u32>,
     /// How many of these are of the own zone.
@@ -154,6 +165,7 @@ impl Balancer {
             settings,
             limits,
             slots: Vec::new(),
+            members: 0,
             ready: Vec::new(),
             ready_own: 0,
             overflow: None,
@@ -225,6 +237,7 @@ impl Balancer {
                 None => self.slots.push(Slot { generation: 0, member: Some(member) }),
             }
         }
+        self.members = self.members().count();
         self.rebuild();
     }
 
@@ -334,13 +347,13 @@ impl Balancer {
 
     /// All endpoints of the set.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.members().count()
+    pub const fn len(&self) -> usize {
+        self.members
     }
 
     /// Whether the set is empty.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 

@@ -1,7 +1,6 @@
 //! A backend of one destination: its endpoints, how they are balanced, and how long a request may wait for one.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +32,7 @@ pub(crate) struct Backend {
     authority: Option<Arc<str>>,
     set: RefCell<Option<Watched<EndpointSet>>>,
     balancer: RefCell<Balancer>,
-    slots: RefCell<HashMap<EndpointKey, Rc<Slot>>>,
+    slots: RefCell<Slots>,
     pub(crate) budget: RefCell<Budget>,
     /// The last wait for a ready endpoint was in vain; until one is ready the next ones need not wait.
     failing: Cell<bool>,
@@ -47,6 +46,21 @@ pub(crate) struct Backend {
 pub(crate) struct Slot {
     pub(crate) endpoint: Rc<Endpoint>,
     pub(crate) http: Http,
+}
+
+/// The endpoints that requests have gone to, by the index of their keys.
+#[derive(Default)]
+struct Slots(Vec<Option<(EndpointKey, Rc<Slot>)>>);
+
+impl Slots {
+    /// The place of a key; what is there may be another key's that had the same index.
+    fn of(&mut self, key: EndpointKey) -> Option<&mut Option<(EndpointKey, Rc<Slot>)>> {
+        let index = key.index();
+        if self.0.len() <= index {
+            self.0.resize_with(index + 1, Option::default);
+        }
+        self.0.get_mut(index)
+    }
 }
 
 /// An endpoint chosen for a request.
@@ -126,14 +140,14 @@ impl Backend {
     }
 
     /// Whether an endpoint is ready.
-    pub(crate) fn is_ready(&self, worker: &Worker) -> bool {
-        self.refresh(worker);
+    pub(crate) fn is_ready(&self) -> bool {
+        self.refresh();
         self.balancer.borrow().ready() > 0
     }
 
     /// An endpoint for a request now.
     pub(crate) fn pick(&self, worker: &Worker, wanted: Wanted<'_>) -> Option<Picked> {
-        self.refresh(worker);
+        self.refresh();
         if self.is_busy() {
             return None;
         }
@@ -142,11 +156,11 @@ impl Backend {
         self.failing.set(false);
         let spec = balancer.endpoint(key)?;
         let mut slots = self.slots.borrow_mut();
-        let slot = match slots.get(&key) {
-            Some(slot) if Arc::ptr_eq(&slot.endpoint.spec, spec) => Rc::clone(slot),
-            Some(_) | None => {
+        let slot = match slots.of(key)? {
+            Some((held, slot)) if *held == key && Arc::ptr_eq(&slot.endpoint.spec, spec) => Rc::clone(slot),
+            place => {
                 let slot = Rc::new(self.slot(worker, spec));
-                slots.insert(key, Rc::clone(&slot));
+                *place = Some((key, Rc::clone(&slot)));
                 slot
             }
         };
@@ -238,7 +252,7 @@ impl Backend {
     }
 
     /// Takes in what discovery has said since the last look.
-    fn refresh(&self, worker: &Worker) {
+    fn refresh(&self) {
         let mut watched = self.set.borrow_mut();
         let Some(watched) = watched.as_mut() else { return };
         if !watched.has_changed().unwrap_or(false) {
@@ -250,15 +264,12 @@ impl Backend {
         balancer.update(&set, Instant::now());
         self.endpoints.show(&balancer);
         let mut slots = self.slots.borrow_mut();
-        slots.retain(|key, slot| match balancer.endpoint(*key) {
-            Some(spec) if Arc::ptr_eq(spec, &slot.endpoint.spec) => true,
-            Some(spec) => {
-                let spec = Arc::clone(spec);
-                *slot = Rc::new(self.slot(worker, &spec));
-                true
-            }
-            None => false,
-        });
+        for place in &mut slots.0 {
+            // The others are made anew when a request goes there.
+            place.take_if(|(key, slot)| {
+                !balancer.endpoint(*key).is_some_and(|spec| Arc::ptr_eq(spec, &slot.endpoint.spec))
+            });
+        }
     }
 
     fn slot(&self, worker: &Worker, spec: &Arc<Spec>) -> Slot {

@@ -213,7 +213,7 @@ impl Rule {
         }
         let is_ready = |spec: &BackendSpec| {
             let found = self.backends.iter().find(|one| std::ptr::eq(&*one.reference.backend, spec));
-            found.is_some_and(|one| one.backend.is_ready(worker))
+            found.is_some_and(|one| one.backend.is_ready())
         };
         let (index, _) = choose(&self.target.distribution, &mut worker.random.borrow_mut(), is_ready)?;
         self.backends.get(index)

@@ -88,7 +88,7 @@ pub(crate) struct Exchange {
 #[derive(Debug)]
 enum Hold {
     None,
-    Stream(#[expect(dead_code, reason = "counts the stream while it lives")] http2::Lease),
+    Stream(http2::Lease),
     Connection(h1::Lease),
 }
 
@@ -144,9 +144,11 @@ impl AttemptError {
     }
 }
 
-/// Waits for `work` unless the client cancels first, and then drops it.
-pub(crate) async fn unless_gone<T>(reply: &mut Reply, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = std::pin::pin!(work);
+/// Waits for `work` unless the client cancels first. The caller has pinned it: given by value, it would be there twice.
+pub(crate) async fn unless_gone<T>(
+    reply: &mut Reply,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
         Poll::Pending => reply.poll_gone(cx).map(|()| None),
@@ -178,7 +180,7 @@ pub(crate) async fn relay(
     if status == SWITCHING_PROTOCOLS {
         let complete = match (hold, reply) {
             (Hold::Connection(server), Reply::H1(client)) => {
-                h1::tunnel(client, server, response, edits).await
+                Box::pin(h1::tunnel(client, server, response, edits)).await
             }
             (_, reply) => {
                 reply.reset(Reason::INTERNAL_ERROR);
@@ -199,8 +201,11 @@ pub(crate) async fn relay(
     let fault = poll_fn(|cx| relay.poll(cx)).await;
     let complete = fault == Fault::None;
     let grpc_status = down.grpc_status.or(head_grpc);
-    if let Hold::Connection(lease) = hold {
-        lease.release(request.is_done() && complete);
+    let whole = request.is_done() && complete;
+    match hold {
+        Hold::Connection(lease) => lease.release(whole),
+        Hold::Stream(lease) if whole => lease.end((request, down)),
+        Hold::Stream(_) | Hold::None => {}
     }
     (Ended { status, grpc_status, complete }, fault)
 }

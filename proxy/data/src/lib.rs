@@ -63,15 +63,20 @@ pub async fn serve(
     drain: watch::Receiver<Drain>,
 ) -> std::io::Result<Drained> {
     let drain = DrainWatch::new(drain);
-    let worker = Worker::new(config, discovery, credentials, registry, drain);
+    let worker = Worker::new(config, discovery, credentials, registry, drain.bell());
     worker.inbound_port.set(listeners.inbound_addr()?.port());
     let inbound = TcpListener::from_std(listeners.inbound)?;
     let outbound: Vec<TcpListener> =
         listeners.outbound.into_iter().map(TcpListener::from_std).collect::<Result<_, _>>()?;
-    Ok(LocalSet::new().run_until(run(worker, inbound, outbound)).await)
+    Ok(LocalSet::new().run_until(run(worker, drain, inbound, outbound)).await)
 }
 
-async fn run(worker: Rc<Worker>, inbound: TcpListener, outbound: Vec<TcpListener>) -> Drained {
+async fn run(
+    worker: Rc<Worker>,
+    mut drain: DrainWatch,
+    inbound: TcpListener,
+    outbound: Vec<TcpListener>,
+) -> Drained {
     for port in &worker.config.inbound_ports {
         // Asked for before the first connection, so that it need not wait.
         worker.ports.obtain(&worker, *port);
@@ -80,7 +85,6 @@ async fn run(worker: Rc<Worker>, inbound: TcpListener, outbound: Vec<TcpListener
     for listener in outbound {
         spawn_local(accept(Rc::clone(&worker), listener, outbound::connection));
     }
-    let mut drain = worker.drain.clone();
     drain.drained().await;
     worker.connections.close();
     tokio::select! {
@@ -97,7 +101,7 @@ async fn accept<F>(
 ) where
     F: Future<Output = ()> + 'static,
 {
-    let mut drain = worker.drain.clone();
+    let mut drain = worker.drain.listen();
     loop {
         tokio::select! {
             (stream, client) = accept::next(&listener), if worker.connections.len() < worker.config.limits.connections_max => {
@@ -105,7 +109,7 @@ async fn accept<F>(
             }
             // Full: look again when some may have ended.
             () = tokio::time::sleep(accept::FULL_PAUSE), if worker.connections.len() >= worker.config.limits.connections_max => {}
-            () = drain.drained() => return,
+            () = drain.rung() => return,
         }
     }
 }

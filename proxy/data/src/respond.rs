@@ -74,6 +74,11 @@ impl Synthesised {
 
 /// Answers, and waits until the answer is on its way.
 pub(crate) async fn synthesise(reply: Reply, answer: &Synthesised, to: Audience) -> Ended {
+    // Boxed: requests that are forwarded need not carry the room for it.
+    Box::pin(answer_with(reply, answer, to)).await
+}
+
+async fn answer_with(reply: Reply, answer: &Synthesised, to: Audience) -> Ended {
     let row = answer.failure.row();
     let mut response = http::Response::new(());
     let status = if to.is_grpc { 200 } else { row.http };

@@ -68,7 +68,7 @@ pub(crate) async fn sniff_both(
     client: &mut Io,
     look: Look,
     within: Duration,
-    dial: impl Future<Output = Option<Io>>,
+    dial: impl AsyncFnOnce() -> Option<Io>,
 ) -> io::Result<Sniffed> {
     let start = Instant::now();
     let mut seen = BytesMut::new();
@@ -78,7 +78,8 @@ pub(crate) async fn sniff_both(
             _ => return sniff_from(client, &mut seen, look, start + within).await,
         }
     }
-    let mut server = pin!(server_speaks(dial));
+    // Boxed: hardly any client is silent.
+    let mut server = Box::pin(server_speaks(dial));
     let mut silence = pin!(sleep_until(start + within));
     let first = poll_fn(|cx| {
         if let Poll::Ready(read) = poll_more(client, cx, &mut seen) {
@@ -107,8 +108,8 @@ enum First {
 }
 
 /// Returns when the server has spoken; never, if it cannot be reached or closes without a word: then the client decides.
-async fn server_speaks(dial: impl Future<Output = Option<Io>>) -> Io {
-    if let Some(mut server) = dial.await {
+async fn server_speaks(dial: impl AsyncFnOnce() -> Option<Io>) -> Io {
+    if let Some(mut server) = dial().await {
         let mut seen = BytesMut::new();
         if let Ok(1..) = more(&mut server, &mut seen).await {
             server.unread(seen.freeze());

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::drain::DrainWatch;
+use crate::drain::DrainBell;
 use crate::h2::HeadRoom;
 use crate::inbound::Ports;
 use crate::meters::Errors;
@@ -28,7 +28,7 @@ pub(crate) struct Worker {
     pub(crate) discovery: Arc<dyn Discovery>,
     credentials: CredentialsWatch,
     pub(crate) registry: Registry,
-    pub(crate) drain: DrainWatch,
+    pub(crate) drain: DrainBell,
     pub(crate) connections: TaskTracker,
     pub(crate) random: RefCell<Random>,
     pub(crate) targets: Targets,
@@ -48,7 +48,7 @@ impl Worker {
         discovery: Arc<dyn Discovery>,
         credentials: CredentialsWatch,
         registry: Registry,
-        drain: DrainWatch,
+        drain: DrainBell,
     ) -> Rc<Self> {
         // Balancing is no secret, but two workers should not make the same choices.
         let seed = RandomState::new().hash_one(std::process::id());

@@ -1,7 +1,6 @@
 //! HTTP/1 connections that clients open: one request after the other, in the order in which they came.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,7 +14,7 @@ use super::message::{Incoming, Outgoing};
 use super::{Conn, H1Error, wire_limits};
 use crate::body::{Body, BodyError, Frame};
 use crate::config::Limits;
-use crate::drain::DrainWatch;
+use crate::drain::{DrainBell, DrainListener};
 use crate::exchange::{Handler, Reply, Request};
 use crate::heads::{self, RequestMeta, ResponseMeta};
 use crate::io::Io;
@@ -30,13 +29,13 @@ const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 const LINGER: Duration = Duration::from_millis(500);
 
 /// Serves a connection until the client closes, an error, or the drain.
-pub(crate) async fn serve<H: Handler>(io: Io, limits: &Limits, mut drain: DrainWatch, handler: Rc<H>) {
+pub(crate) async fn serve<H: Handler>(io: Io, limits: &Limits, drain: DrainBell, handler: Rc<H>) {
     let conn = Conn::new(io);
-    let draining = Rc::new(drain.clone());
+    let mut drained = drain.listen();
     let wire = wire_limits(limits);
     loop {
         conn.rest();
-        let head = match next_head(&conn, &wire, limits.head_timeout, &mut drain).await {
+        let head = match next_head(&conn, &wire, limits.head_timeout, &mut drained).await {
             Next::Head(head) => head,
             Next::Over => break,
             Next::Malformed(error) => {
@@ -44,8 +43,9 @@ pub(crate) async fn serve<H: Handler>(io: Io, limits: &Limits, mut drain: DrainW
                 break;
             }
         };
-        let request = begin(&conn, head, &wire, &draining);
-        Rc::clone(&handler).handle(request).await;
+        let request = begin(&conn, head, &wire, &drain);
+        // Boxed, so that a connection without a request holds nothing of one.
+        Box::pin(Rc::clone(&handler).handle(request)).await;
         if !conn.body_written.get() || !conn.reusable.get() || !rest_of_body(&conn).await {
             break;
         }
@@ -60,9 +60,8 @@ enum Next {
     Malformed(H1Error),
 }
 
-async fn next_head(conn: &Conn, limits: &WireLimits, within: Duration, drain: &mut DrainWatch) -> Next {
+async fn next_head(conn: &Conn, limits: &WireLimits, within: Duration, drained: &mut DrainListener) -> Next {
     let mut scan = Scan::default();
-    let mut drained = pin!(drain.drained());
     let mut late: Option<std::pin::Pin<Box<tokio::time::Sleep>>> = None;
     poll_fn(|cx| {
         loop {
@@ -78,7 +77,7 @@ async fn next_head(conn: &Conn, limits: &WireLimits, within: Duration, drain: &m
                 Poll::Pending => {}
             }
             if conn.input.borrow().is_empty() {
-                return drained.as_mut().poll(cx).map(|()| Next::Over);
+                return drained.poll(cx).map(|()| Next::Over);
             }
             // A head has begun: it must end in time.
             let late = late.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + within)));
@@ -88,7 +87,7 @@ async fn next_head(conn: &Conn, limits: &WireLimits, within: Duration, drain: &m
     .await
 }
 
-fn begin(conn: &Rc<Conn>, head: Box<RequestHead>, limits: &WireLimits, drain: &Rc<DrainWatch>) -> Request {
+fn begin(conn: &Rc<Conn>, head: Box<RequestHead>, limits: &WireLimits, drain: &DrainBell) -> Request {
     let framing = head.body();
     let ends_with_head = matches!(framing, Framing::None | Framing::Length(0));
     conn.body_read.set(ends_with_head);
@@ -103,7 +102,7 @@ fn begin(conn: &Rc<Conn>, head: Box<RequestHead>, limits: &WireLimits, drain: &R
         version: head.version(),
         asked: Asked::by(head.method()),
         keep_alive: head.keep_alive(),
-        drain: Rc::clone(drain),
+        drain: drain.clone(),
     };
     Request { head: RequestMeta::H1(head), body, reply: Reply::H1(reply) }
 }
@@ -116,7 +115,7 @@ pub(crate) struct Respond {
     asked: Asked,
     keep_alive: bool,
     /// Asked when the response begins: a drain may have begun since the request.
-    drain: Rc<DrainWatch>,
+    drain: DrainBell,
 }
 
 impl Respond {
@@ -127,7 +126,7 @@ impl Respond {
         edits: &Edits<'_>,
         ends: bool,
     ) -> Result<Outgoing, BodyError> {
-        let persist = self.keep_alive && self.conn.reusable.get() && !self.drain.is_draining();
+        let persist = self.keep_alive && self.conn.reusable.get() && !self.drain.has_rung();
         let how = heads::Answered { version: self.version, asked: self.asked, persist, ends };
         let written = self.conn.write(|out| heads::write_response(head, &how, edits, out));
         let (framing, persist) = written.map_err(BodyError::Unsayable)?;

@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use h2::{Ping, PingPong};
 use hauberk_model::endpoint::Http2Params;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::muted::Muted;
 use super::stream::{Incoming, Outgoing};
 use crate::body::{Body, Pump, PumpError, Sink};
 use crate::config::Limits;
@@ -28,6 +30,7 @@ const FRAME_BYTES: u32 = 16 * 1024;
 /// A connection on which requests can be made.
 pub(crate) struct Client {
     send: SendRequest<Bytes>,
+    muted: Arc<Muted>,
     active: Cell<usize>,
     state: Rc<Liveness>,
 }
@@ -54,9 +57,10 @@ pub(crate) async fn connect(io: Io, params: &Http2Params, limits: &Limits) -> Re
         .await?;
     let state = Rc::new(Liveness::default());
     let pinger = connection.ping_pong().and_then(|ping_pong| KeepAlive::new(params, ping_pong));
-    let driver = Driver { connection, pinger, state: Rc::clone(&state) };
+    let (muted, waker) = Muted::new();
+    let driver = Driver { connection, pinger, state: Rc::clone(&state), muted: Arc::clone(&muted), waker };
     tokio::task::spawn_local(driver);
-    Ok(Rc::new(Client { send, active: Cell::new(0), state }))
+    Ok(Rc::new(Client { send, muted, active: Cell::new(0), state }))
 }
 
 impl Client {
@@ -87,6 +91,7 @@ impl Client {
                 return Err(AttemptError::Unsent(error.into()));
             }
         };
+        self.muted.catch_up();
         let end = body.is_end();
         let (response, stream) =
             send.send_request(head, end).map_err(|error| AttemptError::Unsent(error.into()))?;
@@ -133,6 +138,16 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// Lets go of what is left of an exchange that both sides have ended. Nothing is to be sent for it, so the
+    /// connection need not look, if there is no other stream that would wake it in vain: it looks with the next request.
+    pub(crate) fn end<T>(self, ended: T) {
+        if self.0.active() == 1 && !self.0.is_closed() {
+            self.0.muted.quietly(|| drop(ended));
+        }
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         self.0.active.set(self.0.active.get().saturating_sub(1));
@@ -153,6 +168,9 @@ struct Driver {
     connection: Connection<Io, Bytes>,
     pinger: Option<KeepAlive>,
     state: Rc<Liveness>,
+    muted: Arc<Muted>,
+    /// Of `muted`.
+    waker: Waker,
 }
 
 impl Future for Driver {
@@ -166,7 +184,9 @@ impl Future for Driver {
             self.state.closed.set(true);
             return Poll::Ready(());
         }
-        let polled = Pin::new(&mut self.connection).poll(cx);
+        let this = &mut *self;
+        this.muted.follow(cx);
+        let polled = Pin::new(&mut this.connection).poll(&mut Context::from_waker(&this.waker));
         if polled.is_ready() {
             self.state.closed.set(true);
         }

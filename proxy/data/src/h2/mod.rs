@@ -3,6 +3,7 @@
 mod client;
 mod head_room;
 mod meter;
+mod muted;
 mod server;
 mod stream;
 

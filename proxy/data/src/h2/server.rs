@@ -1,24 +1,28 @@
 //! HTTP/2 connections that clients open: each stream becomes a call of the handler.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
-use tokio::task::JoinSet;
 
 use hauberk_wire::Edits;
 use hauberk_wire::translate::{H2Request, Honour};
 
-use super::head_room::{self, HeadRoom, Room};
+use super::head_room::{self, ConnectionRoom, HeadRoom, Room, Taken};
 use super::meter::{Meter, Metered};
+use super::muted::Muted;
 use super::stream::{Incoming, Outgoing};
 use crate::body::{Body, BodyError, Sink};
 use crate::config::Limits;
-use crate::drain::DrainWatch;
+use crate::drain::{DrainBell, DrainListener};
 use crate::exchange::{Handler, Reply, Request};
 use crate::heads::{self, RequestMeta, ResponseMeta};
 use crate::io::Io;
@@ -44,7 +48,7 @@ const CALM: Duration = Duration::from_millis(500);
 pub(crate) async fn serve<H: Handler>(
     io: Io,
     limits: &Limits,
-    mut drain: DrainWatch,
+    drain: DrainBell,
     handler: Rc<H>,
     heads: &HeadRoom,
 ) -> Result<(), h2::Error> {
@@ -60,70 +64,112 @@ pub(crate) async fn serve<H: Handler>(
         .max_send_buffer_size(SEND_BUFFER_BYTES)
         .handshake::<_, Bytes>(io);
     let Ok(handshake) = tokio::time::timeout(limits.head_timeout, handshake).await else { return Ok(()) };
-    let mut connection = handshake?;
-    let mut streams = JoinSet::new();
-    let mut draining = false;
-    loop {
-        tokio::select! {
-            accepted = poll_fn(|cx| poll_accept(&mut connection, &meter, cx)) => match accepted {
-                Accepted::Over(ended) => return ended,
-                Accepted::Flooded => return send_away(&mut connection).await,
-                Accepted::Stream(request, respond) => {
-                    let weight = head_room::weight(request.headers(), request.uri());
-                    let Some(respond) = still_wanted(respond) else { continue };
-                    let taken = match room.take(weight) {
-                        Room::Free => None,
-                        Room::Taken(taken) => Some(taken),
-                        Room::None => {
-                            refuse(respond);
-                            continue;
-                        }
-                    };
-                    let Some(request) = of_stream(request, respond, handler.honours()) else { continue };
-                    let handled = Rc::clone(&handler).handle(request);
-                    match taken {
-                        None => streams.spawn_local(handled),
-                        Some(taken) => streams.spawn_local(async move {
-                            let _taken = taken;
-                            handled.await;
-                        }),
-                    };
-                }
-            },
-            Some(_) = streams.join_next(), if !streams.is_empty() => {}
-            () = drain.drained(), if !draining => {
-                draining = true;
-                connection.graceful_shutdown();
-            }
-        }
+    let (muted, waker) = Muted::new();
+    let mut serving = Serving {
+        connection: handshake?,
+        meter,
+        room,
+        streams: FuturesUnordered::new(),
+        drained: drain.listen(),
+        is_draining: false,
+        muted,
+        waker,
+    };
+    // Boxed, so that only streams that are open weigh.
+    let start = |request| Box::pin(Rc::clone(&handler).handle(request));
+    match poll_fn(|cx| serving.poll(cx, handler.honours(), start)).await {
+        Ended::Over(ended) => ended,
+        Ended::Flooded => send_away(&mut serving.connection).await,
     }
 }
 
-/// What a connection's client did next.
-#[expect(clippy::large_enum_variant, reason = "handed from one function to the next, and never kept")]
-enum Accepted {
-    Stream(http::Request<RecvStream>, SendResponse<Bytes>),
+/// How a connection ended; streams that have not are broken off then.
+enum Ended {
+    Over(Result<(), h2::Error>),
     /// It sent more frames without use than it may.
     Flooded,
-    Over(Result<(), h2::Error>),
 }
 
-fn poll_accept(
-    connection: &mut Connection<Metered, Bytes>,
-    meter: &Meter,
-    cx: &mut Context<'_>,
-) -> Poll<Accepted> {
-    match connection.poll_accept(cx) {
-        Poll::Ready(None) => Poll::Ready(Accepted::Over(Ok(()))),
-        Poll::Ready(Some(Err(error))) => Poll::Ready(Accepted::Over(Err(error))),
-        Poll::Ready(Some(Ok((request, respond)))) => Poll::Ready(Accepted::Stream(request, respond)),
-        Poll::Pending if meter.is_exhausted() => Poll::Ready(Accepted::Flooded),
-        Poll::Pending => {
-            if meter.next_turn() {
-                cx.waker().wake_by_ref();
-            }
-            Poll::Pending
+/// A connection and the calls of the handler that it has under way, all in one task: what streams do and what the
+/// connection then writes is one turn.
+struct Serving<F> {
+    connection: Connection<Metered, Bytes>,
+    meter: Rc<Meter>,
+    room: ConnectionRoom,
+    streams: FuturesUnordered<Open<F>>,
+    drained: DrainListener,
+    is_draining: bool,
+    muted: Arc<Muted>,
+    /// Of `muted`.
+    waker: Waker,
+}
+
+/// A stream that its handler has.
+struct Open<F> {
+    handling: Pin<Box<F>>,
+    _room: Option<Taken>,
+}
+
+impl<F: Future<Output = ()>> Future for Open<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.handling.as_mut().poll(cx)
+    }
+}
+
+impl<F: Future<Output = ()>> Serving<F> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        honour: Honour,
+        start: impl Fn(Request) -> Pin<Box<F>>,
+    ) -> Poll<Ended> {
+        if !self.is_draining && self.drained.poll(cx).is_ready() {
+            self.is_draining = true;
+            self.connection.graceful_shutdown();
         }
+        self.muted.follow(cx);
+        loop {
+            // Streams first, and without a wake: the connection has its turn right after them.
+            self.muted.quietly(|| while let Poll::Ready(Some(())) = self.streams.poll_next_unpin(cx) {});
+            match self.connection.poll_accept(&mut Context::from_waker(&self.waker)) {
+                Poll::Ready(None) => return Poll::Ready(Ended::Over(Ok(()))),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Ended::Over(Err(error))),
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    if let Some((request, room)) = self.admit(request, respond, honour) {
+                        self.streams.push(Open { handling: start(request), _room: room });
+                    }
+                }
+                Poll::Pending if self.meter.is_exhausted() => return Poll::Ready(Ended::Flooded),
+                Poll::Pending => {
+                    if self.meter.next_turn() {
+                        cx.waker().wake_by_ref();
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// A stream's request, if it is still wanted and there is room for it.
+    fn admit(
+        &self,
+        request: http::Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        honour: Honour,
+    ) -> Option<(Request, Option<Taken>)> {
+        let weight = head_room::weight(request.headers(), request.uri());
+        let respond = still_wanted(respond)?;
+        let room = match self.room.take(weight) {
+            Room::Free => None,
+            Room::Taken(taken) => Some(taken),
+            Room::None => {
+                refuse(respond);
+                return None;
+            }
+        };
+        Some((of_stream(request, respond, honour)?, room))
     }
 }
 

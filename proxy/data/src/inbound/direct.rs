@@ -50,9 +50,8 @@ pub(super) async fn connection(
     let target = SocketAddr::new(target.ip(), local_port(&header, worker.inbound_port.get())?);
     let port = worker.ports.obtain(worker, target.port());
     port.count_header(worker, &header, &tls);
-    let mut io =
-        Io::new(Stream::Accepted(Box::new(stream)), Some(port.client_transport(worker, &tls, target)))
-            .with_session(session);
+    let mut io = Io::new(Stream::Accepted(stream), Some(port.client_transport(worker, &tls, target)))
+        .with_session(session);
     io.unread(seen.freeze());
     let app = app_address(target.ip(), port.number);
     let accepted = Accepted { worker: Rc::clone(worker), port, client, tls, target, app };

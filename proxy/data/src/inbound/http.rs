@@ -1,6 +1,7 @@
 //! Requests to the application: matched, judged, and passed on in the protocol that they began as.
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 
 use h2::Reason;
@@ -174,7 +175,8 @@ impl Inbound {
             to_mesh: false,
             ends: body.is_end(),
         };
-        let attempt = unless_gone(&mut reply, self.attempt(&head, &on, body)).await;
+        let attempt = pin!(self.attempt(&head, &on, body));
+        let attempt = unless_gone(&mut reply, attempt).await;
         let answered = Instant::now();
         let ended = match attempt {
             None => Ended { status: 0, grpc_status: None, complete: false },

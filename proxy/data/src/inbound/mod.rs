@@ -166,7 +166,9 @@ impl Accepted {
     async fn http2(self, io: Io) -> Result<(), InboundError> {
         let worker = Rc::clone(&self.worker);
         let handler = Rc::new(http::Inbound::new(self));
-        Ok(h2::serve(io, &worker.config.limits, worker.drain.clone(), handler, &worker.heads).await?)
+        // Boxed: a connection of HTTP/1 or of bytes need not carry the room for it.
+        Ok(Box::pin(h2::serve(io, &worker.config.limits, worker.drain.clone(), handler, &worker.heads))
+            .await?)
     }
 }
 
@@ -182,10 +184,15 @@ fn app_address(target: IpAddr, port: u16) -> SocketAddr {
 async fn accept_tls(
     worker: &Worker,
     socket: Socket,
-) -> Result<(hauberk_tls::ServerStream<Socket>, hauberk_tls::Handshake, TlsSession), InboundError> {
+) -> Result<(Box<hauberk_tls::ServerStream<Socket>>, hauberk_tls::Handshake, TlsSession), InboundError> {
     let credentials = worker.credentials().ok_or(InboundError::NoCertificate)?;
     let within = worker.config.limits.handshake_timeout;
-    let (stream, handshake) = hauberk_tls::accept(socket, &credentials, within).await?;
+    // Boxed, as the session is: the connection outlives the handshake by far.
+    let accept = async {
+        let (stream, handshake) = hauberk_tls::accept(socket, &credentials, within).await?;
+        Ok::<_, hauberk_tls::HandshakeError>((Box::new(stream), handshake))
+    };
+    let (stream, handshake) = Box::pin(accept).await?;
     let peer = handshake.peer.as_ref().map(hauberk_tls::VerifiedPeer::identity);
     let session =
         TlsSession::new(&worker.registry, Direction::Inbound, Some(credentials.identity()), peer, &handshake);

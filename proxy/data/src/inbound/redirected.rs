@@ -28,7 +28,7 @@ pub(super) async fn connection(
     let policy = accepted.port.policy(worker).await?;
     let mut io = Io::new(Stream::Plain(Socket::new(Bytes::new(), stream)), None);
     let judge = judge_of(&policy);
-    let early = opaque::early(&accepted, judge);
+    let early = async || opaque::early(&accepted, judge).await;
     let look = match &policy.protocol {
         InboundProtocol::Opaque | InboundProtocol::Tls => Look::Tls,
         InboundProtocol::Detect { .. }
@@ -55,7 +55,7 @@ async fn terminated(mut accepted: Accepted, io: Io) -> Result<(), InboundError> 
     let (stream, handshake, session) = accept_tls(&worker, socket).await?;
     accepted.tls = ClientTls::of(handshake.peer.as_ref());
     let transport = accepted.port.client_transport(&worker, &accepted.tls, accepted.target);
-    let io = Io::new(Stream::Accepted(Box::new(stream)), Some(transport)).with_session(session);
+    let io = Io::new(Stream::Accepted(stream), Some(transport)).with_session(session);
     detected(accepted, io).await
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn detected(accepted: Accepted, mut io: Io) -> Result<(), Inbou
         | InboundProtocol::Http1 { .. }
         | InboundProtocol::Http2 { .. }
         | InboundProtocol::Grpc { .. } => {
-            let early = opaque::early(&accepted, judge_of(&policy));
+            let early = async || opaque::early(&accepted, judge_of(&policy)).await;
             sniff_both(&mut io, Look::All, detect_timeout(&accepted.worker, &policy), early).await?
         }
     };

@@ -219,6 +219,11 @@ impl Endpoint {
     /// # Errors
     /// [`DialError`]; nothing of any request was sent.
     pub(crate) async fn connect(&self, worker: &Worker, session: Session) -> Result<Io, DialError> {
+        // Boxed: a handshake's state is large, and whoever waits for it outlives it by far.
+        Box::pin(self.open(worker, session)).await
+    }
+
+    async fn open(&self, worker: &Worker, session: Session) -> Result<Io, DialError> {
         let (to, tls) = match &self.way {
             Way::Plain(to) => (*to, None),
             Way::Mesh { to, tls } | Way::Transport { to, tls, .. } => (*to, Some(tls)),

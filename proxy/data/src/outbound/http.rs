@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 
 use hauberk_model::balance::Outcome;
@@ -106,12 +107,12 @@ impl Outbound {
             demands: &demands,
             repeats: Cell::new(0),
         };
-        let run = async {
+        let run = pin!(async {
             match demands.deadline {
                 None => attempts.run().await,
                 Some(at) => timeout_at(at, attempts.run()).await.unwrap_or(Err(Failure::RequestTimeout)),
             }
-        };
+        });
         let ended = match unless_gone(&mut reply, run).await {
             None => Ended { status: Failure::Cancelled.row().http, grpc_status: None, complete: false },
             Some(Ok(won)) => {

@@ -125,7 +125,7 @@ async fn detect(
     client: SocketAddr,
 ) -> Result<(), OutboundError> {
     let mut load = None;
-    let early = async {
+    let early = async || {
         let connected = opaque::connect(worker, opaque).await.ok()?;
         let (io, held) = connected.into_parts();
         load = Some(held);
@@ -182,7 +182,8 @@ async fn http2(
     client: SocketAddr,
 ) -> Result<(), OutboundError> {
     let handler = Rc::new(http::Outbound::new(worker, target, client));
-    Ok(h2::serve(io, &worker.config.limits, worker.drain.clone(), handler, &worker.heads).await?)
+    // Boxed: a connection of HTTP/1 or of bytes need not carry the room for it.
+    Ok(Box::pin(h2::serve(io, &worker.config.limits, worker.drain.clone(), handler, &worker.heads)).await?)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 /** All kinds the mesh understands. */
+import type { HeaderAuthentication, JwtAuthentication } from "./authentication.ts";
 import { keyOf, type Meta } from "./meta.ts";
 import type {
   AuthorizationPolicy,
@@ -24,6 +25,8 @@ export interface Objects {
   readonly HTTPLocalRateLimitPolicy: LocalRateLimitPolicy;
   readonly HTTPRateLimitPolicy: RateLimitPolicy;
   readonly HTTPRoute: HttpRoute;
+  readonly HeaderAuthentication: HeaderAuthentication;
+  readonly JWTAuthentication: JwtAuthentication;
   readonly MeshTLSAuthentication: MeshTlsAuthentication;
   readonly Namespace: Namespace;
   readonly NetworkAuthentication: NetworkAuthentication;
@@ -47,6 +50,8 @@ export const KINDS = [
   "HTTPLocalRateLimitPolicy",
   "HTTPRateLimitPolicy",
   "HTTPRoute",
+  "HeaderAuthentication",
+  "JWTAuthentication",
   "MeshTLSAuthentication",
   "Namespace",
   "NetworkAuthentication",

@@ -45,7 +45,14 @@ export interface ServerAuthorization {
   readonly clients: Clients;
 }
 
-type AuthenticationKind = "MeshTLSAuthentication" | "NetworkAuthentication" | "ServiceAccount";
+type AuthenticationKind =
+  | "HeaderAuthentication"
+  | "JWTAuthentication"
+  | "MeshTLSAuthentication"
+  | "NetworkAuthentication"
+  | "ServiceAccount"
+  /** None that the mesh knows: nobody can meet it. */
+  | "Unknown";
 
 export interface AuthorizationPolicy {
   readonly meta: Meta;
@@ -54,7 +61,11 @@ export interface AuthorizationPolicy {
     readonly kind: "Server" | "Namespace" | "HTTPRoute" | "GRPCRoute";
     readonly name: string;
   };
-  readonly required: readonly (NamespacedName & { readonly kind: AuthenticationKind })[];
+  /** `written` is the group and kind as the object has them. */
+  readonly required: readonly (NamespacedName & {
+    readonly kind: AuthenticationKind;
+    readonly written: string;
+  })[];
 }
 
 export interface MeshTlsAuthentication {

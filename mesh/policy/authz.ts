@@ -3,18 +3,29 @@ import { create } from "@bufbuild/protobuf";
 import { AuthnSchema, AuthzSchema, NetworkSchema, type Authn, type Authz } from "../api/gen/inbound_pb.ts";
 import { defaultRef, resourceRef, wireNetwork } from "../api/wire.ts";
 import type { Cidr, Network } from "../model/address.ts";
+import type { JwtAuthentication, VerificationKey } from "../model/authentication.ts";
 import { workloadIdentity } from "../model/identity.ts";
+import { keyOfLocation, type KeySets } from "../model/jwks.ts";
 import { compare, keyOf, type Meta, type NamespacedName } from "../model/meta.ts";
 import type {
   AccessPolicy,
   AuthorizationPolicy,
   Clients,
+  MeshTlsAuthentication,
   Server,
   ServerAuthorization,
 } from "../model/policy.ts";
 import { selects } from "../model/selector.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import type { Snapshot } from "../state/snapshot.ts";
+import {
+  headerConditions,
+  NO_REQUIREMENTS,
+  tokenRequirement,
+  withRequirements,
+  type Proof,
+  type Requirements,
+} from "./requirement.ts";
 
 /** Every address: the wire has no other way to say so. */
 const EVERYWHERE: readonly Network[] = [
@@ -25,6 +36,8 @@ const EVERYWHERE: readonly Network[] = [
 export interface InboundContext {
   readonly snapshot: Snapshot;
   readonly settings: MeshSettings;
+  /** Keys that were fetched, by `keyOfLocation`. */
+  readonly keySets?: KeySets;
 }
 
 function wireNetworks(networks: readonly Network[]) {
@@ -103,29 +116,55 @@ export function probeAuthz({ settings }: InboundContext): Authz {
 
 /** Why a policy lets nobody in. */
 interface PolicyProblem {
-  readonly reason: "AuthenticationNotFound";
+  readonly reason: "AuthenticationNotFound" | "UnknownAuthentication" | "KeysUnavailable";
   readonly message: string;
 }
 
 export type ResolvedPolicy =
-  | { readonly ok: true; readonly networks: readonly Network[]; readonly authentication: Authn }
+  | {
+      readonly ok: true;
+      readonly networks: readonly Network[];
+      readonly proof: Proof;
+      readonly requirements: Requirements;
+    }
   | { readonly ok: false; readonly problem: PolicyProblem };
 
+/** The identities that a MeshTLSAuthentication names. */
+function patternsOf(found: MeshTlsAuthentication, settings: MeshSettings): readonly string[] {
+  const suffix = `serviceaccount.identity.${settings.controlPlaneNamespace}.${settings.trustDomain}`;
+  return [
+    ...found.identities,
+    ...accountNames(found.accounts, settings),
+    ...found.namespaces.map((namespace) => `*.${namespace}.${suffix}`),
+  ];
+}
+
+/** The keys of an issuer; `undefined` while they could not be fetched yet. */
+function keysOf(
+  { keys }: JwtAuthentication,
+  { keySets }: InboundContext,
+): readonly VerificationKey[] | undefined {
+  return keys.type === "inline" ? keys.keys : keySets?.get(keyOfLocation(keys))?.keys;
+}
+
+function refuse(reason: PolicyProblem["reason"], message: string): ResolvedPolicy {
+  return { ok: false, problem: { reason, message } };
+}
+
 /** What a policy requires; a requirement that cannot be found is one that nobody meets. */
-export function resolvePolicy(
-  policy: AuthorizationPolicy,
-  { snapshot, settings }: InboundContext,
-): ResolvedPolicy {
+export function resolvePolicy(policy: AuthorizationPolicy, context: InboundContext): ResolvedPolicy {
+  const { snapshot, settings } = context;
   let networks = EVERYWHERE;
-  let authentication = UNAUTHENTICATED;
+  let proof: Proof = { type: "anyone" };
+  let requirements = NO_REQUIREMENTS;
   for (const reference of policy.required) {
-    const missing = (): ResolvedPolicy => {
-      const message = `${reference.kind} ${reference.namespace}/${reference.name} not found`;
-      return { ok: false, problem: { reason: "AuthenticationNotFound", message } };
-    };
-    switch (reference.kind) {
+    const { kind } = reference;
+    const missing = () => refuse("AuthenticationNotFound", `${kind} ${keyOf(reference)} not found`);
+    switch (kind) {
+      case "Unknown":
+        return refuse("UnknownAuthentication", `${reference.written} is not a kind of authentication`);
       case "ServiceAccount":
-        authentication = authenticated(accountNames([reference], settings));
+        proof = { type: "identities", patterns: accountNames([reference], settings) };
         break;
       case "NetworkAuthentication": {
         const found = snapshot.NetworkAuthentication.get(keyOf(reference));
@@ -136,18 +175,38 @@ export function resolvePolicy(
       case "MeshTLSAuthentication": {
         const found = snapshot.MeshTLSAuthentication.get(keyOf(reference));
         if (found === undefined) return missing();
-        const { controlPlaneNamespace, trustDomain } = settings;
-        const suffix = `serviceaccount.identity.${controlPlaneNamespace}.${trustDomain}`;
-        authentication = authenticated([
-          ...found.identities,
-          ...accountNames(found.accounts, settings),
-          ...found.namespaces.map((namespace) => `*.${namespace}.${suffix}`),
-        ]);
+        proof = { type: "identities", patterns: patternsOf(found, settings) };
+        break;
+      }
+      case "HeaderAuthentication": {
+        const found = snapshot.HeaderAuthentication.get(keyOf(reference));
+        if (found === undefined) return missing();
+        requirements = { ...requirements, headers: [...requirements.headers, ...headerConditions(found)] };
+        break;
+      }
+      case "JWTAuthentication": {
+        const found = snapshot.JWTAuthentication.get(keyOf(reference));
+        if (found === undefined) return missing();
+        const keys = keysOf(found, context);
+        if (keys === undefined) {
+          return refuse(
+            "KeysUnavailable",
+            `the keys of ${kind} ${keyOf(reference)} could not be fetched yet`,
+          );
+        }
+        requirements = { ...requirements, token: tokenRequirement(found, keys) };
         break;
       }
     }
   }
-  return { ok: true, networks, authentication };
+  return { ok: true, networks, proof, requirements };
+}
+
+function policyAuthz(policy: AuthorizationPolicy, resolved: ResolvedPolicy & { readonly ok: true }): Authz {
+  const { networks, proof, requirements } = resolved;
+  const authentication = proof.type === "anyone" ? UNAUTHENTICATED : authenticated(proof.patterns);
+  const plain = authz(policy.meta, "AuthorizationPolicy", networks, authentication);
+  return withRequirements(plain, proof, requirements);
 }
 
 /** The authorizations of all policies whose target is `isTarget`, in the order of their names. */
@@ -161,8 +220,7 @@ function policiesAuthz(
     .toSorted((a, b) => compare(a.meta.name, b.meta.name))
     .flatMap((policy) => {
       const resolved = resolvePolicy(policy, context);
-      if (!resolved.ok) return [];
-      return [authz(policy.meta, "AuthorizationPolicy", resolved.networks, resolved.authentication)];
+      return resolved.ok ? [policyAuthz(policy, resolved)] : [];
     });
 }
 
@@ -203,7 +261,11 @@ export function serverAuthz(server: Server, context: InboundContext): readonly A
         authnOf(clients, settings),
       ),
     );
-  return [...accessAuthz(server.accessPolicy, context), ...policies, ...older];
+  const byDefault = accessAuthz(server.accessPolicy, context);
+  // An audit admits everybody, so it is asked last: by what it admits one sees what would be denied.
+  return server.accessPolicy === "audit"
+    ? [...policies, ...older, ...byDefault]
+    : [...byDefault, ...policies, ...older];
 }
 
 /** What lets clients in at one route, beside what its Server does. */

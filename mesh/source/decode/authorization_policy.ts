@@ -18,6 +18,8 @@ const TARGETS = {
 } as const;
 
 const AUTHENTICATIONS = {
+  "policy.hauberk.io/HeaderAuthentication": "HeaderAuthentication",
+  "policy.hauberk.io/JWTAuthentication": "JWTAuthentication",
   "policy.linkerd.io/MeshTLSAuthentication": "MeshTLSAuthentication",
   "policy.linkerd.io/NetworkAuthentication": "NetworkAuthentication",
   "/ServiceAccount": "ServiceAccount",
@@ -37,22 +39,30 @@ const Target = Reference.transform((reference, context) => {
   return z.NEVER;
 });
 
-const Authentication = Reference.transform((reference, context) => {
-  const kind = known(AUTHENTICATIONS, reference);
-  if (kind !== undefined) return { kind, namespace: reference.namespace ?? undefined, name: reference.name };
-  const message = `${reference.group ?? ""}/${reference.kind} is not a kind of authentication`;
-  context.addIssue({ code: "custom", path: ["kind"], message });
-  return z.NEVER;
-});
+/** An unknown kind stays in the policy, as something that nobody can meet: left out, it would let more people in. */
+const Authentication = Reference.transform((reference) => ({
+  kind: known(AUTHENTICATIONS, reference) ?? ("Unknown" as const),
+  written: [coreGroup(reference.group ?? ""), reference.kind].filter((part) => part !== "").join("/"),
+  namespace: reference.namespace ?? undefined,
+  name: reference.name,
+}));
+
+type Authentication = z.output<typeof Authentication>;
+
+/** How many of these kinds a policy may require; of the others, any number. */
+const AT_MOST_ONE: readonly (readonly Authentication["kind"][])[] = [
+  ["NetworkAuthentication"],
+  ["MeshTLSAuthentication", "ServiceAccount"],
+  ["JWTAuthentication"],
+];
 
 const Body = z.object({
   spec: z.object({
     targetRef: Target,
     requiredAuthenticationRefs: z.array(Authentication).superRefine((references, context) => {
-      const networks = references.filter(({ kind }) => kind === "NetworkAuthentication").length;
-      if (networks > 1) context.addIssue({ code: "custom", message: "at most one NetworkAuthentication" });
-      if (references.length - networks > 1) {
-        context.addIssue({ code: "custom", message: "at most one MeshTLSAuthentication or ServiceAccount" });
+      for (const kinds of AT_MOST_ONE) {
+        if (references.filter(({ kind }) => kinds.includes(kind)).length <= 1) continue;
+        context.addIssue({ code: "custom", message: `at most one ${kinds.join(" or ")}` });
       }
     }),
   }),
@@ -66,11 +76,23 @@ export const authorizationPolicy = decoder(
     object: {
       meta,
       target: spec.targetRef,
-      required: spec.requiredAuthenticationRefs.map(({ kind, namespace, name }) => ({
+      required: spec.requiredAuthenticationRefs.map(({ kind, written, namespace, name }) => ({
         kind,
+        written,
         namespace: namespace ?? meta.namespace,
         name,
       })),
     },
   }),
+  ({ spec }) =>
+    spec.requiredAuthenticationRefs.flatMap(({ kind, written }, at) =>
+      kind === "Unknown"
+        ? [
+            {
+              path: ["spec", "requiredAuthenticationRefs", at, "kind"],
+              message: `${written} is not a kind of authentication; the policy admits nobody`,
+            },
+          ]
+        : [],
+    ),
 );

@@ -6,8 +6,10 @@ import { egressNetwork } from "./egress_network.ts";
 import { endpointSlice } from "./endpoint_slice.ts";
 import { externalWorkload } from "./external_workload.ts";
 import { grpcRoute } from "./grpc_route.ts";
+import { headerAuthentication } from "./header_authentication.ts";
 import { httpRateLimit } from "./http_rate_limit.ts";
 import { gatewayHttpRoute, policyHttpRoute } from "./http_route.ts";
+import { jwtAuthentication } from "./jwt_authentication.ts";
 import type { Decoded, Decoder } from "./kind.ts";
 import { pod } from "./pod.ts";
 import { rateLimit } from "./rate_limit.ts";
@@ -25,7 +27,9 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map(
     externalWorkload,
     gatewayHttpRoute,
     grpcRoute,
+    headerAuthentication,
     httpRateLimit,
+    jwtAuthentication,
     meshTlsAuthentication,
     namespace,
     networkAuthentication,

@@ -59,6 +59,11 @@ function metaOf({ metadata }: ManifestObject): Meta {
   };
 }
 
+/** Whether an optional field has a value; `null` is as good as absent. */
+export function isGiven<T>(value: T): value is NonNullable<T> {
+  return value !== undefined && value !== null;
+}
+
 /** A TCP port. */
 export const Port = z.number().int().min(1).max(65_535);
 

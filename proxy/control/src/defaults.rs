@@ -68,10 +68,9 @@ impl DefaultPolicy {
             Self::ClusterAuthenticated => Some((cluster_networks.to_vec(), proven)),
         };
         let metadata = Metadata::Default(self.name().into());
-        let authorization = permitted.map(|(networks, authentication)| Authorization {
-            metadata: metadata.clone(),
-            networks: networks.into_iter().map(|net| Network { net, except: Vec::new() }).collect(),
-            authentication,
+        let authorization = permitted.map(|(networks, authentication)| {
+            let networks = networks.into_iter().map(|net| Network { net, except: Vec::new() }).collect();
+            Authorization::new(metadata.clone(), networks, authentication)
         });
         let rule =
             HttpRule { matches: Vec::new(), filters: Vec::new(), then: RouteAuthorizations(Arc::new([])) };

@@ -1,6 +1,7 @@
 //! Heads of requests and responses as they came, in either protocol, and their way into either protocol.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use hauberk_model::canonical::{Ambiguous, canonical_path};
@@ -57,6 +58,30 @@ impl RequestMeta {
             Self::H1(_) => true,
             Self::H2(head) => head.orig_proto().is_some(),
         }
+    }
+}
+
+impl RequestMeta {
+    /// Names of fields of this request, in lower case, that are one of `names` (lower case, with `-`) to somebody: an
+    /// application behind CGI naming takes `_` for `-`.
+    pub(crate) fn names_like(&self, names: &[Arc<str>]) -> Vec<Arc<str>> {
+        let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        let like = |name: &[u8], other: &str| {
+            name.len() == other.len() && name.iter().zip(other.bytes()).all(|(a, b)| plain(*a) == plain(b))
+        };
+        let mut found: Vec<Arc<str>> = Vec::new();
+        let mut look = |name: &[u8]| {
+            if names.iter().any(|other| like(name, other))
+                && let Ok(text) = std::str::from_utf8(name)
+            {
+                found.push(Arc::from(text.to_ascii_lowercase()));
+            }
+        };
+        match self {
+            Self::H1(head) => head.headers().forwarded().for_each(|field| look(field.name)),
+            Self::H2(head) => head.headers().keys().for_each(|name| look(name.as_str().as_bytes())),
+        }
+        found
     }
 }
 
@@ -121,6 +146,11 @@ impl<'a> View<'a> {
             Cow::Owned(path) => Some(path),
         };
         Ok(Self { head, path })
+    }
+
+    /// The request as it came.
+    pub(crate) fn request(&self) -> &'a RequestMeta {
+        self.head
     }
 
     /// What redirections are computed from.

@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use hauberk_model::canonical::Ambiguous;
 use hauberk_model::filters::Answer;
 use hauberk_model::filters::cors::Header;
+use hauberk_model::requirement::Unmet;
 use hauberk_model::status::{Failure, GrpcCode};
 use hauberk_wire::h1::H1Error;
 use hauberk_wire::{Edits, strip};
@@ -53,6 +54,28 @@ impl Synthesised {
     /// A failure with more to say than its row.
     pub(crate) fn saying(failure: Failure, text: impl Into<String>) -> Self {
         Self { failure, text: text.into(), headers: Vec::new() }
+    }
+
+    /// No authorization admits the request, for this reason.
+    pub(crate) fn denied(reason: Unmet) -> Self {
+        let failure = if reason.wants_token() { Failure::Unauthenticated } else { Failure::Unauthorized };
+        let mut answer = Self::saying(failure, format!("{}: {}", failure.row().text, reason.code()));
+        if reason.wants_token() {
+            // RFC 6750 §3: a request without a token is told of no error.
+            let challenge = match reason {
+                Unmet::Token(error) => {
+                    format!("Bearer error=\"invalid_token\", error_description=\"{error}\"")
+                }
+                Unmet::NoToken
+                | Unmet::Client
+                | Unmet::Header
+                | Unmet::Claims
+                | Unmet::Unanswered
+                | Unmet::Refused => "Bearer".to_owned(),
+            };
+            answer.headers.push(("www-authenticate", challenge));
+        }
+        answer
     }
 
     pub(crate) fn of_filter(answer: Answer) -> Self {

@@ -12,6 +12,7 @@ use crate::inbound::{
     Authentication, Authorization, Cidr, InboundPolicy, InboundProtocol, Network, RouteAuthorizations,
 };
 use crate::metadata::Metadata;
+use crate::requirement::{Requirements, Unmet};
 use crate::route::HttpRoute;
 
 /// Who asks.
@@ -34,32 +35,96 @@ pub enum Tls<'a> {
     Peer(&'a Identity),
 }
 
-/// Nobody on the lists is this client: 403, PERMISSION_DENIED, or a closed connection.
+/// Nobody on the lists is this client: a closed connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("client is not authorized")]
 pub struct Denied;
 
+/// A request that may go on, or may if somebody else says so.
+#[derive(Debug)]
+pub enum Judged<'p, M> {
+    /// Admitted.
+    Admitted(Admitted<'p, M>),
+    /// Some service must be asked: the first of these that is content admits it, else `audit` does, if there is one.
+    Asks {
+        /// What is met but for the asking, in order.
+        asks: Vec<Admitted<'p, M>>,
+        /// Admits whatever is said.
+        audit: Option<&'p Authorization>,
+        /// Why nothing else admits it.
+        unmet: Unmet,
+    },
+}
+
+/// An authorization and how its requirements are met.
+#[derive(Debug)]
+pub struct Admitted<'p, M> {
+    /// The authorization.
+    pub by: &'p Authorization,
+    /// What its requirements brought to light; `None` if it has none.
+    pub met: Option<M>,
+    /// Why the request would have been denied, but for an audit.
+    pub audited: Option<Unmet>,
+}
+
+/// Services asked about one request, at most: each of them delays it.
+const ASKS_MAX: usize = 4;
+
 /// Judges a request on a matched route, and names the authorization that admits it.
 ///
-/// A route's own authorizations extend the server's (`inbound.HttpRoute.authorizations`); they are asked first.
+/// A route's own authorizations extend the server's (`inbound.HttpRoute.authorizations`); they are asked first. One that
+/// needs nobody's word goes before those that do. An audit comes last, whatever its place. `meets` judges requirements,
+/// all but asking another service.
 ///
 /// # Errors
-/// [`Denied`]: none admits the client.
-pub fn request<'p>(
+/// [`Unmet`]: none admits the request.
+pub fn request<'p, M>(
     policy: &'p InboundPolicy,
     route: &'p RouteAuthorizations,
     client: &Client<'_>,
-) -> Result<&'p Metadata, Denied> {
-    let mut all = route.0.iter().chain(policy.authorizations.iter());
-    all.find(|one| admits(one, client)).map(|one| &one.metadata).ok_or(Denied)
+    mut meets: impl FnMut(&'p Requirements) -> Result<M, Unmet>,
+) -> Result<Judged<'p, M>, Unmet> {
+    let (mut asks, mut audit, mut unmet) = (Vec::new(), None, Unmet::Client);
+    for by in route.0.iter().chain(policy.authorizations.iter()).filter(|one| admits(one, client)) {
+        if by.is_audit {
+            audit = audit.or(Some(by));
+            continue;
+        }
+        let Some(requirements) = &by.requirements else {
+            return Ok(Judged::Admitted(Admitted { by, met: None, audited: None }));
+        };
+        match meets(requirements) {
+            Err(why) => unmet = unmet.max(why),
+            Ok(met) => {
+                let admitted = Admitted { by, met: Some(met), audited: None };
+                if requirements.external.is_none() {
+                    return Ok(Judged::Admitted(admitted));
+                }
+                asks.push(admitted);
+            }
+        }
+    }
+    asks.truncate(ASKS_MAX);
+    if !asks.is_empty() {
+        return Ok(Judged::Asks { asks, audit, unmet });
+    }
+    match audit {
+        Some(by) => Ok(Judged::Admitted(Admitted { by, met: None, audited: Some(unmet) })),
+        None => Err(unmet),
+    }
 }
 
 /// Judges a connection whose bytes are not looked at, and names the authorization that admits it.
 ///
 /// # Errors
 /// [`Denied`]: none admits the client.
-pub fn connection<'p>(policy: &'p InboundPolicy, client: &Client<'_>) -> Result<&'p Metadata, Denied> {
-    policy.authorizations.iter().find(|one| admits(one, client)).map(|one| &one.metadata).ok_or(Denied)
+pub fn connection<'p>(policy: &'p InboundPolicy, client: &Client<'_>) -> Result<&'p Authorization, Denied> {
+    // Bytes have no headers and no token: what requires them admits no bytes.
+    let admitting = |one: &&Authorization| one.requirements.is_none() && admits(one, client);
+    let mut all = policy.authorizations.iter().filter(admitting);
+    let first = all.next().ok_or(Denied)?;
+    // An audit comes last, whatever its place.
+    Ok(if first.is_audit { all.find(|one| !one.is_audit).unwrap_or(first) } else { first })
 }
 
 /// Judges a connection on which protocol detection saw no HTTP: it timed out, or the bytes are another
@@ -71,7 +136,7 @@ pub fn connection<'p>(policy: &'p InboundPolicy, client: &Client<'_>) -> Result<
 ///
 /// # Errors
 /// [`Denied`]: the connection must be closed.
-pub fn undetected<'p>(policy: &'p InboundPolicy, client: &Client<'_>) -> Result<&'p Metadata, Denied> {
+pub fn undetected<'p>(policy: &'p InboundPolicy, client: &Client<'_>) -> Result<&'p Authorization, Denied> {
     match &policy.protocol {
         InboundProtocol::Detect { routes, .. } if !policy.limits.is_empty() || has_http_policy(routes) => {
             Err(Denied)
@@ -99,16 +164,22 @@ pub fn has_http_policy(routes: &[HttpRoute<RouteAuthorizations>]) -> bool {
     })
 }
 
+/// Whether requests are judged by more than their route and their client, so that bytes must not pass for them.
+#[must_use]
+pub fn has_requirements(policy: &InboundPolicy) -> bool {
+    policy.authorizations.iter().any(|one| one.requirements.is_some())
+}
+
 /// The authorization that every server has besides those of the control plane: a workload may always reach itself
 /// over its loopback address, as under Linkerd. `control` appends it to [`InboundPolicy::authorizations`].
 #[must_use]
 pub fn localhost() -> Authorization {
     let host = |addr: IpAddr, prefix_len| Network { net: Cidr { addr, prefix_len }, except: Vec::new() };
-    Authorization {
-        metadata: Metadata::Default(Arc::from("localhost")),
-        networks: vec![host(Ipv4Addr::LOCALHOST.into(), 32), host(Ipv6Addr::LOCALHOST.into(), 128)],
-        authentication: Authentication::Unauthenticated,
-    }
+    Authorization::new(
+        Metadata::Default(Arc::from("localhost")),
+        vec![host(Ipv4Addr::LOCALHOST.into(), 32), host(Ipv6Addr::LOCALHOST.into(), 128)],
+        Authentication::Unauthenticated,
+    )
 }
 
 /// An authorization without networks admits nobody (`inbound.Authz.networks`).

@@ -8,6 +8,7 @@ use crate::endpoint::Labels;
 use crate::identity::Identity;
 use crate::limits::RateLimit;
 use crate::metadata::Metadata;
+use crate::requirement::Requirements;
 use crate::route::{GrpcRoute, HttpRoute};
 
 /// How connections to one port are handled, and who may make them.
@@ -71,6 +72,19 @@ pub struct Authorization {
     pub networks: Vec<Network>,
     /// What the client must prove.
     pub authentication: Authentication,
+    /// What the request must bring besides.
+    pub requirements: Option<Arc<Requirements>>,
+    /// It admits what nothing else does, so that it can be told what would be denied.
+    pub is_audit: bool,
+}
+
+impl Authorization {
+    /// By network and proof alone. The default policy `audit` is known by its name, as Linkerd's control plane sends it.
+    #[must_use]
+    pub fn new(metadata: Metadata, networks: Vec<Network>, authentication: Authentication) -> Self {
+        let is_audit = matches!(&metadata, Metadata::Default(name) if **name == *"audit");
+        Self { metadata, networks, authentication, requirements: None, is_audit }
+    }
 }
 
 /// A network without its exceptions.

@@ -141,6 +141,10 @@ pub enum Failure {
     NoBackend,
     /// No authorization admits the client.
     Unauthorized,
+    /// The request has no token that an authorization accepts.
+    Unauthenticated,
+    /// A service that was asked denies the request, with this status.
+    Refuted(u16),
     /// A rate limit is used up.
     RateLimited,
     /// A policy that cannot be carried out.
@@ -232,6 +236,8 @@ impl Failure {
             Self::RouteNotFound => row(404, G::NotFound, "route not found", Some("UNKNOWN"), FINAL, "no route found for request"),
             Self::NoBackend => row(500, G::Unavailable, "no backend", Some("UNKNOWN"), FINAL, "route has no backend"),
             Self::Unauthorized => row(403, G::PermissionDenied, "unauthorized", Some("UNKNOWN"), FINAL, "unauthorized request on route"),
+            Self::Unauthenticated => row(401, G::Unauthenticated, "unauthenticated", Some("UNKNOWN"), FINAL, "request has no acceptable token"),
+            Self::Refuted(status) => row(status, G::PermissionDenied, "externally denied", Some("UNKNOWN"), FINAL, "denied by external authorization"),
             Self::RateLimited => row(429, G::ResourceExhausted, "rate limited", Some("UNKNOWN"), FINAL, "rate limit exceeded"),
             Self::InvalidPolicy => row(500, G::Internal, "invalid policy", Some("UNKNOWN"), CLOSE, "invalid policy configuration"),
             Self::InjectedHttp(status) => row(status, G::FailedPrecondition, "injected failure", None, FINAL, "failure injected by route"),

@@ -6,12 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hauberk_model::authorize::{self, Client, Denied, Tls};
+use hauberk_model::authorize::{self, Client, Denied, Judged, Tls};
 use hauberk_model::identity::Identity;
 use hauberk_model::inbound::{
     Authentication, Authorization, Cidr, InboundPolicy, InboundProtocol, Network, RouteAuthorizations,
 };
 use hauberk_model::metadata::Metadata;
+use hauberk_model::requirement::{ExternalCheck, Requirements, Unmet};
 use hauberk_model::route::{HttpMatch, HttpRoute, HttpRule, PathMatch};
 use proptest::prelude::*;
 
@@ -29,7 +30,7 @@ fn anywhere() -> Vec<Network> {
 }
 
 fn authorization(name: &str, networks: Vec<Network>, authentication: Authentication) -> Authorization {
-    Authorization { metadata: Metadata::Default(Arc::from(name)), networks, authentication }
+    Authorization::new(Metadata::Default(Arc::from(name)), networks, authentication)
 }
 
 fn identities(names: &[&str], suffixes: &[&[&str]]) -> Authentication {
@@ -54,11 +55,68 @@ fn client<'a>(ip: &str, tls: Tls<'a>) -> Client<'a> {
     Client { addr: SocketAddr::new(ip.parse().unwrap(), 40_000), tls }
 }
 
-fn name(of: Result<&Metadata, Denied>) -> Result<&str, Denied> {
-    of.map(|metadata| match metadata {
-        Metadata::Default(name) => &**name,
-        Metadata::Resource(resource) => &*resource.name,
-    })
+fn name(of: Result<&Authorization, Denied>) -> Result<&str, Denied> {
+    of.map(|one| one.metadata.name())
+}
+
+/// With a header requirement that is met or not, and an external one if `asks`.
+fn requiring(name: &str, asks: bool) -> Authorization {
+    let external = asks.then(|| {
+        Arc::new(ExternalCheck {
+            name: Arc::from("shop/asked"),
+            address: "10.0.0.9:9000".parse().unwrap(),
+            authority: Arc::from("asked"),
+            timeout: Duration::from_secs(1),
+            cache: Duration::ZERO,
+            dangerous_allow_on_failure: false,
+            headers: vec![],
+            sets: vec![],
+            context: vec![],
+        })
+    });
+    let requirements = Some(Arc::new(Requirements { external, ..Requirements::default() }));
+    Authorization { requirements, ..authorization(name, anywhere(), Authentication::Unauthenticated) }
+}
+
+/// What becomes of a request: who admits it and whether that is an audit, who is asked, or why not.
+fn judged(all: Vec<Authorization>, met: Result<(), Unmet>) -> String {
+    let (policy, route) = (policy(InboundProtocol::Opaque, all), RouteAuthorizations([].into()));
+    match authorize::request(&policy, &route, &client("10.0.0.1", Tls::None), |_| met) {
+        Ok(Judged::Admitted(one)) => {
+            format!("{} {:?}", one.by.metadata.name(), one.audited.map(Unmet::code))
+        }
+        Ok(Judged::Asks { asks, audit, .. }) => {
+            let asks: Vec<&str> = asks.iter().map(|one| one.by.metadata.name()).collect();
+            format!("asks {} {:?}", asks.join(","), audit.map(|one| one.metadata.name()))
+        }
+        Err(unmet) => unmet.code().to_owned(),
+    }
+}
+
+#[test]
+fn an_audit_admits_last_and_says_why_nothing_else_did() {
+    let audit = || authorization("audit", anywhere(), Authentication::Unauthenticated);
+    let open = || authorization("open", anywhere(), Authentication::Unauthenticated);
+    assert_eq!(judged(vec![audit()], Ok(())), r#"audit Some("client")"#);
+    assert_eq!(judged(vec![audit(), open()], Ok(())), "open None");
+    assert_eq!(judged(vec![audit(), requiring("token", false)], Ok(())), "token None");
+    assert_eq!(
+        judged(vec![audit(), requiring("token", false)], Err(Unmet::NoToken)),
+        r#"audit Some("token_missing")"#
+    );
+    let both = policy(InboundProtocol::Opaque, vec![audit(), open()]);
+    assert_eq!(name(authorize::connection(&both, &client("10.0.0.1", Tls::None))), Ok("open"));
+}
+
+#[test]
+fn what_requires_more_than_a_client_admits_only_requests_that_bring_it() {
+    assert_eq!(judged(vec![requiring("a", false)], Ok(())), "a None");
+    assert_eq!(judged(vec![requiring("a", false)], Err(Unmet::Header)), "header");
+    assert_eq!(judged(vec![requiring("a", true), requiring("b", false)], Ok(())), "b None");
+    assert_eq!(judged(vec![requiring("a", true), requiring("b", true)], Ok(())), "asks a,b None");
+    assert_eq!(judged(vec![requiring("a", true)], Err(Unmet::Claims)), "token_claims");
+    let bytes = policy(InboundProtocol::Opaque, vec![requiring("a", false)]);
+    assert_eq!(name(authorize::connection(&bytes, &client("10.0.0.1", Tls::None))), Err(Denied));
 }
 
 #[test]
@@ -124,10 +182,14 @@ fn a_routes_own_authorizations_extend_the_servers() {
     let own = authorization("route", vec![network("192.168.0.0/16", &[])], Authentication::Unauthenticated);
     let policy = policy(InboundProtocol::Opaque, vec![server]);
     let route = RouteAuthorizations([own].into());
-    let ask = |ip: &str| name(authorize::request(&policy, &route, &client(ip, Tls::None))).map(str::to_owned);
+    let ask = |ip: &str| match authorize::request(&policy, &route, &client(ip, Tls::None), |_| Ok(())) {
+        Ok(Judged::Admitted(one)) => Ok(one.by.metadata.name().to_owned()),
+        Ok(Judged::Asks { .. }) => Ok("asks".to_owned()),
+        Err(unmet) => Err(unmet),
+    };
     assert_eq!(ask("192.168.1.1"), Ok("route".to_owned()));
     assert_eq!(ask("10.1.1.1"), Ok("server".to_owned()));
-    assert_eq!(ask("172.16.0.1"), Err(Denied));
+    assert_eq!(ask("172.16.0.1"), Err(Unmet::Client));
 }
 
 #[test]

@@ -63,6 +63,39 @@ pub static INBOUND_HTTP_AUTHZ_DENY_TOTAL: CounterFamily = CounterFamily {
     help: "The total number of inbound HTTP requests that could not be processed due to being deny by policy.",
 };
 
+/// Requests that an audit admits and everything else would deny. Labels: `target_addr`, `target_ip`, `target_port`,
+/// `srv_*`, `route_*`, `tls`, `client_id`, `reason`.
+pub static HAUBERK_INBOUND_HTTP_AUTHZ_AUDIT_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_inbound_http_authz_audit_total",
+    help: "Inbound HTTP requests that were admitted by an audit and would otherwise have been denied.",
+};
+
+/// Why requests were denied. Labels: `target_addr`, `target_ip`, `target_port`, `srv_*`, `route_*`, `tls`, `client_id`,
+/// `reason`.
+pub static HAUBERK_INBOUND_HTTP_AUTHZ_DENIALS_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_inbound_http_authz_denials_total",
+    help: "Inbound HTTP requests that were denied, by reason.",
+};
+
+/// Connections that an audit admits and everything else would deny. Labels: `target_addr`, `target_ip`, `target_port`,
+/// `srv_*`, `tls`, `client_id`.
+pub static HAUBERK_INBOUND_TCP_AUTHZ_AUDIT_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_inbound_tcp_authz_audit_total",
+    help: "Inbound TCP connections that were admitted by an audit and would otherwise have been denied.",
+};
+
+/// Tokens that were looked at. Labels: `policy`, `result` (`verified`, `cached`, or the code of what is wrong).
+pub static HAUBERK_INBOUND_TOKENS_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_inbound_tokens_total",
+    help: "JSON Web Tokens that were judged, by result.",
+};
+
+/// Questions to external authorization. Labels: `policy`, `result` (`allowed`, `denied`, `failed`, `cached`).
+pub static HAUBERK_INBOUND_EXTERNAL_AUTHZ_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_inbound_external_authz_total",
+    help: "Decisions of external authorization, by result.",
+};
+
 /// Labels: `target_addr`, `target_ip`, `target_port`, `srv_*`, `tls`, `client_id`.
 pub static INBOUND_HTTP_ROUTE_NOT_FOUND_TOTAL: CounterFamily = CounterFamily {
     name: "inbound_http_route_not_found_total",

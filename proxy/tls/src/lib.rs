@@ -10,6 +10,7 @@ mod keypair;
 mod provider;
 #[cfg(test)]
 mod testing;
+mod token;
 mod verify;
 
 pub use anchors::{ANCHORS_MAX, AnchorsError, TrustAnchors};
@@ -19,4 +20,5 @@ pub use credentials::{
 pub use handshake::{ClientStream, Handshake, HandshakeError, ServerStream, accept, connect};
 pub use keypair::{Keypair, KeypairError};
 pub use provider::{PostQuantum, ProviderFacts, facts, warm_up};
+pub use token::{sha256, signature_holds};
 pub use verify::VerifiedPeer;

@@ -8,11 +8,12 @@ use hauberk_model::inbound::{
     Authentication, Authorization, Cidr, InboundPolicy, InboundProtocol, Network, RouteAuthorizations,
 };
 use hauberk_model::metadata::{Metadata, Resource};
+use hauberk_model::requirement::Requirements;
 use hauberk_model::route::{GrpcRoute, GrpcRule, HttpRoute, HttpRule};
 use linkerd2_proxy_api::inbound as proto;
 use linkerd2_proxy_api::net;
 
-use super::{Malformed, duration, filters, ip_address, labels, limits, matches, metadata};
+use super::{Malformed, authz, duration, filters, ip_address, labels, limits, matches, metadata};
 use crate::extension::{Extended, paired, proto as extension};
 use crate::quota::Quotas;
 
@@ -144,8 +145,10 @@ fn authorizations(
     overlays: Vec<extension::AuthzOverlay>,
 ) -> Result<Arc<[Authorization]>, Malformed> {
     let mut known = Vec::with_capacity(proto.len());
-    for (authz, _overlay) in paired(proto, overlays) {
-        let Some(authentication) = authentication(authz.authentication)? else { continue };
+    for (authz, overlay) in paired(proto, overlays) {
+        let Some((authentication, requirements)) = proof(authz.authentication, overlay.extension)? else {
+            continue;
+        };
         let networks = authz.networks.into_iter().map(network).collect::<Result<Vec<_>, _>>()?;
         if networks.is_empty() {
             continue;
@@ -154,9 +157,29 @@ fn authorizations(
             Some(given) => metadata(Some(given)),
             None => server(&labels(authz.labels)),
         };
-        known.push(Authorization { metadata, networks, authentication });
+        let authorization = Authorization::new(metadata, networks, authentication);
+        known.push(Authorization { requirements, ..authorization });
     }
     Ok(known.into())
+}
+
+/// Who the client must be, and what else is required; `None`: nobody is admitted. An extension stands for the message's
+/// own authentication, which admits nobody.
+#[expect(clippy::type_complexity, reason = "read once, where it is called")]
+fn proof(
+    authn: Option<proto::Authn>,
+    extension: Option<extension::AuthzExtension>,
+) -> Result<Option<(Authentication, Option<Arc<Requirements>>)>, Malformed> {
+    let Some(extension) = extension else {
+        return Ok(authentication(authn)?.map(|authentication| (authentication, None)));
+    };
+    match authz::read(extension) {
+        Ok((authentication, requirements)) => Ok(Some((authentication, Some(Arc::new(requirements))))),
+        Err(error) => {
+            log::warn!(error:%; "an authorization cannot be judged and admits nobody");
+            Ok(None)
+        }
+    }
 }
 
 fn authentication(proto: Option<proto::Authn>) -> Result<Option<Authentication>, Malformed> {

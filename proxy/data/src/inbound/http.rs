@@ -5,12 +5,13 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use h2::Reason;
-use hauberk_model::authorize;
+use hauberk_model::authorize::{self, Judged};
 use hauberk_model::canonical::Ambiguous;
 use hauberk_model::inbound::{InboundProtocol, RouteAuthorizations};
 use hauberk_model::matching::{self, RequestView};
 use hauberk_model::metadata::Metadata;
 use hauberk_model::ratelimit::Asking;
+use hauberk_model::requirement::Unmet;
 use hauberk_model::retry::is_idempotent;
 use hauberk_model::route::{Filter, HeaderModifier};
 use hauberk_model::status::Failure;
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use super::Accepted;
 use super::meters::{ClientMeters, RouteMeters};
 use super::port::Plan;
+use super::requirements::{Met, Passage};
 use crate::body::Body;
 use crate::exchange::{AttemptError, Bounds, Exchange, Handler, Reply, Request, relay, unless_gone};
 use crate::failure::{failure_of, failure_of_dial};
@@ -47,6 +49,8 @@ struct Admitted<'p> {
     path_and_query: Option<String>,
     /// What the response says besides.
     response: Option<HeaderModifier>,
+    /// What its authorization changes of it.
+    passage: Passage,
     meters: Rc<RouteMeters>,
 }
 
@@ -131,18 +135,37 @@ impl Inbound {
             clients.route_not_found();
             return Err(Failure::RouteNotFound.into());
         };
-        let is_grpc = head.is_grpc();
-        let is_shown = self.accepted.worker.config.inbound_authority_label;
-        let authority = is_shown.then(|| head.authority());
-        let by = match authorize::request(&plan.policy, matched.then, &self.accepted.as_client()) {
-            Ok(by) => by,
-            Err(authorize::Denied) => {
-                let meters = clients.route(matched.index, matched.metadata, is_grpc, None, authority);
-                meters.denied();
-                return Err(Turned { answer: Failure::Unauthorized.into(), meters: Some(meters) });
-            }
+        let client = self.accepted.as_client();
+        let judged = authorize::request(&plan.policy, matched.then, &client, |requirements| {
+            let checks = plan.checks.as_ref().ok_or(Unmet::Client)?;
+            checks.meet(requirements, &view, &self.accepted.worker)
+        });
+        let by = match judged {
+            Ok(Judged::Admitted(by)) => by,
+            Ok(Judged::Asks { .. }) => return Err(self.denied(clients, &matched, head, Unmet::Unanswered)),
+            Err(unmet) => return Err(self.denied(clients, &matched, head, unmet)),
         };
-        let meters = clients.route(matched.index, matched.metadata, is_grpc, Some(by), authority);
+        self.admit(plan, clients, view, &matched, &by)
+    }
+
+    /// Lets a request on that `by` admits, as far as limits and filters do.
+    fn admit<'p>(
+        &self,
+        plan: &'p Plan,
+        clients: &ClientMeters,
+        view: View<'_>,
+        matched: &Matched<'p>,
+        by: &authorize::Admitted<'p, Met<'p>>,
+    ) -> Result<Admitted<'p>, Turned> {
+        let head = view.request();
+        let is_grpc = head.is_grpc();
+        let metadata = Some(&by.by.metadata);
+        let meters =
+            clients.route(matched.index, matched.metadata, is_grpc, metadata, self.shown_authority(head));
+        if let Some(reason) = by.audited {
+            meters.audited(reason);
+            self.accepted.say_audited(reason.code());
+        }
         if let Some(limiter) = &plan.limiter {
             let asking = Asking { client: self.accepted.tls.peer(), route: matched.metadata, view: &view };
             if let Err(refused) = limiter.borrow_mut().check(&asking, Instant::now().into_std()) {
@@ -157,17 +180,52 @@ impl Inbound {
             Ok(filtered) => filtered,
             Err(answer) => return Err(Turned { answer, meters: Some(meters) }),
         };
+        let checks = plan.checks.as_ref();
+        let passage = checks.map(|checks| checks.passage(head, by.met.as_ref())).unwrap_or_default();
         let path_and_query = filtered.path_and_query.or_else(|| view.into_path_and_query());
-        Ok(Admitted { filters: matched.filters, path_and_query, response: filtered.response, meters })
+        Ok(Admitted {
+            filters: matched.filters,
+            path_and_query,
+            response: filtered.response,
+            passage,
+            meters,
+        })
+    }
+
+    fn denied(
+        &self,
+        clients: &ClientMeters,
+        matched: &Matched<'_>,
+        head: &RequestMeta,
+        reason: Unmet,
+    ) -> Turned {
+        let authority = self.shown_authority(head);
+        let meters = clients.route(matched.index, matched.metadata, head.is_grpc(), None, authority);
+        meters.denied(reason);
+        Turned { answer: Synthesised::denied(reason), meters: Some(meters) }
+    }
+
+    fn shown_authority<'h>(&self, head: &'h RequestMeta) -> Option<&'h str> {
+        self.accepted.worker.config.inbound_authority_label.then(|| head.authority())
     }
 
     async fn forward(&self, admitted: &Admitted<'_>, request: Request, start: Instant) {
         let Request { head, body, mut reply } = request;
         let is_grpc = head.is_grpc();
-        let modifiers = heads::request_modifiers([admitted.filters]);
+        let mut modifiers = heads::request_modifiers([admitted.filters]);
+        if let Some(removal) = admitted.passage.modifier() {
+            modifiers.insert(0, removal);
+        }
         let client_id = self.accepted.tls.peer().map(|peer| ("l5d-client-id", peer.as_str().as_bytes()));
-        let edits =
-            Edits { strip: &strip::REQUEST_FROM_PEER, modifiers: &modifiers, own: client_id.as_slice() };
+        let told: Vec<(&str, &[u8])>;
+        let own = if admitted.passage.added.is_empty() {
+            client_id.as_slice()
+        } else {
+            let added = admitted.passage.added.iter().map(|(name, value)| (&**name, value.as_slice()));
+            told = client_id.into_iter().chain(added).collect();
+            &told
+        };
+        let edits = Edits { strip: &strip::REQUEST_FROM_PEER, modifiers: &modifiers, own };
         let on = Onward {
             host: None,
             path_and_query: admitted.path_and_query.as_deref(),

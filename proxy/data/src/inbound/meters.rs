@@ -7,9 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hauberk_model::inbound::InboundPolicy;
+use hauberk_model::inbound::{Authorization, InboundPolicy};
 use hauberk_model::metadata::Metadata;
 use hauberk_model::ratelimit::{Limited, Refused};
+use hauberk_model::requirement::Unmet;
 use hauberk_observe::families as f;
 use hauberk_observe::{Counter, CounterFamily, Histogram, Labels, Registry};
 
@@ -51,6 +52,10 @@ pub(crate) struct RouteMeters {
     route_labels: Labels,
     is_grpc: bool,
     statuses: Statuses,
+    /// `target_*`, `srv_*`, `tls`, `client_id`, `route_*`.
+    subject: Labels,
+    /// By the code of the reason and whether it was an audit.
+    reasons: RefCell<Vec<((&'static str, bool), Counter)>>,
 }
 
 impl ClientMeters {
@@ -76,8 +81,11 @@ impl ClientMeters {
         Arc::ptr_eq(&self.policy, policy)
     }
 
-    pub(super) fn tcp_allowed(&self, by: &Metadata) {
-        let labels = object_labels(self.labels.clone(), AUTHORIZATION, by);
+    pub(super) fn tcp_allowed(&self, by: &Authorization) {
+        if by.is_audit {
+            self.registry.counter(&f::HAUBERK_INBOUND_TCP_AUTHZ_AUDIT_TOTAL, self.labels.clone()).inc();
+        }
+        let labels = object_labels(self.labels.clone(), AUTHORIZATION, &by.metadata);
         self.registry.counter(&f::INBOUND_TCP_AUTHZ_ALLOW_TOTAL, labels).inc();
     }
 
@@ -154,7 +162,9 @@ impl ClientMeters {
         RouteMeters {
             http: Http::new(&self.registry, http),
             allowed: self.registry.counter(&f::INBOUND_HTTP_AUTHZ_ALLOW_TOTAL, allowed),
-            denied: self.registry.counter(&f::INBOUND_HTTP_AUTHZ_DENY_TOTAL, labels),
+            denied: self.registry.counter(&f::INBOUND_HTTP_AUTHZ_DENY_TOTAL, labels.clone()),
+            subject: labels,
+            reasons: RefCell::default(),
             requests: self.registry.counter(requests, policy.clone()),
             duration: self.registry.histogram(duration, policy.clone()),
             registry: self.registry.clone(),
@@ -172,8 +182,24 @@ impl RouteMeters {
         self.requests.inc();
     }
 
-    pub(super) fn denied(&self) {
+    /// An audit admits what nothing else does.
+    pub(super) fn audited(&self, reason: Unmet) {
+        self.count_reason(reason, true);
+    }
+
+    fn count_reason(&self, reason: Unmet, is_audit: bool) {
+        let family: &'static CounterFamily = if is_audit {
+            &f::HAUBERK_INBOUND_HTTP_AUTHZ_AUDIT_TOTAL
+        } else {
+            &f::HAUBERK_INBOUND_HTTP_AUTHZ_DENIALS_TOTAL
+        };
+        let counter = || self.registry.counter(family, self.subject.clone().with("reason", reason.code()));
+        find_or_make(&self.reasons, (reason.code(), is_audit), counter, Counter::inc);
+    }
+
+    pub(super) fn denied(&self, reason: Unmet) {
         self.denied.inc();
+        self.count_reason(reason, false);
         self.http.requested();
         self.requests.inc();
     }

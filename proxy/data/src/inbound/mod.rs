@@ -1,11 +1,14 @@
 //! Connections to the application: found out who asks for which port, judged, forwarded.
 
+mod audit;
 mod direct;
 mod http;
 mod meters;
 mod opaque;
 mod port;
 mod redirected;
+mod requirements;
+mod token;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -142,6 +145,14 @@ impl Accepted {
             ClientTls::Peer(identity) => Tls::Peer(identity),
         };
         Client { addr: self.client, tls }
+    }
+
+    /// Says that an audit admits what nothing else does, unless that was said a moment ago.
+    fn say_audited(&self, reason: &str) {
+        if let Some(unsaid) = self.port.audits.due(tokio::time::Instant::now()) {
+            let (port, identity) = (self.port.number, self.tls.peer().map(Identity::as_str));
+            log::info!(client:% = self.client, identity, port, reason, unsaid; "would be denied; admitted by an audit");
+        }
     }
 
     /// The application, and the connections to it that requests share.

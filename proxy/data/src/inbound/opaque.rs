@@ -5,8 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use hauberk_model::authorize;
-use hauberk_model::inbound::InboundPolicy;
-use hauberk_model::metadata::Metadata;
+use hauberk_model::inbound::{Authorization, InboundPolicy};
 
 use super::{Accepted, InboundError};
 use crate::copy::both_ways;
@@ -14,7 +13,7 @@ use crate::io::Io;
 
 /// How a connection without HTTP is judged.
 pub(super) type Judge =
-    for<'p> fn(&'p InboundPolicy, &authorize::Client<'_>) -> Result<&'p Metadata, authorize::Denied>;
+    for<'p> fn(&'p InboundPolicy, &authorize::Client<'_>) -> Result<&'p Authorization, authorize::Denied>;
 
 /// Forwards bytes by `authorize::connection`, over `app` if it is connected already.
 pub(super) async fn connection(
@@ -36,7 +35,12 @@ pub(super) async fn judged(
     let client = accepted.as_client();
     let meters = accepted.port.client_meters(&accepted.worker, &policy, &accepted.tls, accepted.target);
     match judge(&policy, &client) {
-        Ok(by) => meters.tcp_allowed(by),
+        Ok(by) => {
+            meters.tcp_allowed(by);
+            if by.is_audit {
+                accepted.say_audited("client");
+            }
+        }
         Err(authorize::Denied) => {
             meters.tcp_denied();
             return Err(InboundError::Denied);

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hauberk_model::authorize::has_http_policy;
+use hauberk_model::authorize::{has_http_policy, has_requirements};
 use hauberk_model::canonical::judges_path;
 use hauberk_model::discovery::Watched;
 use hauberk_model::identity::Identity;
@@ -21,7 +21,9 @@ use hauberk_observe::families as f;
 use hauberk_wire::transport_header::{SessionProtocol, TransportHeader};
 use tokio::time::timeout;
 
+use super::audit::AuditLog;
 use super::meters::ClientMeters;
+use super::requirements::Checks;
 use super::{ClientTls, InboundError};
 use crate::meters::{Direction, SERVER, Transport, object_labels, target_labels, tls_labels};
 use crate::outbound::endpoint::Endpoint;
@@ -44,6 +46,7 @@ pub(crate) struct Port {
     plan: RefCell<Option<Rc<Plan>>>,
     clients: RefCell<HashMap<ClientKey, Rc<Client>>>,
     apps: RefCell<Vec<Rc<Endpoint>>>,
+    pub(super) audits: AuditLog,
 }
 
 /// Identity, whether there was no mTLS at all, and the address that was meant.
@@ -62,6 +65,8 @@ pub(crate) struct Plan {
     pub(crate) routes: Arc<[HttpRoute<RouteAuthorizations>]>,
     pub(crate) judges_path: bool,
     pub(crate) limiter: Option<Rc<RefCell<RateLimiter>>>,
+    /// What requests must bring besides their client, where anything is required.
+    pub(super) checks: Option<Rc<Checks>>,
 }
 
 impl std::ops::Deref for Plan {
@@ -95,6 +100,7 @@ impl Ports {
             plan: RefCell::default(),
             clients: RefCell::default(),
             apps: RefCell::default(),
+            audits: AuditLog::default(),
         });
         all.insert(number, Rc::clone(&port));
         port
@@ -238,14 +244,14 @@ impl Plan {
             | InboundProtocol::Http2 { routes, .. } => Arc::clone(routes),
             InboundProtocol::Grpc { .. } | InboundProtocol::Opaque | InboundProtocol::Tls => everything(),
         };
-        Self { judges_path: judges_path(&routes), routes, limiter, policy }
+        Self { judges_path: judges_path(&routes), routes, limiter, checks: Checks::of(&policy), policy }
     }
 
     /// Whether requests are judged one by one, so that bytes may not pass unseen.
     pub(super) fn judges_requests(&self) -> bool {
         match &self.policy.protocol {
             InboundProtocol::Detect { routes, .. } => {
-                !self.policy.limits.is_empty() || has_http_policy(routes)
+                !self.policy.limits.is_empty() || has_http_policy(routes) || has_requirements(&self.policy)
             }
             InboundProtocol::Http1 { .. } | InboundProtocol::Http2 { .. } | InboundProtocol::Grpc { .. } => {
                 true

@@ -303,11 +303,8 @@ pub fn detect_with(timeouts: Timeouts) -> OutboundPolicy {
 
 pub fn everyone(authentication: Authentication) -> Authorization {
     let net = Cidr { addr: "0.0.0.0".parse().unwrap(), prefix_len: 0 };
-    Authorization {
-        metadata: Metadata::Default(Arc::from("all")),
-        networks: vec![Network { net, except: Vec::new() }],
-        authentication,
-    }
+    let networks = vec![Network { net, except: Vec::new() }];
+    Authorization::new(Metadata::Default(Arc::from("all")), networks, authentication)
 }
 
 pub fn only(identity: &str) -> Authorization {

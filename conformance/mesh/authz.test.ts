@@ -1,0 +1,32 @@
+import { after, before } from "node:test";
+import { authz } from "./cases/authz.ts";
+import { host, TestMesh } from "./mesh.ts";
+import { namespace, service } from "./objects.ts";
+import { AppPort } from "./ports.ts";
+
+const ports = Object.values(AppPort);
+
+let mesh: TestMesh;
+before(async () => {
+  mesh = await TestMesh.start({
+    clients: [
+      { name: "web", namespace: "frontend", account: "web" },
+      { name: "other", namespace: "frontend", account: "other" },
+      { name: "outside", namespace: "outside" },
+    ],
+    servers: [{ name: "payments", namespace: "prod" }],
+    more: [
+      ...namespace("frontend", { isMeshed: true, accounts: ["web", "other"] }),
+      ...namespace("outside", { isMeshed: false }),
+      ...namespace("prod", { isMeshed: true }),
+      service("payments", "prod", { app: "payments", ports }),
+      service("payments-pods", "prod", { app: "payments", ports, isHeadless: true }),
+    ],
+  });
+});
+after(() => mesh.close());
+
+authz(() => ({
+  mesh,
+  to: (caller, port) => ({ host: host(caller === "outside-0" ? "payments-pods" : "payments", "prod"), port }),
+}));

@@ -13,3 +13,6 @@ export const AppPort = {
   /** HTTP/2 and gRPC again, likewise. */
   guardedH2c: 8085,
 } as const;
+
+/** Ports of the host outside of the mesh. */
+export const OutsidePort = { http: 80, tls: 443, grpc: 50_051, raw: 5_432, both: 8_443 } as const;

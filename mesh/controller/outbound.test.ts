@@ -306,14 +306,14 @@ test("the status of a route says whether it is accepted and whether its backends
 
 test("kinds and versions that are not supported are said to be, with file, line and object", () => {
   const { problems } = worldOf([
-    route("[{}]").replace("kind: HTTPRoute", "kind: TLSRoute"),
+    route("[{}]").replace("kind: HTTPRoute", "kind: UDPRoute"),
     route("[{}]").replace("k8s.io/v1", "k8s.io/v9"),
     "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: ignored}\n",
   ]);
   assert.deepEqual(
     problems.map(({ line, object, field }) => [line, object, field]),
     [
-      [2, "TLSRoute prod/r", "kind"],
+      [2, "UDPRoute prod/r", "kind"],
       [9, "HTTPRoute prod/r", "apiVersion"],
     ],
   );

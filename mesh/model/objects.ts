@@ -10,7 +10,7 @@ import type {
   ServerAuthorization,
 } from "./policy.ts";
 import type { LocalRateLimitPolicy, RateLimitPolicy } from "./rate_limit.ts";
-import type { GrpcRoute, HttpRoute } from "./route.ts";
+import type { GrpcRoute, HttpRoute, TcpRoute, TlsRoute } from "./route.ts";
 import type { ServiceProfile } from "./profile.ts";
 import type { EndpointSlice, Service } from "./service.ts";
 import type { ExternalWorkload, Namespace, Node, Pod, ServiceAccount } from "./workload.ts";
@@ -37,6 +37,8 @@ export interface Objects {
   readonly Service: Service;
   readonly ServiceAccount: ServiceAccount;
   readonly ServiceProfile: ServiceProfile;
+  readonly TCPRoute: TcpRoute;
+  readonly TLSRoute: TlsRoute;
 }
 
 export type Kind = keyof Objects;
@@ -62,6 +64,8 @@ export const KINDS = [
   "Service",
   "ServiceAccount",
   "ServiceProfile",
+  "TCPRoute",
+  "TLSRoute",
 ] as const satisfies readonly Kind[];
 
 /** An object with its kind. */

@@ -137,6 +137,29 @@ export interface GrpcRule {
   readonly unsupported: readonly string[];
 }
 
+/** A rule for bytes: nothing tells one connection from another, so there is only where they go. */
+export interface ByteRule {
+  readonly backends: readonly BackendRef<never>[];
+}
+
+/** TLS of the application's own, by server name. */
+export interface TlsRoute {
+  readonly meta: Meta;
+  readonly group: "gateway.networking.k8s.io";
+  /** Empty: every name. */
+  readonly hosts: readonly HostMatch[];
+  readonly parents: readonly ParentRef[];
+  readonly rules: readonly ByteRule[];
+}
+
+/** Bytes. */
+export interface TcpRoute {
+  readonly meta: Meta;
+  readonly group: "gateway.networking.k8s.io";
+  readonly parents: readonly ParentRef[];
+  readonly rules: readonly ByteRule[];
+}
+
 export interface GrpcRoute {
   readonly meta: Meta;
   readonly group: "gateway.networking.k8s.io";

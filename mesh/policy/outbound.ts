@@ -1,18 +1,18 @@
 /** The answer to `OutboundPolicies.Watch`: what a client does with connections to an address. Pure. */
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import type { WeightedAddr } from "../api/gen/destination_pb.ts";
 import type { Metadata } from "../api/gen/meta_pb.ts";
 import {
-  OpaqueRoute_DistributionSchema,
-  OpaqueRoute_FilterSchema,
-  OpaqueRouteSchema,
   OutboundPolicySchema,
-  type Backend,
+  ProxyProtocol_TlsSchema,
+  type GrpcRoute as WireGrpcRoute,
   type HttpRoute as WireHttpRoute,
   type OpaqueRoute,
-  type OpaqueRoute_Distribution,
   type OutboundPolicy,
+  type TlsRoute as WireTlsRoute,
 } from "../api/gen/outbound_pb.ts";
+import { extend } from "../api/extend.ts";
+import { OutboundExtensionSchema } from "../api/gen/hauberk/proxy/v1/outbound_pb.ts";
 import { defaultRef, resourceRef, wireDuration } from "../api/wire.ts";
 import { cidrContains, formatIp, networkContains, type IpAddress } from "../model/address.ts";
 import type { Authority } from "../model/authority.ts";
@@ -30,11 +30,21 @@ import {
   isOpaque,
   isServicePortOpaque,
   profileFor,
+  tcpRoutesOf,
+  tlsRoutesOf,
 } from "../state/derive.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import { protocolOf, type Protocol } from "./app_protocol.ts";
 import { forwardBackend, serviceBackend } from "./backend.ts";
-import { outboundGrpcRoute } from "./outbound_grpc.ts";
+import {
+  anyNameRoute,
+  opaqueRoute,
+  outboundTcpRoute,
+  outboundTlsRoute,
+  refusingNameRoute,
+  refusingRoute,
+} from "./outbound_bytes.ts";
+import { defaultGrpcRoute, failingGrpcRoute, outboundGrpcRoute } from "./outbound_grpc.ts";
 import { defaultHttpRoute, failingHttpRoute, outboundHttpRoute } from "./outbound_http.ts";
 import { parentOf, type Parent } from "./parent.ts";
 import { profileRoutes, sharesOf, splitOf, withProfile } from "./profile_routes.ts";
@@ -44,6 +54,9 @@ const DETECT_MS = 10_000;
 
 /** EgressNetworks here hold for clients of every namespace; elsewhere only for those of their own. */
 const GLOBAL_EGRESS_NAMESPACE = "linkerd-egress";
+
+/** Name of what a network that denies does where no route allows. */
+const DENIED = "egress-denied";
 
 /** What is asked: where a client of which namespace wants to go. */
 export interface OutboundQuery {
@@ -74,31 +87,16 @@ function routesFor(parent: ParentRef, port: number, { snapshot }: OutboundContex
     candidate.kind === parent.kind &&
     candidate.namespace === parent.namespace &&
     candidate.name === parent.name &&
-    (candidate.port ?? port) === port;
+    // A network has no ports of its own: its routes must name theirs.
+    (parent.kind === "EgressNetwork" ? candidate.port : (candidate.port ?? port)) === port;
   for (const namespace of new Set([sourceNamespace, parent.namespace])) {
     const http = applicable(httpRoutesOf(snapshot, parent), { isParent, namespace }).toSorted(byAge);
     const grpc = applicable(grpcRoutesOf(snapshot, parent), { isParent, namespace }).toSorted(byAge);
-    if (http.length + grpc.length > 0) return { http, grpc };
+    const tls = applicable(tlsRoutesOf(snapshot, parent), { isParent, namespace }).toSorted(byAge);
+    const tcp = applicable(tcpRoutesOf(snapshot, parent), { isParent, namespace }).toSorted(byAge);
+    if (http.length + grpc.length + tls.length + tcp.length > 0) return { http, grpc, tls, tcp };
   }
-  return { http: [], grpc: [] };
-}
-
-function opaqueRoute(metadata: Metadata, backend: Backend, split?: OpaqueRoute_Distribution): OpaqueRoute {
-  const backends =
-    split ??
-    create(OpaqueRoute_DistributionSchema, {
-      kind: { case: "firstAvailable", value: { backends: [{ backend }] } },
-    });
-  return create(OpaqueRouteSchema, { metadata, rules: [{ backends }] });
-}
-
-/** A connection that is refused, whatever it carries; without a message it is forbidden, with one mistaken. */
-function refusingRoute(metadata: Metadata, message: string | undefined): OpaqueRoute {
-  const filter = create(OpaqueRoute_FilterSchema, {
-    kind: message === undefined ? { case: "forbidden", value: {} } : { case: "invalid", value: { message } },
-  });
-  const backends = create(OpaqueRoute_DistributionSchema, { kind: { case: "empty", value: {} } });
-  return create(OpaqueRouteSchema, { metadata, rules: [{ backends, filters: [filter] }] });
+  return { http: [], grpc: [], tls: [], tcp: [] };
 }
 
 interface Answer {
@@ -154,20 +152,48 @@ function routed(
     /** Used where no route attaches. */
     readonly fallback: WireHttpRoute;
     readonly opaque: OpaqueRoute;
+    /** Set for a network: what becomes of traffic that no route takes, whatever routes attach. */
+    readonly otherwise?: { readonly tls: WireTlsRoute; readonly grpc: WireGrpcRoute };
   },
 ): OutboundPolicy {
-  const { metadata, opaque, fallback, protocol } = options;
-  const { http, grpc } = routesFor(reference, options.port, options.context, options.query.sourceNamespace);
+  const { metadata, fallback, protocol, otherwise } = options;
+  const { http, grpc, tls, tcp } = routesFor(
+    reference,
+    options.port,
+    options.context,
+    options.query.sourceNamespace,
+  );
+  const [tcpRoute] = tcp;
+  const opaque = tcpRoute === undefined ? options.opaque : outboundTcpRoute(tcpRoute, parent);
+  const names = tls.map((route) => outboundTlsRoute(route, parent));
+  const tlsStack = { routes: otherwise === undefined ? names : [...names, otherwise.tls] };
+  // TLS is routed by its first message also where nobody looks for HTTP.
+  if (http.length + grpc.length === 0 || protocol === "opaque") {
+    if (tls.length > 0) {
+      return create(OutboundPolicySchema, { metadata, protocol: { kind: { case: "tls", value: tlsStack } } });
+    }
+    if (tcp.length > 0) return policyOf({ metadata, protocol: "opaque", http: [], opaque, parent });
+  }
   if (grpc.length > 0 && protocol !== "opaque") {
-    const routes = grpc.map((route) => outboundGrpcRoute(route, parent));
+    const own = grpc.map((route) => outboundGrpcRoute(route, parent));
+    const routes = otherwise === undefined ? own : [...own, otherwise.grpc];
     const accrual = parent.accrual === undefined ? {} : { failureAccrual: parent.accrual };
     return create(OutboundPolicySchema, {
       metadata,
       protocol: { kind: { case: "grpc", value: { routes, ...accrual } } },
     });
   }
-  const routes = http.length > 0 ? http.map((route) => outboundHttpRoute(route, parent)) : [fallback];
-  return policyOf({ metadata, protocol, http: routes, opaque, parent });
+  const own = http.map((route) => outboundHttpRoute(route, parent));
+  const routes = own.length === 0 || otherwise !== undefined ? [...own, fallback] : own;
+  if (tls.length === 0 || protocol !== "detect")
+    return policyOf({ metadata, protocol, http: routes, opaque, parent });
+  // A proxy that does not know the extension must not pass TLS that nobody judged.
+  const closed = refusingRoute(defaultRef("tls-by-name"), undefined);
+  return extend(
+    policyOf({ metadata, protocol, http: routes, opaque: closed, parent }),
+    OutboundExtensionSchema,
+    { detectedTls: toBinary(ProxyProtocol_TlsSchema, create(ProxyProtocol_TlsSchema, tlsStack)) },
+  );
 }
 
 /** What a ServiceProfile says: its routes, and its overrides for them and for the rest. Breakers are the service's. */
@@ -271,6 +297,7 @@ function egressPolicy(
     egress: true,
   });
   const isDenied = egress.trafficPolicy === "Deny";
+  const message = `EgressNetwork ${namespace}/${name} does not allow this`;
   const reference = {
     group,
     kind: "EgressNetwork",
@@ -290,12 +317,16 @@ function egressPolicy(
     context,
     metadata,
     protocol: isPortOpaque ? "opaque" : "detect",
-    fallback: isDenied
-      ? failingHttpRoute("egress-denied", `EgressNetwork ${namespace}/${name} denies this traffic`, 403)
-      : defaultHttpRoute(parent),
+    fallback: isDenied ? failingHttpRoute(DENIED, message, 403) : defaultHttpRoute(parent),
     opaque: isDenied
-      ? refusingRoute(defaultRef("egress-denied"), undefined)
+      ? refusingRoute(defaultRef(DENIED), undefined)
       : opaqueRoute(defaultRef("opaque"), backend),
+    otherwise: {
+      tls: isDenied
+        ? refusingNameRoute(defaultRef(DENIED), undefined)
+        : anyNameRoute(defaultRef("tls"), backend),
+      grpc: isDenied ? failingGrpcRoute(DENIED, message) : defaultGrpcRoute(parent),
+    },
   });
 }
 

@@ -12,7 +12,7 @@ import {
   type GrpcRoute_RouteBackend,
   type GrpcRoute_Rule,
 } from "../api/gen/outbound_pb.ts";
-import { resourceRef } from "../api/wire.ts";
+import { defaultRef, resourceRef } from "../api/wire.ts";
 import type { BackendRef, GrpcFilter, GrpcRoute, GrpcRule } from "../model/route.ts";
 import { grpcRetryOf, timeoutsOf, type TrafficPolicy } from "./annotations.ts";
 import { isBroken, outboundGrpcFilters } from "./filters.ts";
@@ -75,4 +75,20 @@ export function outboundGrpcRoute(route: GrpcRoute, parent: Parent): WireRoute {
     hosts: route.hosts.map(wireHost),
     rules: route.rules.map((rule) => wireRule(rule, policy, parent)),
   });
+}
+
+const ANY = wireGrpcMatch({ service: undefined, method: undefined, headers: [] });
+
+/** Every call to the parent. */
+export function defaultGrpcRoute(parent: Parent): WireRoute {
+  const backends = create(GrpcRoute_DistributionSchema, {
+    kind: { case: "firstAvailable", value: { backends: [{ backend: parent.backend }] } },
+  });
+  return create(GrpcRouteSchema, { metadata: defaultRef("grpc"), rules: [{ matches: [ANY], backends }] });
+}
+
+/** Refuses every call. */
+export function failingGrpcRoute(name: string, message: string): WireRoute {
+  const rule = { matches: [ANY], filters: [failure(message)], backends: NOWHERE };
+  return create(GrpcRouteSchema, { metadata: defaultRef(name), rules: [rule] });
 }

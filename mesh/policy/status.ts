@@ -1,7 +1,7 @@
 /** What became of routes and policies: the conditions that a cluster would write into their `status`. Pure. */
 import { byAge, keyOf, type Meta, type NamespacedName } from "../model/meta.ts";
 import type { AuthorizationPolicy } from "../model/policy.ts";
-import type { BackendRef, GrpcRoute, HttpRoute, ParentRef } from "../model/route.ts";
+import type { BackendRef, ByteRule, GrpcRoute, HttpRoute, ParentRef } from "../model/route.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import { serversOf } from "../state/derive.ts";
 import type { Snapshot } from "../state/snapshot.ts";
@@ -13,6 +13,7 @@ import { resolveBackend } from "./backend.ts";
 import { profileWarnings } from "./profile_status.ts";
 import { treatmentOf } from "./resilience.ts";
 import { localRateLimitStatuses, rateLimitStatuses, rateLimitWarnings } from "./rate_limit_status.ts";
+import { shadowedRoutes } from "./shadowed.ts";
 
 /** As in `metav1.Condition`, without what only an API server knows. */
 export interface Condition {
@@ -50,7 +51,7 @@ function refused(reason: string, message: string): Condition {
 
 /** The part of a route that its status depends on. */
 interface Route {
-  readonly kind: "HTTPRoute" | "GRPCRoute";
+  readonly kind: "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute";
   readonly group: string;
   readonly meta: Meta;
   readonly parents: readonly ParentRef[];
@@ -76,6 +77,14 @@ function routeOf(kind: Route["kind"], route: HttpRoute | GrpcRoute): Route {
   };
 }
 
+function byteRouteOf(
+  kind: Route["kind"],
+  route: Pick<Route, "group" | "meta" | "parents"> & { readonly rules: readonly ByteRule[] },
+): Route {
+  const backends = route.rules.flatMap((rule) => rule.backends);
+  return { kind, group: route.group, meta: route.meta, parents: route.parents, backends, unsupported: [] };
+}
+
 function parentAccepted(route: Route, parent: ParentRef, snapshot: Snapshot): Condition | undefined {
   const { namespace, name } = parent;
   switch (`${parent.group}/${parent.kind}`) {
@@ -88,6 +97,8 @@ function parentAccepted(route: Route, parent: ParentRef, snapshot: Snapshot): Co
         : refused("NoMatchingParent", `Service ${namespace}/${name} has no port ${parent.port}`);
     }
     case "policy.linkerd.io/Server":
+      if (route.kind === "TLSRoute" || route.kind === "TCPRoute")
+        return refused("NotAllowedByListeners", `a Server takes no ${route.kind}`);
       if (route.meta.namespace !== namespace) {
         return refused(
           "NotAllowedByListeners",
@@ -98,6 +109,11 @@ function parentAccepted(route: Route, parent: ParentRef, snapshot: Snapshot): Co
         ? undefined
         : refused("NoMatchingParent", `Server ${namespace}/${name} not found`);
     case "policy.linkerd.io/EgressNetwork":
+      if (parent.port === undefined)
+        return refused(
+          "NoMatchingParent",
+          "a route of an EgressNetwork must name its port; without, it has no effect",
+        );
       return snapshot.EgressNetwork.has(keyOf(parent))
         ? undefined
         : refused("NoMatchingParent", `EgressNetwork ${namespace}/${name} not found`);
@@ -187,6 +203,8 @@ export function statusesOf(snapshot: Snapshot, settings: MeshSettings): readonly
   const routes = [
     ...[...snapshot.HTTPRoute.values()].map((route) => routeOf("HTTPRoute", route)),
     ...[...snapshot.GRPCRoute.values()].map((route) => routeOf("GRPCRoute", route)),
+    ...[...snapshot.TLSRoute.values()].map((route) => byteRouteOf("TLSRoute", route)),
+    ...[...snapshot.TCPRoute.values()].map((route) => byteRouteOf("TCPRoute", route)),
   ];
   return [
     ...routes.flatMap((route) => routeStatuses(route, snapshot)),
@@ -252,5 +270,6 @@ export function warningsOf(snapshot: Snapshot): readonly Warning[] {
     ...serverConflicts(snapshot),
     ...profileWarnings(snapshot),
     ...rateLimitWarnings(snapshot),
+    ...shadowedRoutes(snapshot),
   ];
 }

@@ -3,7 +3,7 @@ import { serviceName } from "../model/authority.ts";
 import { keyOf, type Meta, type NamespacedName } from "../model/meta.ts";
 import type { Server } from "../model/policy.ts";
 import { hasPort, parsePorts, SKIP_PORTS_DEFAULT, type PortSet } from "../model/ports.ts";
-import type { GrpcRoute, HttpRoute, ParentRef } from "../model/route.ts";
+import type { GrpcRoute, HttpRoute, ParentRef, TcpRoute, TlsRoute } from "../model/route.ts";
 import type { ServiceProfile } from "../model/profile.ts";
 import { selects } from "../model/selector.ts";
 import type { MeshSettings } from "../model/settings.ts";
@@ -82,6 +82,8 @@ function byParent<R extends { readonly parents: readonly ParentRef[] }>(routes: 
 
 const httpByParent = once((routes: ReadonlyMap<string, HttpRoute>) => byParent(routes));
 const grpcByParent = once((routes: ReadonlyMap<string, GrpcRoute>) => byParent(routes));
+const tlsByParent = once((routes: ReadonlyMap<string, TlsRoute>) => byParent(routes));
+const tcpByParent = once((routes: ReadonlyMap<string, TcpRoute>) => byParent(routes));
 
 export function findServiceByIp(snapshot: Snapshot, ip: string): Service | undefined {
   return serviceByIp(snapshot.Service).get(ip);
@@ -112,6 +114,20 @@ export function grpcRoutesOf(
   parent: Parameters<typeof parentKey>[0],
 ): readonly GrpcRoute[] {
   return [...(grpcByParent(snapshot.GRPCRoute).get(parentKey(parent)) ?? [])];
+}
+
+export function tlsRoutesOf(
+  snapshot: Snapshot,
+  parent: Parameters<typeof parentKey>[0],
+): readonly TlsRoute[] {
+  return [...(tlsByParent(snapshot.TLSRoute).get(parentKey(parent)) ?? [])];
+}
+
+export function tcpRoutesOf(
+  snapshot: Snapshot,
+  parent: Parameters<typeof parentKey>[0],
+): readonly TcpRoute[] {
+  return [...(tcpByParent(snapshot.TCPRoute).get(parentKey(parent)) ?? [])];
 }
 
 /** A workload as inbound policy sees it. */

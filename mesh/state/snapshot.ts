@@ -46,6 +46,8 @@ export function emptySnapshot(): Snapshot {
     Service: new Map(),
     ServiceAccount: new Map(),
     ServiceProfile: new Map(),
+    TCPRoute: new Map(),
+    TLSRoute: new Map(),
   };
 }
 
@@ -127,6 +129,8 @@ export function relistAll(objects: Iterable<Tagged>): readonly Event[] {
     Service: [],
     ServiceAccount: [],
     ServiceProfile: [],
+    TCPRoute: [],
+    TLSRoute: [],
   };
   for (const tagged of objects) push(lists, tagged);
   return KINDS.map((kind) => relist(kind, lists));

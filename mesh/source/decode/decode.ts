@@ -17,6 +17,8 @@ import { server } from "./server.ts";
 import { serverAuthorization } from "./server_authorization.ts";
 import { service } from "./service.ts";
 import { serviceProfile } from "./service_profile.ts";
+import { tcpRoute } from "./tcp_route.ts";
+import { tlsRoute } from "./tls_route.ts";
 import { namespace, node, serviceAccount } from "./workload.ts";
 
 const DECODERS: ReadonlyMap<string, Decoder> = new Map(
@@ -42,14 +44,14 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map(
     service,
     serviceAccount,
     serviceProfile,
+    tcpRoute,
+    tlsRoute,
   ].map((decoder) => [`${decoder.group}/${decoder.kind}`, decoder]),
 );
 
 /** Kinds of the mesh's own interface that are not honoured: better a clear word than silence. */
 const UNSUPPORTED: ReadonlySet<string> = new Set([
   "gateway.networking.k8s.io/BackendTLSPolicy",
-  "gateway.networking.k8s.io/TCPRoute",
-  "gateway.networking.k8s.io/TLSRoute",
   "gateway.networking.k8s.io/UDPRoute",
   "multicluster.linkerd.io/Link",
   "split.smi-spec.io/TrafficSplit",

@@ -193,6 +193,7 @@ fn detect(distribution: &Distribution) -> OutboundProtocol {
         http1: http("http"),
         http2: http("http"),
         opaque: OpaquePolicy { routes: Arc::new([opaque]) },
+        tls: None,
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Config {
     pub informational_headers: bool,
     /// Whether inbound metrics carry the client's authority, which the client chooses.
     pub inbound_authority_label: bool,
+    /// Whether metrics of outbound routes carry the host that the application asked for.
+    pub outbound_hostname_labels: bool,
     /// Bounds on what a peer may make us hold.
     pub limits: Limits,
     /// How the original destination of a redirected connection is found.
@@ -106,6 +108,7 @@ impl Default for Config {
             http1_pool_idle_timeout: Duration::from_secs(3),
             informational_headers: true,
             inbound_authority_label: false,
+            outbound_hostname_labels: false,
             limits: Limits::default(),
             origin: Origin(Arc::new(origin::original_destination)),
         }

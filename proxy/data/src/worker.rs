@@ -19,6 +19,7 @@ use crate::drain::DrainBell;
 use crate::h2::HeadRoom;
 use crate::inbound::Ports;
 use crate::meters::Errors;
+use crate::outbound::hostnames::Hostnames;
 use crate::outbound::{Endpoints, Targets};
 use crate::patience::Patience;
 
@@ -38,6 +39,7 @@ pub(crate) struct Worker {
     pub(crate) patience: Patience,
     /// Bounds the large heads of all HTTP/2 requests in flight.
     pub(crate) heads: HeadRoom,
+    pub(crate) hostnames: Hostnames,
     /// Where inbound connections arrive, as bound: a connection to this port is for the proxy itself.
     pub(crate) inbound_port: Cell<u16>,
 }
@@ -55,6 +57,7 @@ impl Worker {
         Rc::new(Self {
             inbound_port: Cell::new(config.inbound_listen.port()),
             errors: Errors::new(&registry),
+            hostnames: Hostnames::new(config.outbound_hostname_labels),
             config,
             discovery,
             credentials,

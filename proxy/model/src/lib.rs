@@ -31,4 +31,5 @@ pub mod ratelimit;
 pub mod requirement;
 pub mod retry;
 pub mod route;
+pub mod server_name;
 pub mod status;

@@ -36,6 +36,8 @@ pub enum OutboundProtocol {
         http2: HttpPolicy,
         /// If it is neither.
         opaque: OpaquePolicy,
+        /// If it is TLS of the application's own; `None`: that is `opaque`, too.
+        tls: Option<TlsPolicy>,
     },
     /// HTTP/1 without detection.
     Http1(HttpPolicy),

@@ -149,6 +149,10 @@ pub enum Failure {
     RateLimited,
     /// A policy that cannot be carried out.
     InvalidPolicy,
+    /// The EgressNetwork of the destination denies it, or no route of it allows the host.
+    EgressDenied,
+    /// The Host of a request that leaves the mesh is not that of its connection.
+    EgressHost,
     /// A filter injects this HTTP status.
     InjectedHttp(u16),
     /// A filter injects this gRPC code.
@@ -240,6 +244,8 @@ impl Failure {
             Self::Refuted(status) => row(status, G::PermissionDenied, "externally denied", Some("UNKNOWN"), FINAL, "denied by external authorization"),
             Self::RateLimited => row(429, G::ResourceExhausted, "rate limited", Some("UNKNOWN"), FINAL, "rate limit exceeded"),
             Self::InvalidPolicy => row(500, G::Internal, "invalid policy", Some("UNKNOWN"), CLOSE, "invalid policy configuration"),
+            Self::EgressDenied => row(403, G::PermissionDenied, "egress denied", Some("UNKNOWN"), FINAL, "egress is not allowed"),
+            Self::EgressHost => row(403, G::PermissionDenied, "egress host mismatch", Some("UNKNOWN"), FINAL, "host does not agree with the destination"),
             Self::InjectedHttp(status) => row(status, G::FailedPrecondition, "injected failure", None, FINAL, "failure injected by route"),
             Self::InjectedGrpc(code) => Row { grpc: code, ..row(200, G::Unknown, "injected failure", None, FINAL, "failure injected by route") },
             Self::Redirected(status) => row(status, G::NotFound, "redirected", None, FINAL, "redirected"),

@@ -283,6 +283,26 @@ pub static HAUBERK_BALANCER_ZONE_OVERFLOW_PERCENT: GaugeFamily = GaugeFamily {
     help: "The share of requests that endpoints of other zones take.",
 };
 
+/// Labels: `parent_*`, `route_*`.
+pub static OUTBOUND_TCP_ROUTE_OPEN_TOTAL: CounterFamily =
+    CounterFamily { name: "outbound_tcp_route_open_total", help: "Connections given to TCP routes." };
+
+/// Labels: `parent_*`, `route_*`, `error`.
+pub static OUTBOUND_TCP_ROUTE_CLOSE_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_tcp_route_close_total",
+    help: "Connections of TCP routes that have ended, or were refused by them.",
+};
+
+/// Labels: `parent_*`, `route_*`, `hostname`.
+pub static OUTBOUND_TLS_ROUTE_OPEN_TOTAL: CounterFamily =
+    CounterFamily { name: "outbound_tls_route_open_total", help: "Connections given to TLS routes." };
+
+/// Labels: `parent_*`, `route_*`, `hostname`, `error`.
+pub static OUTBOUND_TLS_ROUTE_CLOSE_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_tls_route_close_total",
+    help: "Connections of TLS routes that have ended, or were refused by them.",
+};
+
 /// Labels: `endpoint_state` (`ready` or `pending`), `parent_*`, `backend_*`.
 pub static OUTBOUND_HTTP_BALANCER_ENDPOINTS: GaugeFamily = GaugeFamily {
     name: "outbound_http_balancer_endpoints",

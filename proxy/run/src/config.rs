@@ -209,6 +209,7 @@ fn data(env: &mut Reader, identity: Option<Identity>) -> DataConfig {
         .parse("OUTBOUND_LISTEN_ADDRS", addresses)
         .or_else(|| env.parse("OUTBOUND_LISTEN_ADDR", socket_addr).map(|addr| vec![addr]));
     let informational = env.parse("OUTBOUND_DISABLE_INFORMATIONAL_HEADERS", boolean);
+    let hostnames = env.parse("OUTBOUND_METRICS_HOSTNAME_LABELS", boolean);
     let labels = env.parse("INBOUND_METRICS_AUTHORITY_LABELS", |text| match text {
         "unsafe" => Ok(true),
         _ => Err("must be unsafe".to_owned()),
@@ -232,6 +233,7 @@ fn data(env: &mut Reader, identity: Option<Identity>) -> DataConfig {
             .unwrap_or(defaults.inbound_connect_timeout),
         http1_pool_idle_timeout: outbound_idle.unwrap_or(defaults.http1_pool_idle_timeout),
         informational_headers: !informational.unwrap_or(false),
+        outbound_hostname_labels: hostnames.unwrap_or(false),
         inbound_authority_label: labels.unwrap_or(false),
         limits: defaults.limits,
         origin: defaults.origin,

@@ -8,6 +8,9 @@ pub struct ClientHello {
     pub sni: Option<Box<str>>,
     /// The protocols offered, in order.
     pub alpn: Vec<Box<[u8]>>,
+    /// Whether there may be another hello inside (`encrypted_client_hello`, RFC 9849 §5): then `sni` need not be the
+    /// name that the client wants. Clients that grease the extension cannot be told from those that use it.
+    pub encrypted: bool,
 }
 
 /// Most bytes looked at, over all records of the message.
@@ -91,6 +94,7 @@ fn message(bytes: &[u8]) -> Message {
 
 const SERVER_NAME: u16 = 0;
 const ALPN: u16 = 16;
+const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 
 fn read_hello(body: &[u8]) -> Option<ClientHello> {
     let mut at = Reader(body);
@@ -126,6 +130,7 @@ fn read_hello(body: &[u8]) -> Option<ClientHello> {
                 protocols += 1;
                 hello.alpn = protocol_names(data)?;
             }
+            ENCRYPTED_CLIENT_HELLO => hello.encrypted = true,
             _ => {}
         }
     }
@@ -230,8 +235,11 @@ pub(crate) mod tests {
     #[test]
     fn name_and_protocols_are_found_however_the_message_is_fragmented() {
         let message = handshake(Some("A.Test"), &[b"h2", b"http/1.1"], 3000);
-        let hello =
-            ClientHello { sni: Some("a.test".into()), alpn: vec![b"h2"[..].into(), b"http/1.1"[..].into()] };
+        let hello = ClientHello {
+            sni: Some("a.test".into()),
+            alpn: vec![b"h2"[..].into(), b"http/1.1"[..].into()],
+            encrypted: false,
+        };
         for fragment in [8, 100, 1000, 16_000] {
             let bytes = records(&message, fragment);
             assert_eq!(parse(&bytes), Parsed::Hello(hello.clone()));
@@ -252,6 +260,16 @@ pub(crate) mod tests {
         assert_eq!(parse(&[22, 2]), Parsed::Other);
         assert_eq!(parse(&[23]), Parsed::Other);
         assert_eq!(parse(&[22, 3, 1, 0, 4, 2]), Parsed::Other);
+    }
+
+    #[test]
+    fn a_hello_that_may_hide_another_says_so() {
+        let mut message = handshake(Some("a.test"), &[], 0);
+        // The padding extension, empty, becomes the other.
+        let at = message.windows(4).position(|four| four == [0, 21, 0, 0]).unwrap();
+        message[at..at + 2].copy_from_slice(&ENCRYPTED_CLIENT_HELLO.to_be_bytes());
+        let Parsed::Hello(hello) = parse(&records(&message, 16_000)) else { panic!("a hello") };
+        assert_eq!((hello.sni.as_deref(), hello.encrypted), (Some("a.test"), true));
     }
 
     #[test]

@@ -166,7 +166,7 @@ mod tests {
     fn tls_is_claimed_with_the_whole_hello() {
         let bytes = records(&handshake(Some("a.test"), &[], 0), 50);
         let (answer, at) = decided(&[&bytes[..], b"more"].concat());
-        let hello = ClientHello { sni: Some("a.test".into()), alpn: vec![] };
+        let hello = ClientHello { sni: Some("a.test".into()), ..ClientHello::default() };
         assert_eq!((answer, at), (Detection::Tls(hello), bytes.len()));
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use hauberk_model::endpoint::Labels;
 use hauberk_model::metadata::Metadata;
 use hauberk_model::outbound::{
-    Backend, BackendKind, Backoff, Distribution, FailureAccrual, GrpcPolicy, HttpPolicy, OpaquePolicy,
-    OpaqueRefusal, OpaqueRoute, OutboundProtocol, Retry, RouteBackend, RouteTarget, TlsPolicy, TlsRoute,
+    Backend, BackendKind, Backoff, Distribution, FailureAccrual, GrpcPolicy, HttpPolicy, OutboundProtocol,
+    Retry, RouteBackend, RouteTarget,
 };
 use hauberk_model::route::{Filter, GrpcRoute, GrpcRule, HttpRoute, HttpRule, Timeouts};
 use linkerd2_proxy_api::{http_route, outbound as proto};
@@ -59,6 +59,7 @@ pub fn policy(
 ) -> Result<(Metadata, OutboundProtocol), Malformed> {
     use proto::proxy_protocol::Kind;
     let Extended { message: proto, overlay } = answer;
+    let own = overlay.extension.unwrap_or_default();
     let overlay = overlay.protocol.unwrap_or_default();
     let kind = proto.protocol.and_then(|protocol| protocol.kind).ok_or(Malformed::Missing("protocol"))?;
     let mut read = Reader(backends);
@@ -74,6 +75,7 @@ pub fn policy(
                 http1: read.http(http1.routes, http1.failure_accrual, overlay.http1)?,
                 http2: read.http(http2.routes, http2.failure_accrual, overlay.http2)?,
                 opaque: read.opaque(opaque.routes)?,
+                tls: read.detected_tls(own.detected_tls.as_deref())?,
             }
         }
         Kind::Http1(http) => {
@@ -86,9 +88,7 @@ pub fn policy(
             OutboundProtocol::Grpc(read.grpc(grpc.routes, grpc.failure_accrual, overlay.grpc)?)
         }
         Kind::Opaque(opaque) => OutboundProtocol::Opaque(read.opaque(opaque.routes)?),
-        Kind::Tls(tls) => OutboundProtocol::Tls(TlsPolicy {
-            routes: tls.routes.into_iter().map(|route| read.tls_route(route)).collect::<Result<_, _>>()?,
-        }),
+        Kind::Tls(tls) => OutboundProtocol::Tls(read.tls(tls)?),
     };
     Ok((metadata(proto.metadata), protocol))
 }
@@ -135,6 +135,8 @@ macro_rules! route_backend {
         }
     }};
 }
+
+mod bytes;
 
 struct Reader<'a>(&'a mut Backends);
 
@@ -248,45 +250,6 @@ impl Reader<'_> {
         })
     }
 
-    fn opaque(&mut self, routes: Vec<proto::OpaqueRoute>) -> Result<OpaquePolicy, Malformed> {
-        let read = |route: proto::OpaqueRoute| {
-            let rule = route.rules.into_iter().next().ok_or(Malformed::Missing("rule of an opaque route"))?;
-            let refusal = rule.filters.into_iter().next().map(|filter| {
-                use proto::opaque_route::filter::Kind;
-                match filter.kind {
-                    Some(Kind::Invalid(invalid)) => OpaqueRefusal::Invalid(invalid.message.into()),
-                    Some(Kind::Forbidden(_)) => OpaqueRefusal::Forbidden,
-                    None => unknown_refusal(),
-                }
-            });
-            // Byte streams have no filter that passes them, on a backend as on a rule.
-            let filter = |(_, _)| Ok(Filter::Unknown("a filter on an opaque backend".into()));
-            let distribution =
-                distribution!(self, rule.backends, None, proto::opaque_route::distribution::Kind, filter)?;
-            let target = Arc::new(target(distribution));
-            Ok(OpaqueRoute { metadata: metadata(route.metadata), target, refusal })
-        };
-        Ok(OpaquePolicy { routes: routes.into_iter().map(read).collect::<Result<_, _>>()? })
-    }
-
-    fn tls_route(&mut self, route: proto::TlsRoute) -> Result<TlsRoute, Malformed> {
-        let rule = route.rules.into_iter().next().ok_or(Malformed::Missing("rule of a TLS route"))?;
-        let refusal = rule.filters.into_iter().next().map(|filter| {
-            use proto::tls_route::filter::Kind;
-            match filter.kind {
-                Some(Kind::Invalid(invalid)) => OpaqueRefusal::Invalid(invalid.message.into()),
-                Some(Kind::Forbidden(_)) => OpaqueRefusal::Forbidden,
-                None => unknown_refusal(),
-            }
-        });
-        let filter = |(_, _)| Ok(Filter::Unknown("a filter on a TLS backend".into()));
-        let distribution =
-            distribution!(self, rule.backends, None, proto::tls_route::distribution::Kind, filter)?;
-        let snis = matches::snis(route.snis)?;
-        let target = Arc::new(target(distribution));
-        Ok(TlsRoute { metadata: metadata(route.metadata), snis, target, refusal })
-    }
-
     fn backend(
         &mut self,
         proto: Option<proto::Backend>,
@@ -339,10 +302,6 @@ fn balance(proto: proto::backend::BalanceP2c) -> Result<BackendKind, Malformed> 
 /// A target without limits or retries.
 pub(crate) fn target(distribution: Distribution) -> RouteTarget {
     RouteTarget { distribution, ..RouteTarget::default() }
-}
-
-fn unknown_refusal() -> OpaqueRefusal {
-    OpaqueRefusal::Invalid("the control plane sent a filter that this proxy does not know".into())
 }
 
 fn timeouts(

@@ -1,6 +1,8 @@
 use linkerd2_proxy_api::opaque_route::Forbidden;
 use linkerd2_proxy_api::outbound::opaque_route as opaque;
 
+use hauberk_model::outbound::{OpaquePolicy, OpaqueRefusal};
+
 use super::*;
 
 fn balancer(path: &str) -> proto::Backend {
@@ -63,6 +65,57 @@ fn a_forbidden_opaque_route_keeps_its_refusal() {
     let (_, protocol) = read(opaque_policy(vec![forbidden]), &mut Backends::default()).expect("policy");
     let OutboundProtocol::Opaque(OpaquePolicy { routes }) = protocol else { panic!("opaque") };
     assert_eq!(routes[0].refusal, Some(OpaqueRefusal::Forbidden));
+}
+
+#[test]
+fn several_rules_for_bytes_are_one_whose_weights_add_up_and_any_refusal_holds() {
+    let rule = |path: &str, weight| {
+        let backend = opaque::RouteBackend { backend: Some(balancer(path)), filters: vec![] };
+        let backends = vec![opaque::WeightedRouteBackend { backend: Some(backend), weight }];
+        let random = opaque::distribution::RandomAvailable { backends };
+        let kind = Some(opaque::distribution::Kind::RandomAvailable(random));
+        opaque::Rule { backends: Some(opaque::Distribution { kind }), filters: vec![] }
+    };
+    let mut route =
+        proto::OpaqueRoute { rules: vec![rule("a:80", 3), rule("b:80", 1)], ..Default::default() };
+    let route_of = |route| {
+        let (_, protocol) = read(opaque_policy(vec![route]), &mut Backends::default()).expect("policy");
+        let OutboundProtocol::Opaque(OpaquePolicy { routes }) = protocol else { panic!("opaque") };
+        routes[0].clone()
+    };
+    let read = route_of(route.clone());
+    let Distribution::RandomAvailable(backends) = &read.target.distribution else { panic!("random") };
+    assert_eq!(backends.iter().map(|(_, weight)| *weight).collect::<Vec<_>>(), [3, 1]);
+    assert_eq!(read.refusal, None);
+    route.rules[1].filters =
+        vec![opaque::Filter { kind: Some(opaque::filter::Kind::Forbidden(Forbidden {})) }];
+    assert_eq!(route_of(route).refusal, Some(OpaqueRefusal::Forbidden));
+}
+
+#[test]
+fn tls_beside_detection_is_read_from_its_extension() {
+    use prost::Message;
+    use proto::proxy_protocol::{Detect, Http1, Http2, Opaque, Tls};
+    let kind = proto::proxy_protocol::Kind::Detect(Detect {
+        timeout: None,
+        opaque: Some(Opaque { routes: vec![opaque_route(None)] }),
+        http1: Some(Http1::default()),
+        http2: Some(Http2::default()),
+    });
+    let message =
+        proto::OutboundPolicy { protocol: Some(proto::ProxyProtocol { kind: Some(kind) }), metadata: None };
+    let tls_of = |detected_tls| {
+        let own = extension::OutboundExtension { detected_tls, ..Default::default() };
+        let overlay = extension::OutboundPolicyOverlay { extension: Some(own), ..Default::default() };
+        let answer = Extended { message: message.clone(), overlay };
+        policy(answer, &mut Backends::default()).map(|(_, protocol)| {
+            let OutboundProtocol::Detect { tls, .. } = protocol else { panic!("detect") };
+            tls.map(|tls| tls.routes.len())
+        })
+    };
+    assert_eq!(tls_of(None), Ok(None));
+    assert_eq!(tls_of(Some(Tls::default().encode_to_vec())), Ok(Some(0)));
+    assert!(tls_of(Some(vec![0xff])).is_err());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use hauberk_model::balance::Outcome;
-use hauberk_model::matching;
+use hauberk_model::matching::{self, RequestView};
 use hauberk_model::route::{Filter, HeaderModifier};
 use hauberk_model::status::{self, Failure, GrpcCode};
 use hauberk_wire::translate::Honour;
@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::attempt::{Attempts, Won};
 use super::demands::Demands;
+use super::egress;
 use super::plan::{GrpcPlan, HttpPlan, Plan, Protocol, Rule};
 use super::target::Target;
 use crate::exchange::{Bounds, Fault, Handler, Reply, Request, relay, unless_gone};
@@ -74,10 +75,14 @@ impl Outbound {
         if head.is_connect() {
             return Err(Failure::TunnelForbidden.into());
         }
+        if let Some(egress) = &plan.egress {
+            egress.judge(head, self.target.addr)?;
+        }
         let routes = routes_of(plan, head).ok_or(Failure::RouteNotFound)?;
         let view = if routes.judges_path() { View::canonical(head)? } else { View::as_it_came(head) };
         let (rule, filters, prefix_len) = routes.find(&view).ok_or(Failure::RouteNotFound)?;
-        let filtered = filtering::apply(filters, &view, prefix_len, &self.worker.random)?;
+        let filtered = filtering::apply(filters, &view, prefix_len, &self.worker.random)
+            .map_err(|answer| egress::answer(rule, answer))?;
         let path_and_query = filtered.path_and_query.or_else(|| view.into_path_and_query());
         Ok(Routed { rule, filters, prefix_len, path_and_query, response: filtered.response })
     }
@@ -85,6 +90,7 @@ impl Outbound {
     async fn forward(&self, routed: &Routed<'_>, request: Request, start: Instant) {
         let Request { head, body, mut reply } = request;
         let is_grpc = head.is_grpc();
+        let hostname = self.worker.hostnames.label(head.authority());
         let demands = Demands::of(&routed.rule.target, &head, start);
         let Some(chosen) = routed.rule.choose(&self.worker) else {
             return self.turn(reply, is_grpc, &Failure::NoBackend.into()).await;
@@ -126,7 +132,7 @@ impl Outbound {
                 synthesise(reply, &answer, self.audience(is_grpc)).await
             }
         };
-        routed.rule.meters.ended(ended, start.elapsed());
+        routed.rule.meters.ended(ended, start.elapsed(), hostname);
     }
 
     /// Passes the response on, and tells the balancer and the metrics how it ended.

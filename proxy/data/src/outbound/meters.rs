@@ -1,6 +1,8 @@
 //! Metrics of routes and their backends.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hauberk_model::metadata::Metadata;
@@ -71,8 +73,9 @@ struct Route {
     registry: Registry,
     labels: Labels,
     families: &'static Families,
-    duration: Histogram,
-    statuses: Statuses,
+    outcomes: Outcomes,
+    /// By host, where that is asked for; bounded by `Hostnames`.
+    by_host: RefCell<HashMap<Arc<str>, Outcomes>>,
     retries: Counter,
     retry_successes: Counter,
     retry_limit: Counter,
@@ -81,20 +84,40 @@ struct Route {
     hedge_wins: Counter,
 }
 
+/// How requests ended.
+struct Outcomes {
+    labels: Labels,
+    duration: Histogram,
+    statuses: Statuses,
+}
+
+impl Outcomes {
+    fn new(registry: &Registry, families: &Families, labels: Labels) -> Self {
+        let duration = registry.histogram(families.duration, labels.clone());
+        Self { labels, duration, statuses: Statuses::default() }
+    }
+
+    fn ended(&self, route: &Route, ended: Ended, after: Duration) {
+        self.duration.observe(after);
+        let labels = || status_labels(&self.labels, ended);
+        count(&self.statuses, ended, labels, &route.registry, route.families.statuses);
+    }
+}
+
 type Statuses = RefCell<Vec<((u16, Option<u16>, bool), Counter)>>;
 
 impl RouteMeters {
     /// `labels`: `parent_*` and `route_*`.
     pub(super) fn new(registry: &Registry, kind: Kind, labels: Labels) -> Self {
         Self(kind.families().map(|families| Route {
-            duration: registry.histogram(families.duration, labels.clone()),
+            outcomes: Outcomes::new(registry, families, labels.clone()),
+            by_host: RefCell::default(),
             retries: registry.counter(families.retries, labels.clone()),
             retry_successes: registry.counter(families.retry_successes, labels.clone()),
             retry_limit: registry.counter(families.retry_limit, labels.clone()),
             retry_overflow: registry.counter(families.retry_overflow, labels.clone()),
             hedges: registry.counter(&f::HAUBERK_ROUTE_HEDGE_REQUESTS_TOTAL, labels.clone()),
             hedge_wins: registry.counter(&f::HAUBERK_ROUTE_HEDGE_WINS_TOTAL, labels.clone()),
-            statuses: Statuses::default(),
             registry: registry.clone(),
             labels,
             families,
@@ -102,16 +125,13 @@ impl RouteMeters {
     }
 
     /// A request has ended, `after` its start.
-    pub(crate) fn ended(&self, ended: Ended, after: Duration) {
+    pub(crate) fn ended(&self, ended: Ended, after: Duration, hostname: Option<Arc<str>>) {
         let Some(route) = &self.0 else { return };
-        route.duration.observe(after);
-        count(
-            &route.statuses,
-            ended,
-            || status_labels(&route.labels, ended),
-            &route.registry,
-            route.families.statuses,
-        );
+        let Some(hostname) = hostname else { return route.outcomes.ended(route, ended, after) };
+        let mut by_host = route.by_host.borrow_mut();
+        let labels = |hostname: &Arc<str>| route.labels.clone().with("hostname", Arc::clone(hostname));
+        let make = |hostname: &Arc<str>| Outcomes::new(&route.registry, route.families, labels(hostname));
+        by_host.entry(hostname).or_insert_with_key(make).ended(route, ended, after);
     }
 
     pub(crate) fn retried(&self) {

@@ -2,9 +2,12 @@
 
 mod attempt;
 mod backend;
+mod byte_meters;
 mod demands;
+mod egress;
 pub(crate) mod endpoint;
 mod hedge;
+pub(crate) mod hostnames;
 mod http;
 pub(crate) mod limit;
 mod meters;
@@ -12,6 +15,7 @@ mod opaque;
 mod plan;
 mod said;
 mod target;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,17 +23,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hauberk_model::matching::by_host;
 use hauberk_wire::detect::Detection;
 use tokio::net::TcpStream;
 
 use self::opaque::OpaqueError;
-use self::plan::{BytesPlan, Plan, Protocol, Refused, TlsPlan};
+use self::plan::{BytesPlan, Plan, Protocol, TlsPlan};
 use self::target::Target;
 use crate::h1;
 use crate::h2;
 use crate::io::{Io, Socket, Stream};
-use crate::sniff::{Look, Sniffed, sniff, sniff_both};
+use crate::sniff::{Look, Sniffed, sniff_both};
 use crate::worker::Worker;
 
 pub(crate) use endpoint::Endpoints;
@@ -101,17 +104,13 @@ async fn serve(
     client: SocketAddr,
 ) -> Result<(), OutboundError> {
     match &plan.protocol {
-        Protocol::Detect { timeout, opaque, .. } => {
-            detect(worker, target, opaque, *timeout, io, client).await
+        Protocol::Detect { timeout, opaque, tls, .. } => {
+            detect(worker, target, (opaque, tls.as_deref()), *timeout, io, client).await
         }
         Protocol::Http1(_) => http1(worker, target, io, client).await,
         Protocol::Http2(_) | Protocol::Grpc(_) => http2(worker, target, io, client).await,
-        Protocol::Opaque(opaque) => {
-            let server = opaque::connect(worker, opaque).await?;
-            opaque::forward(&mut io, server).await;
-            Ok(())
-        }
-        Protocol::Tls(tls) => by_server_name(worker, tls, io).await,
+        Protocol::Opaque(opaque) => Ok(opaque::carry(worker, opaque, None, &mut io).await?),
+        Protocol::Tls(tls) => tls::serve(worker, tls, io).await,
     }
 }
 
@@ -119,7 +118,7 @@ async fn serve(
 async fn detect(
     worker: &Rc<Worker>,
     target: &Rc<Target>,
-    opaque: &BytesPlan,
+    (opaque, tls): (&BytesPlan, Option<&TlsPlan>),
     within: Duration,
     mut io: Io,
     client: SocketAddr,
@@ -137,31 +136,18 @@ async fn detect(
         Sniffed::Closed => Ok(()),
         Sniffed::Protocol(Detection::Http1) => http1(worker, target, io, client).await,
         Sniffed::Protocol(Detection::Http2) => http2(worker, target, io, client).await,
+        Sniffed::Protocol(other) if let Some(tls) = tls => {
+            let hello = if let Detection::Tls(hello) = &other { Some(hello) } else { None };
+            tls::forward(worker, tls, hello, io).await
+        }
         sniffed @ (Sniffed::Protocol(_) | Sniffed::Silent | Sniffed::ServerFirst(_)) => {
             let server = match (sniffed.into_server(), load) {
-                (Some(server), Some(load)) => opaque::Connected::from_parts(server, load),
-                (_, _) => opaque::connect(worker, opaque).await?,
+                (Some(server), Some(load)) => Some(opaque::Connected::from_parts(server, load)),
+                (_, _) => None,
             };
-            opaque::forward(&mut io, server).await;
-            Ok(())
+            Ok(opaque::carry(worker, opaque, server, &mut io).await?)
         }
     }
-}
-
-/// The application's own TLS, routed by the name in its ClientHello.
-async fn by_server_name(worker: &Rc<Worker>, tls: &TlsPlan, mut io: Io) -> Result<(), OutboundError> {
-    let sni = match sniff(&mut io, worker.config.detect_timeout).await? {
-        Sniffed::Protocol(Detection::Tls(hello)) => hello.sni,
-        Sniffed::Closed => return Ok(()),
-        Sniffed::Protocol(_) | Sniffed::ServerFirst(_) | Sniffed::Silent => None,
-    };
-    let found = by_host(&tls.routes, |route| &route.snis, sni.as_deref().unwrap_or_default());
-    let rule =
-        found.and_then(|(index, _)| tls.rules.get(index)).ok_or(OpaqueError::Refused(Refused::NoRoute))?;
-    let rule = rule.as_ref().map_err(|refused| OpaqueError::Refused(refused.clone()))?;
-    let server = opaque::connect_by(worker, rule).await?;
-    opaque::forward(&mut io, server).await;
-    Ok(())
 }
 
 async fn http1(

@@ -30,6 +30,7 @@ impl OpaqueError {
         match self {
             Self::Refused(Refused::NoRoute | Refused::Invalid(_)) => "invalid_policy",
             Self::Refused(Refused::Forbidden) => "forbidden",
+            Self::Refused(Refused::Name(refusal)) => refusal.code(),
             Self::NoBackend => "no_backend",
             Self::NoEndpoint(NoEndpoint::FailFast) => "failfast",
             Self::NoEndpoint(NoEndpoint::Full | NoEndpoint::Pending | NoEndpoint::Busy) => "load_shed",
@@ -69,8 +70,13 @@ pub(crate) async fn connect(worker: &Rc<Worker>, plan: &BytesPlan) -> Result<Con
 ///
 /// # Errors
 /// [`OpaqueError`]; no byte of the client was sent.
-pub(crate) async fn connect_by(worker: &Rc<Worker>, rule: &Rule) -> Result<Connected, OpaqueError> {
-    let backend = Rc::clone(&rule.choose(worker).ok_or(OpaqueError::NoBackend)?.backend);
+async fn connect_by(worker: &Rc<Worker>, rule: &Rule) -> Result<Connected, OpaqueError> {
+    let chosen = rule.choose(worker).ok_or(OpaqueError::NoBackend)?;
+    // Bytes have no filter that lets them pass.
+    if let Some(filter) = chosen.reference.filters.first() {
+        return Err(OpaqueError::Refused(Refused::by_filter(filter)));
+    }
+    let backend = Rc::clone(&chosen.backend);
     let mut failed: Vec<EndpointKey> = Vec::new();
     loop {
         let picked = backend.ready(worker, Wanted { exclude: &failed, movable: true }).await?;
@@ -93,11 +99,40 @@ pub(crate) async fn connect_by(worker: &Rc<Worker>, rule: &Rule) -> Result<Conne
     }
 }
 
-/// Copies until both sides have ended.
-pub(crate) async fn forward(client: &mut Io, mut server: Connected) {
-    let outcome = match both_ways(client, &mut server.io).await {
-        Ok(()) | Err(CopyError::Client(_)) => Outcome::Success,
-        Err(CopyError::Server(_)) => Outcome::Failure,
+/// Copies until both sides have ended; returns the error that metrics show, empty if there was none.
+pub(crate) async fn forward(client: &mut Io, mut server: Connected) -> &'static str {
+    let (outcome, error) = match both_ways(client, &mut server.io).await {
+        Ok(()) => (Outcome::Success, ""),
+        Err(CopyError::Client(_)) => (Outcome::Success, "client"),
+        Err(CopyError::Server(_)) => (Outcome::Failure, "server"),
     };
     server.load.end(outcome);
+    error
+}
+
+/// Carries a connection by `plan`, over `server` if that was connected already.
+///
+/// # Errors
+/// [`OpaqueError`]; no byte of the client was sent.
+pub(super) async fn carry(
+    worker: &Rc<Worker>,
+    plan: &BytesPlan,
+    server: Option<Connected>,
+    client: &mut Io,
+) -> Result<(), OpaqueError> {
+    let open = plan.meters.opened(None);
+    let connected = match server {
+        Some(server) => Ok(server),
+        None => connect(worker, plan).await,
+    };
+    match connected {
+        Ok(server) => {
+            open.ended(forward(client, server).await);
+            Ok(())
+        }
+        Err(error) => {
+            open.ended(error.label());
+            Err(error)
+        }
+    }
 }

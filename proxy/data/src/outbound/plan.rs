@@ -13,21 +13,32 @@ use hauberk_model::outbound::{
     OpaqueRefusal, OpaqueRoute, OutboundPolicy, OutboundProtocol, RouteBackend, RouteTarget, TlsPolicy,
     TlsRoute,
 };
-use hauberk_model::route::{GrpcRoute, HttpRoute};
+use hauberk_model::route::{Filter, GrpcRoute, HttpRoute};
+use hauberk_model::server_name::NameRefusal;
 use hauberk_observe::Labels;
 
 use super::backend::Backend;
+use super::byte_meters::{ByteKind, ByteMeters};
+use super::egress::{self, Egress};
 use super::meters::{Kind, RouteBackendMeters, RouteMeters};
 use crate::worker::Worker;
 
 /// What to do with connections to one destination.
 pub(crate) struct Plan {
     pub(crate) protocol: Protocol,
+    /// What requests that leave the mesh are held to; `None` within it.
+    pub(super) egress: Option<Egress>,
 }
 
 /// [`OutboundProtocol`], ready.
 pub(crate) enum Protocol {
-    Detect { timeout: Duration, http1: HttpPlan, http2: HttpPlan, opaque: BytesPlan },
+    Detect {
+        timeout: Duration,
+        http1: HttpPlan,
+        http2: HttpPlan,
+        opaque: BytesPlan,
+        tls: Option<Box<TlsPlan>>,
+    },
     Http1(HttpPlan),
     Http2(HttpPlan),
     Grpc(GrpcPlan),
@@ -53,12 +64,15 @@ pub(crate) struct GrpcPlan {
 /// The route of bytes.
 pub(crate) struct BytesPlan {
     pub(crate) rule: Result<Rc<Rule>, Refused>,
+    pub(super) meters: ByteMeters,
 }
 
 /// Routes of TLS, by server name.
 pub(crate) struct TlsPlan {
     pub(crate) routes: Arc<[TlsRoute]>,
-    pub(crate) rules: Vec<Result<Rc<Rule>, Refused>>,
+    pub(super) rules: Vec<BytesPlan>,
+    /// Of connections that no route takes.
+    pub(super) unrouted: ByteMeters,
 }
 
 /// Why bytes are not forwarded.
@@ -70,10 +84,14 @@ pub(crate) enum Refused {
     Invalid(Arc<str>),
     #[error("policy forbids the connection")]
     Forbidden,
+    #[error(transparent)]
+    Name(#[from] NameRefusal),
 }
 
 /// One rule of one route.
 pub(crate) struct Rule {
+    /// Whether it stands for what no route of an EgressNetwork takes.
+    pub(super) is_egress_default: bool,
     pub(crate) target: Arc<RouteTarget>,
     pub(crate) backends: Vec<RuleBackend>,
     pub(crate) meters: RouteMeters,
@@ -95,11 +113,12 @@ impl Plan {
     ) -> (Self, Vec<Rc<Backend>>) {
         let resolver = Resolver { worker, policy, held, used: RefCell::default() };
         let protocol = match &policy.protocol {
-            OutboundProtocol::Detect { timeout, http1, http2, opaque } => Protocol::Detect {
+            OutboundProtocol::Detect { timeout, http1, http2, opaque, tls } => Protocol::Detect {
                 timeout: *timeout,
                 http1: resolver.http(http1),
                 http2: resolver.http(http2),
                 opaque: resolver.bytes(opaque),
+                tls: tls.as_ref().map(|tls| Box::new(resolver.tls(tls))),
             },
             OutboundProtocol::Http1(http) => Protocol::Http1(resolver.http(http)),
             OutboundProtocol::Http2(http) => Protocol::Http2(resolver.http(http)),
@@ -108,7 +127,7 @@ impl Plan {
             OutboundProtocol::Tls(tls) => Protocol::Tls(resolver.tls(tls)),
         };
         let used = resolver.used.into_inner();
-        (Self { protocol }, used)
+        (Self { protocol, egress: Egress::of(policy) }, used)
     }
 }
 
@@ -143,20 +162,40 @@ impl Resolver<'_> {
     }
 
     fn bytes(&self, opaque: &OpaquePolicy) -> BytesPlan {
-        let rule = match opaque.routes.first() {
+        let none = Metadata::Default("none".into());
+        let route = opaque.routes.first();
+        let rule = match route {
             None => Err(Refused::NoRoute),
             Some(OpaqueRoute { refusal: Some(refusal), .. }) => Err(Refused::from(refusal)),
             Some(route) => Ok(self.rule(Kind::Bytes, &route.target, &route.metadata, None)),
         };
-        BytesPlan { rule }
+        let meters = self.byte_meters(ByteKind::Tcp, route.map_or(&none, |route| &route.metadata));
+        BytesPlan { rule, meters }
     }
 
     fn tls(&self, tls: &TlsPolicy) -> TlsPlan {
-        let rules = tls.routes.iter().map(|route| match &route.refusal {
-            Some(refusal) => Err(Refused::from(refusal)),
-            None => Ok(self.rule(Kind::Bytes, &route.target, &route.metadata, None)),
+        let rules = tls.routes.iter().map(|route| BytesPlan {
+            rule: match &route.refusal {
+                Some(refusal) => Err(Refused::from(refusal)),
+                None => Ok(self.rule(Kind::Bytes, &route.target, &route.metadata, None)),
+            },
+            meters: self.byte_meters(ByteKind::Tls, &route.metadata),
         });
-        TlsPlan { rules: rules.collect(), routes: Arc::clone(&tls.routes) }
+        TlsPlan {
+            rules: rules.collect(),
+            routes: Arc::clone(&tls.routes),
+            unrouted: self.byte_meters(ByteKind::Tls, &Metadata::Default("none".into())),
+        }
+    }
+
+    fn byte_meters(&self, kind: ByteKind, route: &Metadata) -> ByteMeters {
+        ByteMeters::new(&self.worker.registry, kind, self.labels(route))
+    }
+
+    /// `parent_*` and `route_*`.
+    fn labels(&self, route: &Metadata) -> Labels {
+        let labels = crate::meters::object_labels(Labels::new(), crate::meters::PARENT, &self.policy.parent);
+        crate::meters::object_labels(labels, crate::meters::ROUTE, route)
     }
 
     fn rule(
@@ -166,8 +205,7 @@ impl Resolver<'_> {
         route: &Metadata,
         accrual: Option<&FailureAccrual>,
     ) -> Rc<Rule> {
-        let labels = crate::meters::object_labels(Labels::new(), crate::meters::PARENT, &self.policy.parent);
-        let labels = crate::meters::object_labels(labels, crate::meters::ROUTE, route);
+        let labels = self.labels(route);
         let references: Vec<&RouteBackend> = match &target.distribution {
             Distribution::Empty => Vec::new(),
             Distribution::FirstAvailable(backends) => backends.iter().collect(),
@@ -184,6 +222,7 @@ impl Resolver<'_> {
             ),
         });
         Rc::new(Rule {
+            is_egress_default: egress::is_default(&self.policy.parent, route),
             target: Arc::clone(target),
             backends: backends.collect(),
             meters: RouteMeters::new(&self.worker.registry, kind, labels),
@@ -217,6 +256,16 @@ impl Rule {
         };
         let (index, _) = choose(&self.target.distribution, &mut worker.random.borrow_mut(), is_ready)?;
         self.backends.get(index)
+    }
+}
+
+impl Refused {
+    /// What a backend's filter refuses.
+    pub(super) fn by_filter(filter: &Filter) -> Self {
+        if let Filter::Unknown(reason) = filter {
+            return Self::Invalid(Arc::clone(reason));
+        }
+        Self::Invalid("a filter of a backend cannot be applied to bytes".into())
     }
 }
 

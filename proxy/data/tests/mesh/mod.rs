@@ -297,6 +297,7 @@ pub fn detect_with(timeouts: Timeouts) -> OutboundPolicy {
             http1: http.clone(),
             http2: http,
             opaque: OpaquePolicy { routes: Arc::from([opaque]) },
+            tls: None,
         },
     }
 }

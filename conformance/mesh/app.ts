@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createTcp, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { serveStreams } from "./app-streams.ts";
 import { patterned } from "./pattern.ts";
 import { AppPort } from "./ports.ts";
@@ -54,6 +55,17 @@ async function digest(request: IncomingMessage, response: ServerResponse): Promi
   });
 }
 
+/** Notes that it came and how much of it there was; a replica that `x-lag: REPLICA=MS` names begins to read late. */
+async function note(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { "x-note": name, "x-mirrored": mirrored, "x-lag": lag, host } = request.headers;
+  const [slow, ms] = String(lag).split("=");
+  if (slow === replica) await sleep(Number(ms));
+  let bytes = 0;
+  for await (const part of request) bytes += part.length;
+  events.push(`noted ${String(name)} ${request.url ?? ""} ${String(mirrored)} ${host ?? ""} ${bytes}`);
+  json(response, { replica, bytes });
+}
+
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const [, what = "", argument = ""] = (request.url ?? "").split("?", 1)[0]?.split("/") ?? [];
   response.setHeader("x-replica", replica);
@@ -78,6 +90,9 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
       events.push(`hang began ${argument}`);
       response.once("close", () => events.push(`hang ended ${argument}`));
       return;
+    case "status":
+      response.statusCode = Number(argument);
+      return json(response, { replica });
     case "close":
       response.setHeader("connection", "close");
       json(response, { replica });
@@ -86,6 +101,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
       json(response, { body: await text(request) });
       return;
     default:
+      if (request.headers["x-note"] !== undefined) return note(request, response);
       json(response, {
         replica,
         method: request.method ?? "",

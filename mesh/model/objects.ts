@@ -4,6 +4,7 @@ import { keyOf, type Meta } from "./meta.ts";
 import type {
   AuthorizationPolicy,
   EgressNetwork,
+  FaultInjection,
   MeshTlsAuthentication,
   NetworkAuthentication,
   Server,
@@ -22,6 +23,7 @@ export interface Objects {
   readonly EndpointSlice: EndpointSlice;
   readonly ExternalWorkload: ExternalWorkload;
   readonly GRPCRoute: GrpcRoute;
+  readonly HTTPFaultInjection: FaultInjection;
   readonly HTTPLocalRateLimitPolicy: LocalRateLimitPolicy;
   readonly HTTPRateLimitPolicy: RateLimitPolicy;
   readonly HTTPRoute: HttpRoute;
@@ -49,6 +51,7 @@ export const KINDS = [
   "EndpointSlice",
   "ExternalWorkload",
   "GRPCRoute",
+  "HTTPFaultInjection",
   "HTTPLocalRateLimitPolicy",
   "HTTPRateLimitPolicy",
   "HTTPRoute",

@@ -1,6 +1,7 @@
 /** Who may call what: servers, authorizations, authentications and egress. */
 import type { Network } from "./address.ts";
 import type { Meta, NamespacedName } from "./meta.ts";
+import type { ValueMatch } from "./route.ts";
 import type { Selector } from "./selector.ts";
 
 /** What a port does with a connection that no authorization speaks of. */
@@ -80,6 +81,30 @@ export interface MeshTlsAuthentication {
 export interface NetworkAuthentication {
   readonly meta: Meta;
   readonly networks: readonly Network[];
+}
+
+/** HTTPFaultInjection of policy.hauberk.io. */
+export interface FaultInjection {
+  readonly meta: Meta;
+  /** In the policy's own namespace. */
+  readonly target: {
+    readonly group: string;
+    readonly kind: "Service" | "HTTPRoute" | "GRPCRoute";
+    readonly name: string;
+  };
+  /** Parts of a million of the requests. */
+  readonly sharePpm: number;
+  readonly delayMs: number | undefined;
+  readonly abort:
+    | { readonly httpStatus: number; readonly grpcStatus: number; readonly message: string }
+    | undefined;
+  /** Unix time; the end is the first moment without the fault. */
+  readonly startMs: number;
+  readonly endMs: number;
+  /** All must match. */
+  readonly headers: readonly ValueMatch[];
+  /** Clients that meet it; none: all. */
+  readonly accounts: readonly NamespacedName[];
 }
 
 export interface EgressNetwork {

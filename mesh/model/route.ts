@@ -84,6 +84,13 @@ export interface Cors {
   readonly maxAgeS: number;
 }
 
+/** Where a share of the requests is copied to. */
+export interface Mirror {
+  readonly backend: Omit<BackendRef<never>, "filters" | "weight">;
+  readonly numerator: number;
+  readonly denominator: number;
+}
+
 /** A filter; `Unsupported` is one that we know of, or not, and cannot carry out: its rule must fail closed. */
 export type HttpFilter =
   | { readonly type: "RequestHeaderModifier"; readonly modifier: HeaderModifier }
@@ -91,11 +98,13 @@ export type HttpFilter =
   | { readonly type: "RequestRedirect"; readonly redirect: Redirect }
   | { readonly type: "URLRewrite"; readonly rewrite: Rewrite }
   | { readonly type: "CORS"; readonly cors: Cors }
+  | { readonly type: "RequestMirror"; readonly mirror: Mirror }
   | { readonly type: "Unsupported"; readonly name: string };
 
 export type GrpcFilter =
   | { readonly type: "RequestHeaderModifier"; readonly modifier: HeaderModifier }
   | { readonly type: "ResponseHeaderModifier"; readonly modifier: HeaderModifier }
+  | { readonly type: "RequestMirror"; readonly mirror: Mirror }
   | { readonly type: "Unsupported"; readonly name: string };
 
 interface RouteTimeouts {
@@ -105,11 +114,20 @@ interface RouteTimeouts {
   readonly backendRequestMs: number | undefined;
 }
 
+/** HTTPRouteRetry: when a rule's requests are tried again. */
+export interface RouteRetry {
+  /** Statuses, beside connections that break. */
+  readonly codes: readonly number[];
+  readonly attempts: number;
+  readonly backoffMs: number | undefined;
+}
+
 export interface HttpRule {
   readonly matches: readonly HttpMatch[];
   readonly filters: readonly HttpFilter[];
   readonly backends: readonly BackendRef<HttpFilter>[];
   readonly timeouts: RouteTimeouts;
+  readonly retry: RouteRetry | undefined;
   /** Parts other than filters that have a meaning which we do not know: the rule must fail closed. */
   readonly unsupported: readonly string[];
 }
@@ -124,6 +142,8 @@ export interface HttpRoute {
 
 /** Absent fields match every service or method. */
 export interface GrpcMatch {
+  /** How service and method are compared. */
+  readonly type: "Exact" | "RegularExpression";
   readonly service: string | undefined;
   readonly method: string | undefined;
   readonly headers: readonly ValueMatch[];

@@ -2,7 +2,7 @@
  * Filters as wire messages. Those that the linkerd2-proxy-api has no message for are extensions; beside each stands what
  * a peer without it does instead: it fails the request, or where that lets nothing through, it does nothing. Pure.
  */
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { extend } from "../api/extend.ts";
 import { ExtendedFilterSchema, type ExtendedFilter } from "../api/gen/hauberk/proxy/v1/filters_pb.ts";
 import { InboundFilterExtensionSchema } from "../api/gen/hauberk/proxy/v1/inbound_pb.ts";
@@ -14,12 +14,13 @@ import {
   type HttpRoute_Filter as InboundHttp,
 } from "../api/gen/inbound_pb.ts";
 import {
+  BackendSchema,
   GrpcRoute_FilterSchema as OutboundGrpcSchema,
   HttpRoute_FilterSchema as OutboundHttpSchema,
   type GrpcRoute_Filter as OutboundGrpc,
   type HttpRoute_Filter as OutboundHttp,
 } from "../api/gen/outbound_pb.ts";
-import type { Cors, GrpcFilter, HeaderModifier, HttpFilter, Rewrite } from "../model/route.ts";
+import type { Cors, GrpcFilter, HeaderModifier, HttpFilter, Mirror, Rewrite } from "../model/route.ts";
 import {
   grpcFailure,
   httpFailure,
@@ -28,6 +29,7 @@ import {
   wireRequestModifier,
   wireResponseModifier,
 } from "./match.ts";
+import type { Parent } from "./parent.ts";
 
 /** The parts of a rule that its filters depend on. */
 interface Filtered<F> {
@@ -72,7 +74,22 @@ function cors({ maxAgeS, ...filter }: Cors): ExtendedFilter {
   return create(ExtendedFilterSchema, { kind: { case: "cors", value } });
 }
 
-function extensionOf(filter: HttpFilter | GrpcFilter): Extension | undefined {
+/** Where a mirror's copies go. A backend that cannot be resolved gets none (`HTTPRequestMirrorFilter.backendRef`). */
+type Resolve = Parent["resolve"];
+
+function mirrorOf({ backend, numerator, denominator }: Mirror, resolve: Resolve): ExtendedFilter | undefined {
+  const resolved = resolve(backend);
+  if (resolved.problem !== undefined) return undefined;
+  const value = { backend: toBinary(BackendSchema, resolved.backend), numerator, denominator };
+  return create(ExtendedFilterSchema, { kind: { case: "mirror", value } });
+}
+
+/** Mirrors whose backend is not there are no filters. */
+function isWithout(filter: HttpFilter | GrpcFilter, resolve: Resolve): boolean {
+  return filter.type === "RequestMirror" && resolve(filter.mirror.backend).problem !== undefined;
+}
+
+function extensionOf(filter: HttpFilter | GrpcFilter, resolve?: Resolve): Extension | undefined {
   switch (filter.type) {
     case "ResponseHeaderModifier":
       return { filter: responseHeaders(filter.modifier), orElse: "fail" };
@@ -87,6 +104,10 @@ function extensionOf(filter: HttpFilter | GrpcFilter): Extension | undefined {
     case "CORS":
       // Without it a browser shows no page of another origin the response.
       return { filter: cors(filter.cors), orElse: "pass" };
+    case "RequestMirror": {
+      const mirror = resolve === undefined ? undefined : mirrorOf(filter.mirror, resolve);
+      return mirror === undefined ? undefined : { filter: mirror, orElse: "pass" };
+    }
     case "RequestHeaderModifier":
     case "RequestRedirect":
     case "Unsupported":
@@ -98,7 +119,7 @@ function reasonOf(filter: HttpFilter | GrpcFilter): string {
   return `filter ${filter.type === "Unsupported" ? filter.name : filter.type} is not supported`;
 }
 
-function outboundHttp(filter: HttpFilter): OutboundHttp {
+function outboundHttp(filter: HttpFilter, resolve: Resolve): OutboundHttp {
   if (filter.type === "RequestHeaderModifier") {
     const value = wireRequestModifier(filter.modifier);
     return create(OutboundHttpSchema, { kind: { case: "requestHeaderModifier", value } });
@@ -109,7 +130,7 @@ function outboundHttp(filter: HttpFilter): OutboundHttp {
   }
   if (filter.type === "RequestRedirect")
     return create(OutboundHttpSchema, { kind: { case: "redirect", value: wireRedirect(filter.redirect) } });
-  const extension = extensionOf(filter);
+  const extension = extensionOf(filter, resolve);
   if (extension === undefined) return create(OutboundHttpSchema, httpFailure(reasonOf(filter)));
   const instead = extension.orElse === "pass" ? NOTHING : httpFailure(reasonOf(filter));
   return extend(create(OutboundHttpSchema, instead), OutboundFilterExtensionSchema, {
@@ -117,12 +138,12 @@ function outboundHttp(filter: HttpFilter): OutboundHttp {
   });
 }
 
-function outboundGrpc(filter: GrpcFilter): OutboundGrpc {
+function outboundGrpc(filter: GrpcFilter, resolve: Resolve): OutboundGrpc {
   if (filter.type === "RequestHeaderModifier") {
     const value = wireRequestModifier(filter.modifier);
     return create(OutboundGrpcSchema, { kind: { case: "requestHeaderModifier", value } });
   }
-  const extension = extensionOf(filter);
+  const extension = extensionOf(filter, resolve);
   if (extension === undefined) return create(OutboundGrpcSchema, grpcFailure(reasonOf(filter)));
   const instead = extension.orElse === "pass" ? NOTHING : grpcFailure(reasonOf(filter));
   return extend(create(OutboundGrpcSchema, instead), OutboundFilterExtensionSchema, {
@@ -176,18 +197,39 @@ function notUnderstood({ unsupported = [] }: Filtered<unknown>): string | undefi
   return name === undefined ? undefined : `${name} is not supported`;
 }
 
-/** The filters of an HTTP rule or backend reference of a client. */
-export function outboundHttpFilters(rule: Filtered<HttpFilter>): OutboundHttp[] {
+/** The filters of an HTTP rule or backend reference of a client, after the faults for it. */
+export function outboundHttpFilters(
+  rule: Filtered<HttpFilter>,
+  { resolve }: Pick<Parent, "resolve">,
+  faults: readonly ExtendedFilter[] = [],
+): OutboundHttp[] {
   const reason = notUnderstood(rule);
   if (reason !== undefined) return [create(OutboundHttpSchema, httpFailure(reason))];
-  return whole(rule).map(outboundHttp);
+  const injected = faults.map((filter) =>
+    extend(create(OutboundHttpSchema, NOTHING), OutboundFilterExtensionSchema, { filter }),
+  );
+  const filters = whole(rule).filter((filter) => !isWithout(filter, resolve));
+  return [...injected, ...filters.map((filter) => outboundHttp(filter, resolve))];
 }
 
 /** Those of a gRPC rule or backend reference of a client. */
-export function outboundGrpcFilters(rule: Filtered<GrpcFilter>): OutboundGrpc[] {
+export function outboundGrpcFilters(
+  rule: Filtered<GrpcFilter>,
+  { resolve }: Pick<Parent, "resolve">,
+  faults: readonly ExtendedFilter[] = [],
+): OutboundGrpc[] {
   const reason = notUnderstood(rule);
   if (reason !== undefined) return [create(OutboundGrpcSchema, grpcFailure(reason))];
-  return whole(rule).map(outboundGrpc);
+  const injected = faults.map((filter) =>
+    extend(create(OutboundGrpcSchema, NOTHING), OutboundFilterExtensionSchema, { filter }),
+  );
+  const filters = whole(rule).filter((filter) => !isWithout(filter, resolve));
+  return [...injected, ...filters.map((filter) => outboundGrpc(filter, resolve))];
+}
+
+/** What a Server's rule cannot have carried out, though a Service's can. */
+export function isOutboundOnly({ type }: HttpFilter | GrpcFilter): boolean {
+  return type === "RequestMirror";
 }
 
 /** Those of an HTTP rule of a Server. */

@@ -15,11 +15,14 @@ import {
   type Server as WireServer,
 } from "../api/gen/inbound_pb.ts";
 import { extend } from "../api/extend.ts";
-import { InboundExtensionSchema } from "../api/gen/hauberk/proxy/v1/inbound_pb.ts";
+import {
+  InboundExtensionSchema,
+  InboundRuleExtensionSchema,
+} from "../api/gen/hauberk/proxy/v1/inbound_pb.ts";
 import { defaultRef, resourceRef, wireDuration } from "../api/wire.ts";
 import { byAge, keyOf, type NamespacedName } from "../model/meta.ts";
 import { ACCESS_POLICIES, type AccessPolicy, type ProxyProtocol, type Server } from "../model/policy.ts";
-import type { GrpcRoute, HttpRoute } from "../model/route.ts";
+import type { GrpcMatch, GrpcRoute, HttpRoute } from "../model/route.ts";
 import type { HttpProbe } from "../model/workload.ts";
 import {
   annotationOf,
@@ -31,7 +34,7 @@ import {
 } from "../state/derive.ts";
 import { accessAuthz, probeAuthz, routeAuthz, serverAuthz, type InboundContext } from "./authz.ts";
 import { inboundGrpcFilters, inboundHttpFilters } from "./filters.ts";
-import { wireGrpcMatch, wireHost, wireHttpMatch } from "./match.ts";
+import { grpcMethodPatterns, wireGrpcMatch, wireHost, wireHttpMatch } from "./match.ts";
 import { limitsOf } from "./rate_limit.ts";
 
 /** How long a client may take to say something before its connection counts as opaque. */
@@ -89,12 +92,14 @@ function grpcRoute(route: GrpcRoute, context: InboundContext): WireGrpcRoute {
     metadata: resourceRef({ group: route.group, kind: "GRPCRoute", namespace, name }),
     hosts: route.hosts.map(wireHost),
     authorizations: [...routeAuthz(route, "GRPCRoute", context)],
-    rules: route.rules.map((rule) =>
-      create(GrpcRoute_RuleSchema, {
+    rules: route.rules.map((rule) => {
+      const patterns = grpcMethodPatterns(rule.matches);
+      const wire = create(GrpcRoute_RuleSchema, {
         matches: rule.matches.map(wireGrpcMatch),
         filters: inboundGrpcFilters(rule),
-      }),
-    ),
+      });
+      return patterns === undefined ? wire : extend(wire, InboundRuleExtensionSchema, patterns);
+    }),
   });
 }
 
@@ -113,7 +118,9 @@ const DEFAULT_HTTP: WireHttpRoute = create(HttpRouteSchema, {
 
 const DEFAULT_GRPC: WireGrpcRoute = create(GrpcRouteSchema, {
   metadata: defaultRef("default"),
-  rules: [{ matches: [wireGrpcMatch({ service: undefined, method: undefined, headers: [] })] }],
+  rules: [
+    { matches: [wireGrpcMatch({ type: "Exact", service: undefined, method: undefined, headers: [] })] },
+  ],
 });
 
 /** One route for the paths of the probes on this port, open to where probes come from. */
@@ -210,13 +217,20 @@ function grpcAsHttp(route: GrpcRoute, context: InboundContext): WireHttpRoute {
   });
 }
 
-function grpcPath({ service, method }: GrpcRoute["rules"][number]["matches"][number]) {
-  if (service !== undefined && method !== undefined)
+/** A name as a part of an expression for the path. */
+function namePattern(name: string | undefined, type: GrpcMatch["type"]): string {
+  if (name === undefined) return "[^/]+";
+  return type === "RegularExpression" ? `(?:${name})` : name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+
+function grpcPath({ type, service, method }: GrpcMatch) {
+  if (service === undefined && method === undefined) return { type: "PathPrefix", value: "/" } as const;
+  if (type === "Exact" && service !== undefined && method !== undefined)
     return { type: "Exact", value: `/${service}/${method}` } as const;
-  if (service !== undefined) return { type: "PathPrefix", value: `/${service}/` } as const;
-  if (method === undefined) return { type: "PathPrefix", value: "/" } as const;
-  const literal = method.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  return { type: "RegularExpression", value: `^/[^/]+/${literal}$` } as const;
+  if (type === "Exact" && service !== undefined)
+    return { type: "PathPrefix", value: `/${service}/` } as const;
+  const value = `^/${namePattern(service, type)}/${namePattern(method, type)}$`;
+  return { type: "RegularExpression", value } as const;
 }
 
 function unselectedPort(workload: Workload, port: number, context: InboundContext): WireServer {

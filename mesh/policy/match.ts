@@ -61,7 +61,7 @@ function wirePath({ type, value }: PathMatch) {
   }
 }
 
-function wireHeader({ type, name, value }: ValueMatch) {
+export function wireHeader({ type, name, value }: ValueMatch) {
   switch (type) {
     case "Exact":
       return { name, value: { case: "exact", value: TEXT.encode(value) } } as const;
@@ -131,6 +131,19 @@ const INVALID_ROUTE_STATUS = 500;
 
 /** gRPC's INTERNAL, for the same. */
 const INVALID_ROUTE_CODE = 13;
+
+function methodPattern({ type, service = "", method = "" }: GrpcMatch) {
+  return type === "Exact" ? {} : { service, method };
+}
+
+/**
+ * The expressions among the methods of a gRPC rule, by index of their match; none if there are none. Another proxy takes
+ * an expression for a name, and matches less.
+ */
+export function grpcMethodPatterns(matches: readonly GrpcMatch[]) {
+  if (matches.every(({ type }) => type === "Exact")) return undefined;
+  return { grpcMethods: matches.map(methodPattern) };
+}
 
 /** Fails every request with `message`, which the client sees in `l5d-proxy-error`. */
 export function httpFailure(message: string, status: number = INVALID_ROUTE_STATUS) {

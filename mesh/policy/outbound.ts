@@ -241,7 +241,13 @@ function servicePolicy(
   const client = { clusterDomain, namespace: query.sourceNamespace };
   const backend = serviceBackend({ namespace, name, port }, { snapshot, ...client });
   const profile = profileFor(snapshot, service.meta, client);
-  const parent = parentOf({ meta: service.meta, backend, snapshot, ...client });
+  const parent = parentOf({
+    meta: service.meta,
+    backend,
+    snapshot,
+    settings,
+    namespace: query.sourceNamespace,
+  });
   const isPortOpaque = isServicePortOpaque(snapshot, service, { port, settings });
   if (profile !== undefined && routesRequests(profile)) {
     const protocol = isPortOpaque ? "opaque" : protocolOf(spec.appProtocol);
@@ -287,12 +293,11 @@ function egressPolicy(
   const group = "policy.linkerd.io";
   const metadata = resourceRef({ group, kind: "EgressNetwork", namespace, name, port });
   const backend = forwardBackend(context.endpointAt(ip, port), metadata);
-  const { clusterDomain } = settings;
   const parent = parentOf({
     meta: egress.meta,
     backend,
     snapshot,
-    clusterDomain,
+    settings,
     namespace: query.sourceNamespace,
     egress: true,
   });
@@ -347,13 +352,7 @@ function forwardPolicy(ip: IpAddress, port: number, context: OutboundContext): O
   const endpoint = context.endpointAt(ip, port);
   const metadata = endpoint.resourceRef ?? defaultRef("forward");
   const backend = forwardBackend(endpoint, metadata);
-  const parent = parentOf({
-    meta: NO_META,
-    backend,
-    snapshot,
-    clusterDomain: settings.clusterDomain,
-    namespace: "",
-  });
+  const parent = parentOf({ meta: NO_META, backend, snapshot, settings, namespace: "" });
   const hint = endpoint.protocolHint?.protocol.case;
   const isPortOpaque = hint === undefined ? hasPort(settings.opaquePorts, port) : hint === "opaque";
   return policyOf({

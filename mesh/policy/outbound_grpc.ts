@@ -12,11 +12,14 @@ import {
   type GrpcRoute_RouteBackend,
   type GrpcRoute_Rule,
 } from "../api/gen/outbound_pb.ts";
+import { extend } from "../api/extend.ts";
+import type { ExtendedFilter } from "../api/gen/hauberk/proxy/v1/filters_pb.ts";
+import { OutboundRuleExtensionSchema } from "../api/gen/hauberk/proxy/v1/outbound_pb.ts";
 import { defaultRef, resourceRef } from "../api/wire.ts";
 import type { BackendRef, GrpcFilter, GrpcRoute, GrpcRule } from "../model/route.ts";
 import { grpcRetryOf, timeoutsOf, type TrafficPolicy } from "./annotations.ts";
 import { isBroken, outboundGrpcFilters } from "./filters.ts";
-import { grpcFailure, wireGrpcMatch, wireHost } from "./match.ts";
+import { grpcFailure, grpcMethodPatterns, wireGrpcMatch, wireHost } from "./match.ts";
 import type { Parent } from "./parent.ts";
 import { withHedge } from "./resilience.ts";
 
@@ -30,7 +33,7 @@ const NOWHERE: GrpcRoute_Distribution = create(GrpcRoute_DistributionSchema, {
 
 function routeBackend(reference: BackendRef<GrpcFilter>, parent: Parent): GrpcRoute_RouteBackend {
   const { backend, problem } = parent.resolve(reference);
-  const filters = problem === undefined ? outboundGrpcFilters(reference) : [failure(problem.message)];
+  const filters = problem === undefined ? outboundGrpcFilters(reference, parent) : [failure(problem.message)];
   return create(GrpcRoute_RouteBackendSchema, { backend, filters });
 }
 
@@ -48,7 +51,12 @@ function distributionOf(rule: GrpcRule, parent: Parent): GrpcRoute_Distribution 
   return create(GrpcRoute_DistributionSchema, { kind: { case: "randomAvailable", value: { backends } } });
 }
 
-function wireRule(rule: GrpcRule, policy: TrafficPolicy, parent: Parent): GrpcRoute_Rule {
+function wireRule(
+  rule: GrpcRule,
+  policy: TrafficPolicy,
+  parent: Parent,
+  faults: readonly ExtendedFilter[],
+): GrpcRoute_Rule {
   const timeouts = timeoutsOf(policy, undefined);
   const retry = grpcRetryOf(policy);
   const fields = {
@@ -62,29 +70,36 @@ function wireRule(rule: GrpcRule, policy: TrafficPolicy, parent: Parent): GrpcRo
     const filters = [failure("no backend of this rule has a weight above zero")];
     return create(GrpcRoute_RuleSchema, { ...fields, filters, backends: NOWHERE });
   }
-  const filters = outboundGrpcFilters(rule);
-  return withHedge(create(GrpcRoute_RuleSchema, { ...fields, filters, backends }), policy.hedge);
+  const patterns = grpcMethodPatterns(rule.matches);
+  const filters = outboundGrpcFilters(rule, parent, faults);
+  const wire = withHedge(create(GrpcRoute_RuleSchema, { ...fields, filters, backends }), policy.hedge);
+  return patterns === undefined ? wire : extend(wire, OutboundRuleExtensionSchema, patterns);
 }
 
 /** One route, as a client of `parent` is to follow it. */
 export function outboundGrpcRoute(route: GrpcRoute, parent: Parent): WireRoute {
   const { namespace, name } = route.meta;
   const policy = parent.policyFor(route.meta);
+  const faults = parent.faultsFor({ group: route.group, kind: "GRPCRoute", meta: route.meta });
   return create(GrpcRouteSchema, {
     metadata: resourceRef({ group: route.group, kind: "GRPCRoute", namespace, name }),
     hosts: route.hosts.map(wireHost),
-    rules: route.rules.map((rule) => wireRule(rule, policy, parent)),
+    rules: route.rules.map((rule) => wireRule(rule, policy, parent, faults)),
   });
 }
 
-const ANY = wireGrpcMatch({ service: undefined, method: undefined, headers: [] });
+const ANY = wireGrpcMatch({ type: "Exact", service: undefined, method: undefined, headers: [] });
 
 /** Every call to the parent. */
 export function defaultGrpcRoute(parent: Parent): WireRoute {
   const backends = create(GrpcRoute_DistributionSchema, {
     kind: { case: "firstAvailable", value: { backends: [{ backend: parent.backend }] } },
   });
-  return create(GrpcRouteSchema, { metadata: defaultRef("grpc"), rules: [{ matches: [ANY], backends }] });
+  const filters = outboundGrpcFilters({ filters: [] }, parent, parent.faultsFor(undefined));
+  return create(GrpcRouteSchema, {
+    metadata: defaultRef("grpc"),
+    rules: [{ matches: [ANY], filters, backends }],
+  });
 }
 
 /** Refuses every call. */

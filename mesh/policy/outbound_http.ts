@@ -14,11 +14,13 @@ import {
   type HttpRoute_RouteBackend,
   type HttpRoute_Rule,
 } from "../api/gen/outbound_pb.ts";
+import type { ExtendedFilter } from "../api/gen/hauberk/proxy/v1/filters_pb.ts";
 import { defaultRef, resourceRef, wireDuration } from "../api/wire.ts";
 import type { BackendRef, HttpFilter, HttpRoute, HttpRule } from "../model/route.ts";
 import { httpRetryOf, timeoutsOf, type TrafficPolicy } from "./annotations.ts";
 import { isBroken, outboundHttpFilters } from "./filters.ts";
 import { httpFailure, wireHost, wireHttpMatch } from "./match.ts";
+import { routeRetry } from "./route_retry.ts";
 import type { Parent } from "./parent.ts";
 import { withHedge } from "./resilience.ts";
 
@@ -44,7 +46,7 @@ function routeBackend(
   const { backend, problem } = parent.resolve(reference);
   return create(HttpRoute_RouteBackendSchema, {
     backend,
-    filters: problem === undefined ? outboundHttpFilters(reference) : [failure(problem.message)],
+    filters: problem === undefined ? outboundHttpFilters(reference, parent) : [failure(problem.message)],
     ...(attemptMs === undefined || attemptMs === 0 ? {} : { requestTimeout: wireDuration(attemptMs) }),
   });
 }
@@ -63,7 +65,10 @@ function distributionOf(rule: HttpRule, parent: Parent): HttpRoute_Distribution 
 
 function ruleFields(matches: readonly HttpRouteMatch[], policy: TrafficPolicy, rule: HttpRule | undefined) {
   const timeouts = timeoutsOf(policy, rule?.timeouts.requestMs);
-  const retry = httpRetryOf(policy, rule?.timeouts.backendRequestMs);
+  const retry =
+    rule?.retry === undefined
+      ? httpRetryOf(policy, rule?.timeouts.backendRequestMs)
+      : routeRetry(rule.retry, rule.timeouts.backendRequestMs);
   return {
     matches: [...matches],
     ...(timeouts === undefined ? {} : { timeouts }),
@@ -72,24 +77,30 @@ function ruleFields(matches: readonly HttpRouteMatch[], policy: TrafficPolicy, r
   };
 }
 
-function wireRule(rule: HttpRule, policy: TrafficPolicy, parent: Parent): HttpRoute_Rule {
+function wireRule(
+  rule: HttpRule,
+  policy: TrafficPolicy,
+  parent: Parent,
+  faults: readonly ExtendedFilter[],
+): HttpRoute_Rule {
   const fields = ruleFields(rule.matches.map(wireHttpMatch), policy, rule);
   const backends = isBroken(rule) ? NOWHERE : distributionOf(rule, parent);
   if (backends === undefined) {
     const filters = [failure("no backend of this rule has a weight above zero")];
     return create(HttpRoute_RuleSchema, { ...fields, filters, backends: NOWHERE });
   }
-  const filters = outboundHttpFilters(rule);
+  const filters = outboundHttpFilters(rule, parent, faults);
   return withHedge(create(HttpRoute_RuleSchema, { ...fields, filters, backends }), policy.hedge);
 }
 
 /** One route, as a client of `parent` is to follow it. */
 export function outboundHttpRoute(route: HttpRoute, parent: Parent): WireRoute {
   const { namespace, name } = route.meta;
+  const faults = parent.faultsFor({ group: route.group, kind: "HTTPRoute", meta: route.meta });
   return create(HttpRouteSchema, {
     metadata: resourceRef({ group: route.group, kind: "HTTPRoute", namespace, name }),
     hosts: route.hosts.map(wireHost),
-    rules: route.rules.map((rule) => wireRule(rule, parent.policyFor(route.meta), parent)),
+    rules: route.rules.map((rule) => wireRule(rule, parent.policyFor(route.meta), parent, faults)),
   });
 }
 
@@ -104,7 +115,8 @@ const ANY = wireHttpMatch({
 export function defaultHttpRoute(parent: Parent): WireRoute {
   const policy = parent.policyFor(undefined);
   const backends = parent.split?.http ?? only(parent.backend);
-  const rule = create(HttpRoute_RuleSchema, { ...ruleFields([ANY], policy, undefined), backends });
+  const filters = outboundHttpFilters({ filters: [] }, parent, parent.faultsFor(undefined));
+  const rule = create(HttpRoute_RuleSchema, { ...ruleFields([ANY], policy, undefined), filters, backends });
   return create(HttpRouteSchema, { metadata: defaultRef("http"), rules: [withHedge(rule, policy.hedge)] });
 }
 

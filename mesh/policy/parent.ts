@@ -1,10 +1,13 @@
 /** What routes attach to on the way out: a service's port, or a network outside of the cluster. Pure. */
 import type { Backend, FailureAccrual } from "../api/gen/outbound_pb.ts";
+import type { ExtendedFilter } from "../api/gen/hauberk/proxy/v1/filters_pb.ts";
 import type { Meta } from "../model/meta.ts";
 import type { BackendRef } from "../model/route.ts";
+import type { MeshSettings } from "../model/settings.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { Split } from "./profile_routes.ts";
 import { effectivePolicy, failureAccrual, type TrafficPolicy } from "./annotations.ts";
+import { faultsFor, type FaultTarget } from "./fault.ts";
 import { resolveBackend, serviceBackend, unresolvedBackend, type BackendProblem } from "./backend.ts";
 
 /** A backend, and why requests for it must fail if they must. */
@@ -21,6 +24,8 @@ export interface Parent {
   readonly split: Split | undefined;
   /** Retries and timeouts of a route, or of the parent alone. */
   readonly policyFor: (route: Meta | undefined) => TrafficPolicy;
+  /** The faults for requests of a route, or of the parent alone. */
+  readonly faultsFor: (route: FaultTarget | undefined) => readonly ExtendedFilter[];
   readonly resolve: (reference: Omit<BackendRef<unknown>, "filters" | "weight">) => Resolved;
 }
 
@@ -29,7 +34,7 @@ export interface ParentOptions {
   readonly meta: Meta;
   readonly backend: Backend;
   readonly snapshot: Snapshot;
-  readonly clusterDomain: string;
+  readonly settings: MeshSettings;
   /** The client's; a ServiceProfile there stands before the service's own. */
   readonly namespace: string;
   /** Set for an EgressNetwork, which routes may name as their backend. */
@@ -40,15 +45,18 @@ export function parentOf({
   meta,
   backend,
   snapshot,
-  clusterDomain,
+  settings,
   namespace,
   egress = false,
 }: ParentOptions): Parent {
+  const { clusterDomain } = settings;
+  const service: readonly FaultTarget[] = egress ? [] : [{ group: "", kind: "Service", meta }];
   return {
     backend,
     accrual: failureAccrual(meta).accrual,
     split: undefined,
     policyFor: (route) => effectivePolicy(route, meta),
+    faultsFor: (route) => faultsFor(route === undefined ? service : [...service, route], snapshot, settings),
     resolve: (reference) => {
       const isItself =
         egress &&

@@ -10,6 +10,7 @@ import { failureAccrual, trafficPolicy } from "./annotations.ts";
 import { isKnownAppProtocol } from "./app_protocol.ts";
 import { resolvePolicy } from "./authz.ts";
 import { resolveBackend } from "./backend.ts";
+import { isOutboundOnly } from "./filters.ts";
 import { profileWarnings } from "./profile_status.ts";
 import { treatmentOf } from "./resilience.ts";
 import { localRateLimitStatuses, rateLimitStatuses, rateLimitWarnings } from "./rate_limit_status.ts";
@@ -56,7 +57,11 @@ interface Route {
   readonly meta: Meta;
   readonly parents: readonly ParentRef[];
   readonly backends: readonly Omit<BackendRef<unknown>, "filters">[];
+  /** What mirrors name. */
+  readonly mirrored: readonly Omit<BackendRef<unknown>, "filters" | "weight">[];
   readonly unsupported: readonly string[];
+  /** On a Server, besides. */
+  readonly unsupportedInbound: readonly string[];
 }
 
 function routeOf(kind: Route["kind"], route: HttpRoute | GrpcRoute): Route {
@@ -70,6 +75,8 @@ function routeOf(kind: Route["kind"], route: HttpRoute | GrpcRoute): Route {
     meta: route.meta,
     parents: route.parents,
     backends: route.rules.flatMap((rule) => rule.backends),
+    mirrored: filters.flatMap((filter) => (filter.type === "RequestMirror" ? [filter.mirror.backend] : [])),
+    unsupportedInbound: filters.filter(isOutboundOnly).map(({ type }) => `filter ${type} on a Server`),
     unsupported: [
       ...filters.flatMap((filter) => (filter.type === "Unsupported" ? [`filter ${filter.name}`] : [])),
       ...route.rules.flatMap(({ unsupported }) => unsupported),
@@ -131,7 +138,7 @@ function isOurs({ group, kind }: ParentRef): boolean {
 
 function refsResolved(route: Route, parent: ParentRef, snapshot: Snapshot): Condition {
   if (parent.kind === "Server") return RESOLVED;
-  for (const backend of route.backends) {
+  for (const backend of [...route.backends, ...route.mirrored]) {
     if (backend.kind === "EgressNetwork" && parent.kind === "EgressNetwork" && backend.name === parent.name)
       continue;
     const resolved = resolveBackend(backend, snapshot);
@@ -141,11 +148,13 @@ function refsResolved(route: Route, parent: ParentRef, snapshot: Snapshot): Cond
 }
 
 function routeStatuses(route: Route, snapshot: Snapshot): ObjectStatus[] {
-  const [what] = route.unsupported;
-  const unsupported =
-    what === undefined
+  const unsupported = ({ kind }: ParentRef) => {
+    const inbound = kind === "Server" ? route.unsupportedInbound : [];
+    const [what] = [...route.unsupported, ...inbound];
+    return what === undefined
       ? undefined
       : refused("UnsupportedValue", `${what} is not supported; requests that meet its rule get 500`);
+  };
   return route.parents.filter(isOurs).map((parent) => ({
     group: route.group,
     kind: route.kind,
@@ -159,7 +168,7 @@ function routeStatuses(route: Route, snapshot: Snapshot): ObjectStatus[] {
       ...(parent.port === undefined ? {} : { port: parent.port }),
     },
     conditions: [
-      parentAccepted(route, parent, snapshot) ?? unsupported ?? ACCEPTED,
+      parentAccepted(route, parent, snapshot) ?? unsupported(parent) ?? ACCEPTED,
       refsResolved(route, parent, snapshot),
     ],
   }));
@@ -198,6 +207,27 @@ function policyStatus(policy: AuthorizationPolicy, snapshot: Snapshot, settings:
   };
 }
 
+function faultStatuses(snapshot: Snapshot): ObjectStatus[] {
+  return [...snapshot.HTTPFaultInjection.values()].map(({ meta, target }) => {
+    const { namespace, name } = meta;
+    const parent = { group: target.group, kind: target.kind, namespace, name: target.name };
+    const key = keyOf(parent);
+    const found = () => {
+      switch (target.kind) {
+        case "Service":
+          return target.group === "" && snapshot.Service.has(key);
+        case "HTTPRoute":
+          return snapshot.HTTPRoute.has(`${target.group}/${key}`);
+        case "GRPCRoute":
+          return snapshot.GRPCRoute.has(key);
+      }
+    };
+    const condition = found() ? ACCEPTED : refused("TargetNotFound", `${target.kind} ${key} not found`);
+    const conditions = [condition];
+    return { group: "policy.hauberk.io", kind: "HTTPFaultInjection", namespace, name, parent, conditions };
+  });
+}
+
 /** The conditions of everything that attaches to something. */
 export function statusesOf(snapshot: Snapshot, settings: MeshSettings): readonly ObjectStatus[] {
   const routes = [
@@ -211,6 +241,7 @@ export function statusesOf(snapshot: Snapshot, settings: MeshSettings): readonly
     ...[...snapshot.AuthorizationPolicy.values()].map((policy) => policyStatus(policy, snapshot, settings)),
     ...localRateLimitStatuses(snapshot),
     ...rateLimitStatuses(snapshot),
+    ...faultStatuses(snapshot),
   ];
 }
 

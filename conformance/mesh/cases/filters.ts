@@ -1,6 +1,7 @@
 /** What the filters of routes do to requests: the YAML is that of the guide. */
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
+import { z } from "zod";
 import type { Address, Place } from "../../pair/pair.ts";
 import { frame } from "../frames.ts";
 import { guideYaml } from "../guide.ts";
@@ -8,7 +9,7 @@ import { until, type TestMesh } from "../mesh.ts";
 import { AppPort } from "../ports.ts";
 import { fetchOnce, type Response } from "../wire.ts";
 import { Seen } from "./http1.ts";
-import { begin, finished, session } from "./streams.ts";
+import { begin, call, finished, session } from "./streams.ts";
 
 /** What the tests run against: the guide's services `web`, `stable` and `canary`. */
 export interface TrafficWorld {
@@ -16,6 +17,8 @@ export interface TrafficWorld {
   readonly client: Place;
   readonly to: (service: string, port?: number) => Address;
 }
+
+const Lengthy = z.object({ bytes: z.number() });
 
 type Asked = NonNullable<Parameters<typeof fetchOnce>[2]>;
 
@@ -140,6 +143,98 @@ export function filters(world: () => TrafficWorld): void {
       assert.match(refused.headers.get("l5d-proxy-error") ?? "", /filter ExtensionRef is not supported/);
       assert.equal((await ask(world(), { method: "DELETE" })).status, 500);
       assert.equal((await ask(world())).status, 200);
+    });
+
+    test("a mirror sees the request, its body and the rule's changes, and in its share of the requests", async () => {
+      const { mesh } = world();
+      await follow(world(), "Mirrors");
+      const noted = async (pod: string, name: string): Promise<readonly string[]> =>
+        (await mesh.events(pod)).filter((event) => event.startsWith(`noted ${name} `));
+      const post = (path: string, note: string, body: string): Promise<Response> =>
+        ask(world(), { method: "POST", path, headers: { "x-note": note }, body });
+      await until("the route holds", async () => {
+        await post("/all", "first", "");
+        return (await noted("canary-0", "first")).length > 0;
+      });
+      const answer = await post("/all/of?it=1", "whole", "x".repeat(100_000));
+      assert.match(answer.headers.get("x-replica") ?? "", /^stable-/);
+      const { host } = world().to("web");
+      const copy = await until("the copy came", async () => (await noted("canary-0", "whole"))[0]);
+      assert.equal(copy, `noted whole /all/of?it=1 yes ${host} 100000`);
+      for (let sent = 0; sent < 200; sent += 1) assert.equal((await post("/some", "share", "")).status, 200);
+      const copies = (await noted("canary-0", "share")).length;
+      // Six standard deviations about 50.
+      assert.ok(copies > 13 && copies < 87, `${copies} of 200`);
+      const sent = await mesh.sum("agent-0", "hauberk_mirrored_requests_total", 'outcome="sent"');
+      assert.ok(sent >= copies, `${sent} of ${copies}`);
+    });
+
+    test("a mirror that is slow neither slows nor fails the request, and its copy is dropped", async () => {
+      const { mesh } = world();
+      await follow(world(), "Mirrors");
+      const dropped = () => mesh.sum("agent-0", "hauberk_mirrored_requests_total", 'outcome="dropped"');
+      await until("the route holds", async () => {
+        await ask(world(), { path: "/all", headers: { "x-note": "held" } });
+        return (await mesh.events("canary-0")).some((event) => event.startsWith("noted held "));
+      });
+      const before = await dropped();
+      const body = "x".repeat(16 * 1024 * 1024);
+      const headers = { "x-note": "late", "x-lag": "canary-0=8000" };
+      const began = Date.now();
+      const answer = await ask(world(), { method: "POST", path: "/all", headers, body });
+      const took = Date.now() - began;
+      assert.deepEqual(
+        [answer.status, Lengthy.parse(JSON.parse(answer.body.toString())).bytes],
+        [200, body.length],
+      );
+      assert.ok(took < 7_000, `took ${took} ms`);
+      await until("the copy is dropped", async () => (await dropped()) > before);
+    });
+
+    test("a fault delays and fails what it names while its window is open, and is counted", async () => {
+      const { mesh } = world();
+      await follow(world(), "Faults");
+      const drill: Asked = { headers: { "x-drill": "on" } };
+      const failed = await when("the fault holds", drill, ({ status }) => status === 503);
+      assert.match(failed.headers.get("l5d-proxy-error") ?? "", /outage drill/);
+      const began = Date.now();
+      assert.equal((await ask(world(), drill)).status, 503);
+      assert.ok(Date.now() - began >= 300, "it came at once");
+      assert.equal((await ask(world())).status, 200);
+      const counted = (kind: string) =>
+        mesh.sum("agent-0", "hauberk_faults_injected_total", 'fault_name="outage-drill"', `kind="${kind}"`);
+      assert.ok((await counted("abort")) >= 2 && (await counted("delay")) >= 2);
+      const client = await session(world().client, world().to("web", AppPort.h2c));
+      assert.equal((await call(client, "Unary", ["1"])).status, "0");
+      const refused = await call(client, "Unary", ["1"], { "x-drill": "on" });
+      assert.deepEqual([refused.status, refused.message], ["14", "outage drill"]);
+      client.destroy();
+    });
+
+    test("a rule's own retry asks again, at its pace", async () => {
+      const { mesh } = world();
+      await follow(world(), "Retries of a rule");
+      const retried = () =>
+        mesh.sum("agent-0", "outbound_http_route_retry_requests_total", 'route_name="retries"');
+      await until("the route holds", async () => {
+        await ask(world(), { path: "/status/503" });
+        return (await retried()) > 0;
+      });
+    });
+
+    test("a method that an expression matches goes elsewhere", async () => {
+      await follow(world(), "Methods by expression");
+      const client = await session(world().client, world().to("web", AppPort.h2c));
+      const replicaOf = async (method: string): Promise<string> => {
+        const stream = begin(client, method);
+        const outcome = finished(stream);
+        stream.end(frame("1"));
+        return String((await outcome).headers["x-replica"]);
+      };
+      await until("the route holds", async () => (await replicaOf("ServerStream")) === "canary-0");
+      assert.equal(await replicaOf("ClientStream"), "canary-0");
+      assert.match(await replicaOf("Unary"), /^stable-/);
+      client.destroy();
     });
   });
 }

@@ -5,6 +5,7 @@ import { authorizationPolicy } from "./authorization_policy.ts";
 import { egressNetwork } from "./egress_network.ts";
 import { endpointSlice } from "./endpoint_slice.ts";
 import { externalWorkload } from "./external_workload.ts";
+import { faultInjection } from "./fault_injection.ts";
 import { grpcRoute } from "./grpc_route.ts";
 import { headerAuthentication } from "./header_authentication.ts";
 import { httpRateLimit } from "./http_rate_limit.ts";
@@ -27,6 +28,7 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map(
     egressNetwork,
     endpointSlice,
     externalWorkload,
+    faultInjection,
     gatewayHttpRoute,
     grpcRoute,
     headerAuthentication,

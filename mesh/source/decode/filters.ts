@@ -1,8 +1,8 @@
 /** Filters of HTTPRoutes and GRPCRoutes. */
 import { z } from "zod";
-import type { Cors, GrpcFilter, HttpFilter, HttpMatch } from "../../model/route.ts";
+import type { Cors, GrpcFilter, HttpFilter, HttpMatch, Mirror } from "../../model/route.ts";
 import { Port } from "./kind.ts";
-import { FieldName, Modifier } from "./route_refs.ts";
+import { Backend, backendOf, FieldName, Modifier } from "./route_refs.ts";
 
 /** A host without wildcard, or an address (`PreciseHostname` of the Gateway API). */
 const PreciseHostname = z
@@ -95,6 +95,33 @@ const CorsFilter = z
     maxAgeS: cors.maxAge ?? MAX_AGE_S,
   }));
 
+const Percent = z.number().int().min(0).max(100);
+
+const MirrorFilter = z
+  .object({
+    backendRef: Backend,
+    percent: Percent.nullish(),
+    fraction: z
+      .object({ numerator: z.number().int().min(0), denominator: z.number().int().min(1).nullish() })
+      .refine(({ numerator, denominator }) => numerator <= (denominator ?? 100), {
+        path: ["numerator"],
+        message: "must not be above the denominator",
+      })
+      .nullish(),
+  })
+  .refine(
+    ({ percent, fraction }) => [percent, fraction].includes(undefined) || [percent, fraction].includes(null),
+    {
+      path: ["fraction"],
+      message: "must not stand beside percent",
+    },
+  )
+  .transform(({ backendRef, percent, fraction }) => ({
+    backendRef,
+    numerator: fraction?.numerator ?? percent ?? 100,
+    denominator: fraction?.denominator ?? 100,
+  }));
+
 const Fields = z.object({
   type: z.string().min(1),
   requestHeaderModifier: Modifier.nullish(),
@@ -102,10 +129,19 @@ const Fields = z.object({
   requestRedirect: Redirect.nullish(),
   urlRewrite: Rewrite.nullish(),
   cors: CorsFilter.nullish(),
+  requestMirror: MirrorFilter.nullish(),
 });
 
+/** A filter as it is written: the backend of a mirror may leave out the route's own namespace. */
+type Written<F> = Exclude<F, { readonly type: "RequestMirror" }> | WrittenMirror;
+
+interface WrittenMirror {
+  readonly type: "RequestMirror";
+  readonly written: z.infer<typeof MirrorFilter>;
+}
+
 /** The filters whose meaning is in a field of their own: `undefined` if that field is missing. */
-function httpFilterOf(filter: z.infer<typeof Fields>): HttpFilter | undefined {
+function httpFilterOf(filter: z.infer<typeof Fields>): Written<HttpFilter> | undefined {
   const { type } = filter;
   switch (type) {
     case "RequestHeaderModifier":
@@ -118,6 +154,8 @@ function httpFilterOf(filter: z.infer<typeof Fields>): HttpFilter | undefined {
       return filter.urlRewrite ? { type, rewrite: filter.urlRewrite } : undefined;
     case "CORS":
       return filter.cors ? { type, cors: filter.cors } : undefined;
+    case "RequestMirror":
+      return filter.requestMirror ? { type, written: filter.requestMirror } : undefined;
     default:
       return { type: "Unsupported", name: type };
   }
@@ -127,7 +165,7 @@ function httpFilterOf(filter: z.infer<typeof Fields>): HttpFilter | undefined {
  * A filter of an HTTPRoute. One that cannot be carried out is kept, so that its rule can fail closed: dropping the
  * filter, or the route, would send the request where its author did not want it.
  */
-export const HttpRouteFilter = Fields.transform((filter, context): HttpFilter => {
+export const HttpRouteFilter = Fields.transform((filter, context): Written<HttpFilter> => {
   const read = httpFilterOf(filter);
   if (read !== undefined) return read;
   context.addIssue({
@@ -138,10 +176,11 @@ export const HttpRouteFilter = Fields.transform((filter, context): HttpFilter =>
 });
 
 /** A filter of a GRPCRoute; the others of HTTPRoute have no meaning for calls. */
-export const GrpcRouteFilter = HttpRouteFilter.transform((filter): GrpcFilter => {
+export const GrpcRouteFilter = HttpRouteFilter.transform((filter): Written<GrpcFilter> => {
   switch (filter.type) {
     case "RequestHeaderModifier":
     case "ResponseHeaderModifier":
+    case "RequestMirror":
     case "Unsupported":
       return filter;
     case "RequestRedirect":
@@ -151,9 +190,28 @@ export const GrpcRouteFilter = HttpRouteFilter.transform((filter): GrpcFilter =>
   }
 });
 
+function isWrittenMirror(filter: unknown): filter is WrittenMirror {
+  return typeof filter === "object" && filter !== null && "written" in filter;
+}
+
+/** The filters of a route in this namespace. */
+export function filtersOf<F>(filters: readonly (F | WrittenMirror)[] | null | undefined, namespace: string) {
+  return (filters ?? []).map((filter) => {
+    if (!isWrittenMirror(filter)) return filter;
+    const { backendRef, numerator, denominator } = filter.written;
+    const { group, kind, name, port, ...backend } = backendOf(backendRef, namespace);
+    const mirror: Mirror = {
+      backend: { group, kind, name, port, namespace: backend.namespace },
+      numerator,
+      denominator,
+    };
+    return { type: "RequestMirror" as const, mirror };
+  });
+}
+
 interface Filtered {
   readonly matches?: readonly { readonly match: HttpMatch | undefined }[] | null | undefined;
-  readonly filters?: readonly HttpFilter[] | null | undefined;
+  readonly filters?: readonly Written<HttpFilter>[] | null | undefined;
 }
 
 /** Where a filter replaces the prefix of a rule in which not every match has one. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { GrpcMatch, GrpcRule } from "../../model/route.ts";
-import { GrpcRouteFilter } from "./filters.ts";
+import { filtersOf, GrpcRouteFilter } from "./filters.ts";
 import { decoder, type Issue } from "./kind.ts";
 import {
   Backend,
@@ -15,16 +15,26 @@ import {
 
 const GROUP = "gateway.networking.k8s.io";
 
+const ANY_NAME = { type: "Exact", service: undefined, method: undefined } as const;
+const ANY_METHOD: GrpcMatch = { ...ANY_NAME, headers: [] };
+
 const Method = z
   .object({
     type: z.string().nullish(),
     service: z.string().min(1).max(1024).nullish(),
     method: z.string().min(1).max(1024).nullish(),
   })
-  .transform(({ type, service, method }): Understood<Pick<GrpcMatch, "service" | "method">> => {
-    if (type === null || type === undefined || type === "Exact")
-      return { match: { service: service ?? undefined, method: method ?? undefined }, unsupported: [] };
-    return { match: undefined, unsupported: [`method match of type ${type}`] };
+  .transform(({ type, service, method }): Understood<Omit<GrpcMatch, "headers">> => {
+    const names = { service: service ?? undefined, method: method ?? undefined };
+    switch (type) {
+      case null:
+      case undefined:
+      case "Exact":
+      case "RegularExpression":
+        return { match: { type: type ?? "Exact", ...names }, unsupported: [] };
+      default:
+        return { match: undefined, unsupported: [`method match of type ${type}`] };
+    }
   });
 
 const Match = z
@@ -33,8 +43,7 @@ const Match = z
     const header = understood(headers ?? []);
     return {
       match: {
-        service: method?.match?.service,
-        method: method?.match?.method,
+        ...(method?.match ?? ANY_NAME),
         headers: header.matches,
       },
       unsupported: [...(method?.unsupported ?? []), ...header.unsupported],
@@ -59,8 +68,6 @@ const Body = z.object({
   }),
 });
 
-const ANY_METHOD: GrpcMatch = { service: undefined, method: undefined, headers: [] };
-
 function matchesOf(parts: readonly Understood<GrpcMatch>[]): Pick<GrpcRule, "matches" | "unsupported"> {
   const { matches, unsupported } = understood(parts);
   return { matches: matches.length > 0 ? matches : [ANY_METHOD], unsupported };
@@ -80,10 +87,10 @@ export const grpcRoute = decoder(
   (meta, { spec }) => {
     const rules = (spec.rules ?? []).map((rule): GrpcRule => ({
       ...matchesOf(rule.matches ?? []),
-      filters: rule.filters ?? [],
+      filters: filtersOf(rule.filters, meta.namespace),
       backends: (rule.backendRefs ?? []).map((backend) => ({
         ...backendOf(backend, meta.namespace),
-        filters: backend.filters ?? [],
+        filters: filtersOf(backend.filters, meta.namespace),
       })),
     }));
     return {

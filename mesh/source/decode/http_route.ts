@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { parseGatewayDurationMs } from "../../model/duration.ts";
-import type { HttpMatch, HttpRule, PathMatch, RouteGroup } from "../../model/route.ts";
-import { HttpRouteFilter, prefixlessReplacements } from "./filters.ts";
+import type { HttpMatch, HttpRule, PathMatch, RouteGroup, RouteRetry } from "../../model/route.ts";
+import { filtersOf, HttpRouteFilter, prefixlessReplacements } from "./filters.ts";
 import { decoder, type Decoder, type Issue } from "./kind.ts";
 import {
   Backend,
@@ -67,6 +67,22 @@ const Duration = z.string().transform((text, context): number => {
   return z.NEVER;
 });
 
+/** Statuses that are worth another attempt where a rule names none (Gateway API, `HTTPRouteRetry.codes`). */
+const RETRY_CODES = [500, 502, 503, 504];
+const RETRY_ATTEMPTS = 1;
+
+const Retry = z
+  .object({
+    codes: z.array(z.number().int().min(400).max(599)).max(64).nullish(),
+    attempts: z.number().int().min(0).max(1_000).nullish(),
+    backoff: Duration.nullish(),
+  })
+  .transform(({ codes, attempts, backoff }): RouteRetry => ({
+    codes: codes ?? RETRY_CODES,
+    attempts: attempts ?? RETRY_ATTEMPTS,
+    backoffMs: backoff ?? undefined,
+  }));
+
 const Rule = z
   .object({
     matches: z.array(Match).max(64).nullish(),
@@ -76,7 +92,7 @@ const Rule = z
       .max(16)
       .nullish(),
     timeouts: z.object({ request: Duration.nullish(), backendRequest: Duration.nullish() }).nullish(),
-    retry: z.unknown().optional(),
+    retry: Retry.nullish(),
     sessionPersistence: z.unknown().optional(),
   })
   .superRefine((rule, context) => {
@@ -98,15 +114,16 @@ function ruleOf(rule: Rule, namespace: string): HttpRule {
   return {
     matches:
       matches.length > 0 ? matches : [{ path: ANY_PATH, headers: [], queryParams: [], method: undefined }],
-    filters: rule.filters ?? [],
+    filters: filtersOf(rule.filters, namespace),
     backends: (rule.backendRefs ?? []).map((backend) => ({
       ...backendOf(backend, namespace),
-      filters: backend.filters ?? [],
+      filters: filtersOf(backend.filters, namespace),
     })),
     timeouts: {
       requestMs: rule.timeouts?.request ?? undefined,
       backendRequestMs: rule.timeouts?.backendRequest ?? undefined,
     },
+    retry: rule.retry ?? undefined,
     unsupported,
   };
 }
@@ -114,9 +131,9 @@ function ruleOf(rule: Rule, namespace: string): HttpRule {
 /** Experimental fields that are read and have no effect yet. */
 function unhonoured({ spec }: z.infer<typeof Body>): readonly Issue[] {
   return (spec.rules ?? []).flatMap((rule, at) =>
-    (["retry", "sessionPersistence"] as const)
-      .filter((field) => rule[field] !== undefined && rule[field] !== null)
-      .map((field) => ({ path: ["spec", "rules", at, field], message: "is not honoured yet" })),
+    rule.sessionPersistence === undefined || rule.sessionPersistence === null
+      ? []
+      : [{ path: ["spec", "rules", at, "sessionPersistence"], message: "is not honoured yet" }],
   );
 }
 

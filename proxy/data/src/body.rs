@@ -14,6 +14,7 @@ use http::HeaderMap;
 use crate::h1;
 use crate::h2;
 use crate::replay::Replay;
+use crate::tee::TeeBody;
 
 /// A piece of a body.
 #[derive(Clone, Debug)]
@@ -67,6 +68,8 @@ pub(crate) enum Body {
     H2(h2::Incoming),
     /// A request body that may be sent more than once.
     Shared(Replay),
+    /// A copy of a request body.
+    Tee(TeeBody),
 }
 
 impl Body {
@@ -77,6 +80,7 @@ impl Body {
             Self::H1(body) => body.poll_frame(cx),
             Self::H2(body) => body.poll_frame(cx),
             Self::Shared(body) => body.poll_frame(cx),
+            Self::Tee(body) => body.poll_frame(cx),
         }
     }
 
@@ -87,6 +91,7 @@ impl Body {
             Self::H1(body) => body.is_end(),
             Self::H2(body) => body.is_end(),
             Self::Shared(body) => body.is_end(),
+            Self::Tee(body) => body.is_end(),
         }
     }
 }

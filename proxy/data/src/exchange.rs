@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use h2::Reason;
@@ -11,7 +11,7 @@ use hauberk_wire::Edits;
 use hauberk_wire::translate::Honour;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use crate::body::{Body, BodyError, Pump, PumpError, Sink};
+use crate::body::{Body, BodyError, Frame, Pump, PumpError, Sink};
 use crate::heads::{RequestMeta, ResponseMeta};
 use crate::meters::Ended;
 use crate::respond;
@@ -208,6 +208,38 @@ pub(crate) async fn relay(
         Hold::Stream(_) | Hold::None => {}
     }
     (Ended { status, grpc_status, complete }, fault)
+}
+
+/// Bytes of a response that nobody sees which are read all the same, so that its server can end it in peace.
+const DISCARD_BYTES_MAX: usize = 1024 * 1024;
+
+/// Sends the rest of the request and reads the response away. Whether both came through; a response that is longer
+/// than is worth reading did.
+pub(crate) async fn discard(exchange: Exchange) -> bool {
+    let Exchange { response: _, mut body, mut request, hold } = exchange;
+    let mut bytes = 0_usize;
+    let whole = poll_fn(|cx| {
+        if !request.is_done()
+            && let Poll::Ready(Err(_)) = request.poll(cx)
+        {
+            return Poll::Ready(Some(false));
+        }
+        loop {
+            match ready!(body.poll_frame(cx)) {
+                Ok(Some(Frame::Data(data))) => bytes = bytes.saturating_add(data.len()),
+                Ok(Some(Frame::Trailers(_)) | None) => return Poll::Ready(Some(true)),
+                Err(_) => return Poll::Ready(Some(false)),
+            }
+            if bytes > DISCARD_BYTES_MAX {
+                return Poll::Ready(None);
+            }
+        }
+    })
+    .await;
+    if let Hold::Connection(lease) = hold {
+        lease.release(request.is_done() && whole == Some(true));
+    }
+    whole.unwrap_or(true)
 }
 
 /// Who broke a response off.

@@ -17,7 +17,7 @@ use hauberk_wire::translate::{H2Request, TranslateError};
 use hauberk_wire::{Edits, Modifier};
 
 /// A request head that was read and found well-formed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum RequestMeta {
     H1(Box<RequestHead>),
     H2(Box<H2Request>),

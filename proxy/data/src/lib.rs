@@ -26,6 +26,7 @@ mod pool;
 mod replay;
 mod respond;
 mod sniff;
+mod tee;
 mod worker;
 
 use std::future::Future;

@@ -6,12 +6,15 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::body::{Body, BodyError, Frame};
+use crate::tee::{self, Tee, TeeWatch};
 
 /// A request body kept while it is sent, so that another endpoint can be tried.
 #[derive(Debug)]
 pub(crate) struct Source {
     body: RefCell<Body>,
     kept: RefCell<Kept>,
+    /// Copies of the body, fed as it is read for the first time.
+    tees: RefCell<Vec<Tee>>,
 }
 
 #[derive(Debug)]
@@ -28,7 +31,17 @@ impl Source {
     /// Keeps up to `bytes_max` bytes; with more, or with 0, the body can be sent once.
     pub(crate) fn new(body: Body, bytes_max: usize) -> Rc<Self> {
         let kept = Kept { frames: VecDeque::new(), bytes: 0, bytes_max, lost: false, ended: false };
-        Rc::new(Self { body: RefCell::new(body), kept: RefCell::new(kept) })
+        Rc::new(Self { body: RefCell::new(body), kept: RefCell::new(kept), tees: RefCell::default() })
+    }
+
+    /// A copy of the body, which must not have been read yet; it is fed while the body is read and never waited for.
+    pub(crate) fn tee(&self) -> (Body, Option<TeeWatch>) {
+        if self.body.borrow().is_end() {
+            return (Body::Empty, None);
+        }
+        let (tee, body, watch) = tee::tee();
+        self.tees.borrow_mut().push(tee);
+        (Body::Tee(body), Some(watch))
     }
 
     /// Whether the whole body, or what there has been of it, can be sent again.
@@ -74,6 +87,12 @@ impl Replay {
             }
         }
         let frame = ready!(self.source.body.borrow_mut().poll_frame(cx))?;
+        for tee in &*self.source.tees.borrow() {
+            match &frame {
+                None => tee.end(),
+                Some(frame) => tee.push(frame, self.source.body.borrow().is_end()),
+            }
+        }
         let mut kept = self.source.kept.borrow_mut();
         match &frame {
             None => kept.ended = true,

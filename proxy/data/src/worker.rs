@@ -40,6 +40,8 @@ pub(crate) struct Worker {
     /// Bounds the large heads of all HTTP/2 requests in flight.
     pub(crate) heads: HeadRoom,
     pub(crate) hostnames: Hostnames,
+    /// Mirrored requests on their way.
+    pub(crate) mirrored: Cell<u32>,
     /// Where inbound connections arrive, as bound: a connection to this port is for the proxy itself.
     pub(crate) inbound_port: Cell<u16>,
 }
@@ -70,6 +72,7 @@ impl Worker {
             ports: Ports::default(),
             patience: Patience::default(),
             heads: HeadRoom::default(),
+            mirrored: Cell::default(),
         })
     }
 

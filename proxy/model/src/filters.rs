@@ -1,6 +1,7 @@
 //! What the filters of a rule do to a request: an answer instead of forwarding, or changed headers.
 
 pub mod cors;
+pub mod fault;
 pub mod rewrite;
 
 use std::sync::Arc;
@@ -69,9 +70,12 @@ pub fn answer(filters: &[Filter], target: Target<'_>, random: &mut Random) -> Op
         Filter::Unknown(what) => {
             Some(Answer::Misconfigured(Arc::from(format!("filter {what} is not known to this proxy"))))
         }
-        Filter::RequestHeaders(_) | Filter::ResponseHeaders(_) | Filter::Rewrite { .. } | Filter::Cors(_) => {
-            None
-        }
+        Filter::RequestHeaders(_)
+        | Filter::ResponseHeaders(_)
+        | Filter::Rewrite { .. }
+        | Filter::Fault(_)
+        | Filter::Mirror(_)
+        | Filter::Cors(_) => None,
     })
 }
 
@@ -82,6 +86,8 @@ pub fn request_headers(filters: &[Filter]) -> impl Iterator<Item = &HeaderModifi
         Filter::Rewrite { host, .. } => host.as_ref(),
         Filter::ResponseHeaders(_)
         | Filter::Cors(_)
+        | Filter::Fault(_)
+        | Filter::Mirror(_)
         | Filter::HttpFailure { .. }
         | Filter::GrpcFailure { .. }
         | Filter::Redirect(_)
@@ -96,6 +102,8 @@ pub fn response_headers(filters: &[Filter]) -> impl Iterator<Item = &HeaderModif
         Filter::RequestHeaders(_)
         | Filter::Rewrite { .. }
         | Filter::Cors(_)
+        | Filter::Fault(_)
+        | Filter::Mirror(_)
         | Filter::HttpFailure { .. }
         | Filter::GrpcFailure { .. }
         | Filter::Redirect(_)
@@ -140,7 +148,8 @@ pub fn apply(modifier: &HeaderModifier, headers: &mut impl HeaderTable) {
     }
 }
 
-fn strikes(ratio: Ratio, random: &mut Random) -> bool {
+/// Whether this request is of the share.
+pub fn strikes(ratio: Ratio, random: &mut Random) -> bool {
     ratio.numerator >= ratio.denominator
         || random.below(u64::from(ratio.denominator)) < u64::from(ratio.numerator)
 }

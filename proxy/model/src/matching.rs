@@ -12,8 +12,8 @@ use std::cmp::Ordering;
 use std::iter;
 
 use crate::route::{
-    GrpcMatch, GrpcRoute, GrpcRule, HeaderMatch, HostMatch, HttpMatch, HttpRoute, HttpRule, PathMatch,
-    QueryMatch, ValueMatch,
+    GrpcMatch, GrpcRoute, GrpcRule, HeaderMatch, HostMatch, HttpMatch, HttpRoute, HttpRule, NameMatch,
+    PathMatch, QueryMatch, ValueMatch,
 };
 
 /// What matching looks at. Nothing is copied.
@@ -154,7 +154,9 @@ impl HttpRank {
 struct GrpcRank {
     host: HostRank,
     service: usize,
+    exact_service: bool,
     method: usize,
+    exact_method: bool,
     headers: usize,
 }
 
@@ -222,13 +224,15 @@ fn grpc_rank(one: &GrpcMatch, call: Option<(&str, &str)>, request: &impl Request
     let mut rank = GrpcRank { headers: one.headers.len(), ..GrpcRank::default() };
     if let Some(service) = &one.service {
         let (called, _) = call?;
-        (**service == *called).then_some(())?;
-        rank.service = service.len();
+        name_matches(service, called).then_some(())?;
+        rank.service = called.len();
+        rank.exact_service = matches!(service, NameMatch::Exact(_));
     }
     if let Some(method) = &one.method {
         let (_, called) = call?;
-        (**method == *called).then_some(())?;
-        rank.method = method.len();
+        name_matches(method, called).then_some(())?;
+        rank.method = called.len();
+        rank.exact_method = matches!(method, NameMatch::Exact(_));
     }
     one.headers.iter().all(|header| header_matches(header, request)).then_some(rank)
 }
@@ -298,7 +302,14 @@ fn spans(regex: &regex_lite::Regex, text: &str) -> bool {
     regex.find(text).is_some_and(|found| found.start() == 0 && found.end() == text.len())
 }
 
-fn header_matches(wanted: &HeaderMatch, request: &impl RequestView) -> bool {
+fn name_matches(wanted: &NameMatch, name: &str) -> bool {
+    match wanted {
+        NameMatch::Exact(exact) => **exact == *name,
+        NameMatch::Regex(regex) => spans(regex, name),
+    }
+}
+
+pub(crate) fn header_matches(wanted: &HeaderMatch, request: &impl RequestView) -> bool {
     let mut values = request.header(&wanted.name);
     let Some(first) = values.next() else { return false };
     let Some(second) = values.next() else { return value_matches(&wanted.value, first) };

@@ -7,7 +7,9 @@ use regex_lite::Regex;
 
 use crate::condition::Condition;
 use crate::filters::cors::Cors;
+use crate::filters::fault::Fault;
 use crate::metadata::Metadata;
+use crate::outbound::Backend;
 
 /// A route: hosts, and rules in order. `R` is what a rule leads to.
 #[derive(Clone, Debug)]
@@ -113,7 +115,7 @@ pub fn whole(pattern: &str) -> Result<Regex, regex_lite::Error> {
 }
 
 /// A header, all of whose values are seen joined by commas.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HeaderMatch {
     /// Lower case.
     pub name: Arc<str>,
@@ -139,13 +141,32 @@ pub enum ValueMatch {
     Regex(Regex),
 }
 
+impl PartialEq for ValueMatch {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(one), Self::Exact(other)) => one == other,
+            (Self::Regex(one), Self::Regex(other)) => one.as_str() == other.as_str(),
+            (Self::Exact(_), Self::Regex(_)) | (Self::Regex(_), Self::Exact(_)) => false,
+        }
+    }
+}
+
+/// The name of a gRPC service or method.
+#[derive(Clone, Debug)]
+pub enum NameMatch {
+    /// The whole name.
+    Exact(Arc<str>),
+    /// The whole name must match.
+    Regex(Regex),
+}
+
 /// A gRPC call: `None` matches every service or method.
 #[derive(Clone, Debug, Default)]
 pub struct GrpcMatch {
     /// Full service name, `package.Service`.
-    pub service: Option<Arc<str>>,
+    pub service: Option<NameMatch>,
     /// Method name.
-    pub method: Option<Arc<str>>,
+    pub method: Option<NameMatch>,
     /// Every one of them.
     pub headers: Vec<HeaderMatch>,
 }
@@ -184,10 +205,23 @@ pub enum Filter {
         /// New path.
         path: Option<PathRewrite>,
     },
+    /// Delay or fail a share of requests for a time.
+    Fault(Arc<Fault>),
+    /// Send a share of the requests to another backend too, whose answer nobody sees.
+    Mirror(Arc<Mirror>),
     /// Answer preflight requests, and tell browsers which origins may read the response.
     Cors(Arc<Cors>),
     /// A filter that this proxy does not know: requests that reach it are refused with 500, never passed.
     Unknown(Arc<str>),
+}
+
+/// Where requests are mirrored to (`HTTPRequestMirrorFilter`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mirror {
+    /// Has no part in the answer.
+    pub backend: Arc<Backend>,
+    /// Which share of requests.
+    pub ratio: Ratio,
 }
 
 /// A share of requests, numerator over denominator.

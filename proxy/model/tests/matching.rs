@@ -8,8 +8,8 @@ use std::sync::Arc;
 use hauberk_model::matching::{self, RequestView};
 use hauberk_model::metadata::Metadata;
 use hauberk_model::route::{
-    GrpcMatch, GrpcRoute, GrpcRule, HeaderMatch, HostMatch, HttpMatch, HttpRoute, HttpRule, PathMatch,
-    QueryMatch, ValueMatch, whole,
+    GrpcMatch, GrpcRoute, GrpcRule, HeaderMatch, HostMatch, HttpMatch, HttpRoute, HttpRule, NameMatch,
+    PathMatch, QueryMatch, ValueMatch, whole,
 };
 use proptest::prelude::*;
 
@@ -180,8 +180,8 @@ fn the_matched_prefix_is_told_for_its_rewrite() {
 #[test]
 fn a_call_is_matched_by_service_and_method() {
     let call = |service: Option<&str>, method: Option<&str>| GrpcMatch {
-        service: service.map(Arc::from),
-        method: method.map(Arc::from),
+        service: service.map(|name| NameMatch::Exact(Arc::from(name))),
+        method: method.map(|name| NameMatch::Exact(Arc::from(name))),
         headers: Vec::new(),
     };
     let rules = [
@@ -204,6 +204,25 @@ fn a_call_is_matched_by_service_and_method() {
     ] {
         let found = matching::grpc(&routes, &get(path));
         assert_eq!(found.map(|found| found.rule_index), Some(rule), "{path}");
+    }
+}
+
+#[test]
+fn an_expression_of_a_call_spans_the_whole_name_and_goes_behind_the_exact_name() {
+    let rule = |service: NameMatch| GrpcRule {
+        matches: vec![GrpcMatch { service: Some(service), ..GrpcMatch::default() }],
+        filters: Vec::new(),
+        then: (),
+    };
+    let rules = vec![
+        rule(NameMatch::Regex(whole("emoji[.]v[0-9]").expect("pattern"))),
+        rule(NameMatch::Exact("emoji.v2".into())),
+    ];
+    let routes = [GrpcRoute { metadata: Metadata::Default(Arc::from("test")), hosts: Vec::new(), rules }];
+    for (path, rule) in
+        [("/emoji.v1/A", Some(0)), ("/emoji.v2/A", Some(1)), ("/emoji.v10/A", None), ("/xemoji.v1/A", None)]
+    {
+        assert_eq!(matching::grpc(&routes, &get(path)).map(|found| found.rule_index), rule, "{path}");
     }
 }
 

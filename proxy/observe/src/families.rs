@@ -475,6 +475,18 @@ pub static HAUBERK_ENDPOINT_EJECTIONS_TOTAL: CounterFamily = CounterFamily {
     help: "Endpoints taken out of a balancer, by reason.",
 };
 
+/// Labels: `fault_namespace`, `fault_name`, `kind` (`delay`, `abort`).
+pub static HAUBERK_FAULTS_INJECTED_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_faults_injected_total",
+    help: "Requests delayed or failed by an HTTPFaultInjection.",
+};
+
+/// Labels: `parent_*`, `route_*`, `backend_*`, `outcome` (`sent`, `dropped`, `failed`).
+pub static HAUBERK_MIRRORED_REQUESTS_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_mirrored_requests_total",
+    help: "Copies of requests: answered, given up for being late or too many, or failed at their backend.",
+};
+
 /// Labels: `family`. Made by the registry itself.
 pub static SERIES_REFUSED_TOTAL: CounterFamily = CounterFamily {
     name: "hauberk_metrics_series_refused_total",

@@ -123,7 +123,9 @@ fn grpc_routes(
         let then = RouteAuthorizations(authorizations(route.authorizations, overlay.authorizations)?);
         let rule = |(rule, overlay): (proto::grpc_route::Rule, extension::InboundRuleOverlay)| {
             Ok(GrpcRule {
-                matches: rule.matches.into_iter().map(matches::grpc).collect::<Result<_, _>>()?,
+                matches: paired(rule.matches, overlay.extension.unwrap_or_default().grpc_methods)
+                    .map(matches::grpc)
+                    .collect::<Result<_, _>>()?,
                 filters: paired(rule.filters, overlay.filters)
                     .map(filters::inbound_grpc)
                     .collect::<Result<_, _>>()?,

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use hauberk_model::route::{GrpcMatch, HeaderMatch, HostMatch, HttpMatch, PathMatch, QueryMatch, ValueMatch};
+use hauberk_model::route::{
+    GrpcMatch, HeaderMatch, HostMatch, HttpMatch, NameMatch, PathMatch, QueryMatch, ValueMatch,
+};
 use linkerd2_proxy_api::{grpc_route, http_route as proto, tls_route};
 use regex_lite::Regex;
 
 use super::Malformed;
+use crate::extension::proto as extension;
 
 /// Reads a route's hosts.
 ///
@@ -61,10 +64,20 @@ pub fn http(proto: proto::HttpRouteMatch) -> Result<HttpMatch, Malformed> {
 ///
 /// # Errors
 /// As for [`http`].
-pub fn grpc(proto: grpc_route::GrpcRouteMatch) -> Result<GrpcMatch, Malformed> {
-    let some = |name: String| (!name.is_empty()).then(|| Arc::from(name));
-    let (service, method) = proto.rpc.map_or((None, None), |rpc| (some(rpc.service), some(rpc.method)));
-    Ok(GrpcMatch { service, method, headers: headers(proto.headers)? })
+pub fn grpc(
+    (proto, pattern): (grpc_route::GrpcRouteMatch, extension::GrpcMethodPattern),
+) -> Result<GrpcMatch, Malformed> {
+    let name = |name: String, pattern: &str| match (name.is_empty(), pattern.is_empty()) {
+        (true, true) => Ok(None),
+        (false, true) => Ok(Some(NameMatch::Exact(name.into()))),
+        (_, false) => Ok(Some(NameMatch::Regex(whole(pattern)?))),
+    };
+    let (service, method) = proto.rpc.map_or_else(Default::default, |rpc| (rpc.service, rpc.method));
+    Ok(GrpcMatch {
+        service: name(service, &pattern.service)?,
+        method: name(method, &pattern.method)?,
+        headers: headers(proto.headers)?,
+    })
 }
 
 fn path(proto: proto::PathMatch) -> Result<PathMatch, Malformed> {
@@ -76,7 +89,7 @@ fn path(proto: proto::PathMatch) -> Result<PathMatch, Malformed> {
     }
 }
 
-fn headers(proto: Vec<proto::HeaderMatch>) -> Result<Vec<HeaderMatch>, Malformed> {
+pub(super) fn headers(proto: Vec<proto::HeaderMatch>) -> Result<Vec<HeaderMatch>, Malformed> {
     use proto::header_match::Value;
     let read = |header: proto::HeaderMatch| {
         let value = match header.value.ok_or(Malformed::Missing("header match"))? {

@@ -11,6 +11,7 @@ use hauberk_model::outbound::{
 };
 use hauberk_model::route::{Filter, GrpcRoute, GrpcRule, HttpRoute, HttpRule, Timeouts};
 use linkerd2_proxy_api::{http_route, outbound as proto};
+use prost::Message;
 
 use super::resilience;
 use super::{Malformed, duration, endpoint, filters, limit, matches, metadata};
@@ -235,7 +236,9 @@ impl Reader<'_> {
         )?;
         let extension = overlay.extension.unwrap_or_default();
         Ok(GrpcRule {
-            matches: proto.matches.into_iter().map(matches::grpc).collect::<Result<_, _>>()?,
+            matches: paired(proto.matches, extension.grpc_methods)
+                .map(matches::grpc)
+                .collect::<Result<_, _>>()?,
             filters: paired(proto.filters, overlay.filters)
                 .map(filters::outbound_grpc)
                 .collect::<Result<_, _>>()?,
@@ -255,28 +258,39 @@ impl Reader<'_> {
         proto: Option<proto::Backend>,
         overlay: Option<extension::BackendOverlay>,
     ) -> Result<Arc<Backend>, Malformed> {
-        use proto::backend::Kind;
         let proto = proto.ok_or(Malformed::Missing("backend"))?;
-        let kind = match proto.kind.ok_or(Malformed::Missing("kind of a backend"))? {
-            Kind::Forward(address) => BackendKind::Forward(Arc::new(endpoint::endpoint(
-                (address, extension::WeightedAddrOverlay::default()),
-                &Labels::from([]),
-            )?)),
-            Kind::Balancer(balancer) => balance(balancer)?,
-        };
-        let (capacity, failfast) =
-            proto.queue.map_or((0, None), |queue| (queue.capacity, queue.failfast_timeout));
-        let extension = overlay.and_then(|overlay| overlay.extension).unwrap_or_default();
-        let most_pending = extension.limits.as_ref().and_then(|limits| limits.max_pending_requests);
-        let capacity = if capacity == 0 { QUEUE_CAPACITY } else { capacity };
-        Ok(self.0.intern(Backend {
-            metadata: metadata(proto.metadata),
-            kind,
-            failfast_timeout: limit("failfast timeout", failfast)?.unwrap_or(FAILFAST_WITHIN),
-            queue_capacity: most_pending.unwrap_or(capacity),
-            allowance: resilience::allowance(&extension)?,
-        }))
+        Ok(self.0.intern(backend(proto, overlay.unwrap_or_default())?))
     }
+}
+
+/// A backend as an extension carries it.
+pub(super) fn encoded_backend(bytes: &[u8]) -> Result<Backend, Malformed> {
+    let unreadable = |error| Malformed::unreadable("backend of an extension", error);
+    let overlay = extension::BackendOverlay::decode(bytes).map_err(unreadable)?;
+    backend(proto::Backend::decode(bytes).map_err(unreadable)?, overlay)
+}
+
+fn backend(proto: proto::Backend, overlay: extension::BackendOverlay) -> Result<Backend, Malformed> {
+    use proto::backend::Kind;
+    let kind = match proto.kind.ok_or(Malformed::Missing("kind of a backend"))? {
+        Kind::Forward(address) => BackendKind::Forward(Arc::new(endpoint::endpoint(
+            (address, extension::WeightedAddrOverlay::default()),
+            &Labels::from([]),
+        )?)),
+        Kind::Balancer(balancer) => balance(balancer)?,
+    };
+    let (capacity, failfast) =
+        proto.queue.map_or((0, None), |queue| (queue.capacity, queue.failfast_timeout));
+    let extension = overlay.extension.unwrap_or_default();
+    let most_pending = extension.limits.as_ref().and_then(|limits| limits.max_pending_requests);
+    let capacity = if capacity == 0 { QUEUE_CAPACITY } else { capacity };
+    Ok(Backend {
+        metadata: metadata(proto.metadata),
+        kind,
+        failfast_timeout: limit("failfast timeout", failfast)?.unwrap_or(FAILFAST_WITHIN),
+        queue_capacity: most_pending.unwrap_or(capacity),
+        allowance: resilience::allowance(&extension)?,
+    })
 }
 
 fn balance(proto: proto::backend::BalanceP2c) -> Result<BackendKind, Malformed> {

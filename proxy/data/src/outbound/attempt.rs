@@ -115,6 +115,12 @@ impl Attempts<'_> {
         }
     }
 
+    /// Makes one attempt, without a second one in any case.
+    pub(super) async fn once(&self) -> Result<Won, Failure> {
+        let tried = self.begin(self.pick(&[]).await?);
+        self.attempt(tried).await.map_err(|lost| lost.failure)
+    }
+
     /// An endpoint that has not failed this request, or any if all have.
     async fn pick(&self, failed: &[EndpointKey]) -> Result<Picked, Failure> {
         let backend = &self.chosen.backend;

@@ -56,6 +56,20 @@ impl Demands {
         }
     }
 
+    /// No bounds and no wishes.
+    pub(super) fn none() -> Self {
+        Self {
+            deadline: None,
+            response: None,
+            idle: None,
+            retry: None,
+            hedge: None,
+            failures: None,
+            is_retry: false,
+            is_idempotent: false,
+        }
+    }
+
     /// When a response that was asked for at `started` must be over.
     pub(super) fn response_deadline(&self, started: Instant) -> Option<Instant> {
         let response = self.response.and_then(|limit| started.checked_add(limit));

@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hauberk_model::balance::Outcome;
+use hauberk_model::filters::fault::Fault as Injected;
 use hauberk_model::matching::{self, RequestView};
 use hauberk_model::route::{Filter, HeaderModifier};
 use hauberk_model::status::{self, Failure, GrpcCode};
@@ -15,9 +17,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::attempt::{Attempts, Won};
 use super::demands::Demands;
-use super::egress;
-use super::plan::{GrpcPlan, HttpPlan, Plan, Protocol, Rule};
+use super::plan::{GrpcPlan, HttpPlan, Plan, Protocol, Rule, RuleBackend};
 use super::target::Target;
+use super::{egress, fault, mirror};
 use crate::exchange::{Bounds, Fault, Handler, Reply, Request, relay, unless_gone};
 use crate::filtering::{self, Filtered};
 use crate::heads::{self, RequestMeta, View};
@@ -44,6 +46,7 @@ struct Routed<'p> {
     path_and_query: Option<String>,
     /// What the response says besides, by the rule's filters.
     response: Option<HeaderModifier>,
+    fault: Option<Arc<Injected>>,
 }
 
 impl Handler for Outbound {
@@ -83,8 +86,9 @@ impl Outbound {
         let (rule, filters, prefix_len) = routes.find(&view).ok_or(Failure::RouteNotFound)?;
         let filtered = filtering::apply(filters, &view, prefix_len, &self.worker.random)
             .map_err(|answer| egress::answer(rule, answer))?;
+        let fault = fault::strike(filters, &view, &self.worker);
         let path_and_query = filtered.path_and_query.or_else(|| view.into_path_and_query());
-        Ok(Routed { rule, filters, prefix_len, path_and_query, response: filtered.response })
+        Ok(Routed { rule, filters, prefix_len, path_and_query, response: filtered.response, fault })
     }
 
     async fn forward(&self, routed: &Routed<'_>, request: Request, start: Instant) {
@@ -92,6 +96,13 @@ impl Outbound {
         let is_grpc = head.is_grpc();
         let hostname = self.worker.hostnames.label(head.authority());
         let demands = Demands::of(&routed.rule.target, &head, start);
+        if let Some(fault) = &routed.fault {
+            let mut struck = Box::pin(fault::carry_out(fault, is_grpc, demands.deadline, &self.worker));
+            let answer = unless_gone(&mut reply, struck.as_mut()).await;
+            if let Some(answer) = answer.unwrap_or_else(|| Some(Failure::Cancelled.into())) {
+                return self.turn(reply, is_grpc, &answer).await;
+            }
+        }
         let Some(chosen) = routed.rule.choose(&self.worker) else {
             return self.turn(reply, is_grpc, &Failure::NoBackend.into()).await;
         };
@@ -101,15 +112,18 @@ impl Outbound {
             Err(answer) => return self.turn(reply, is_grpc, &answer).await,
         };
         let modifiers = heads::request_modifiers(filters);
+        let path_and_query = filtered.path_and_query.as_deref().or(routed.path_and_query.as_deref());
+        let source = Source::new(body, demands.replay_bytes_max(REPLAY_BYTES_MAX));
+        self.mirror(routed, chosen, &head, path_and_query, &source);
         let attempts = Attempts {
             worker: &self.worker,
             rule: routed.rule,
             chosen,
             head: &head,
-            path_and_query: filtered.path_and_query.as_deref().or(routed.path_and_query.as_deref()),
+            path_and_query,
             meant: self.target.addr,
             edits: Edits { strip: &strip::REQUEST_FROM_APP, modifiers: &modifiers, own: &[] },
-            source: Source::new(body, demands.replay_bytes_max(REPLAY_BYTES_MAX)),
+            source,
             demands: &demands,
             repeats: Cell::new(0),
         };
@@ -143,7 +157,7 @@ impl Outbound {
         modifiers: &[hauberk_wire::Modifier<'_>],
         is_grpc: bool,
         demands: &Demands,
-        chosen: &super::plan::RuleBackend,
+        chosen: &RuleBackend,
     ) -> Ended {
         let Won { exchange, mut load, slot, started } = won;
         let latency = started.elapsed();
@@ -157,6 +171,37 @@ impl Outbound {
         slot.http.responded_as(ended, ended.complete && !failed, latency);
         chosen.meters.ended(ended, started.elapsed());
         ended
+    }
+
+    /// Sends copies of the request where the rule and the chosen backend want them.
+    fn mirror(
+        &self,
+        routed: &Routed<'_>,
+        chosen: &RuleBackend,
+        head: &RequestMeta,
+        path_and_query: Option<&str>,
+        source: &Source,
+    ) {
+        if routed.rule.mirrors.is_empty() && chosen.mirrors.is_empty() || head.upgrade().is_some() {
+            return;
+        }
+        let (rule, meant) = (routed.rule, self.target.addr);
+        let path = routed.path_and_query.as_deref();
+        let by_rule = mirror::Original {
+            rule,
+            head,
+            path_and_query: path,
+            filters: [routed.filters, &[]],
+            meant,
+            source,
+        };
+        mirror::begin(&self.worker, &routed.rule.mirrors, &by_rule);
+        let filters = [routed.filters, chosen.reference.filters.as_slice()];
+        mirror::begin(
+            &self.worker,
+            &chosen.mirrors,
+            &mirror::Original { path_and_query, filters, ..by_rule },
+        );
     }
 
     /// What the backend reference's own filters make of the request, after the rule's.

@@ -196,6 +196,11 @@ impl RouteBackendMeters {
         }))
     }
 
+    /// For requests that are no route's own.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
     pub(crate) fn requested(&self) {
         if let Some(backend) = &self.0 {
             backend.requests.inc();

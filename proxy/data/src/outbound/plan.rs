@@ -21,6 +21,7 @@ use super::backend::Backend;
 use super::byte_meters::{ByteKind, ByteMeters};
 use super::egress::{self, Egress};
 use super::meters::{Kind, RouteBackendMeters, RouteMeters};
+use super::mirror::Mirror;
 use crate::worker::Worker;
 
 /// What to do with connections to one destination.
@@ -94,6 +95,7 @@ pub(crate) struct Rule {
     pub(super) is_egress_default: bool,
     pub(crate) target: Arc<RouteTarget>,
     pub(crate) backends: Vec<RuleBackend>,
+    pub(crate) mirrors: Vec<Rc<Mirror>>,
     pub(crate) meters: RouteMeters,
 }
 
@@ -101,6 +103,8 @@ pub(crate) struct Rule {
 pub(crate) struct RuleBackend {
     pub(crate) backend: Rc<Backend>,
     pub(crate) reference: RouteBackend,
+    /// Of requests that this backend gets.
+    pub(crate) mirrors: Vec<Rc<Mirror>>,
     pub(crate) meters: RouteBackendMeters,
 }
 
@@ -143,7 +147,9 @@ impl Resolver<'_> {
         let accrual = http.failure_accrual.as_ref();
         let rules = http.routes.iter().map(|route| {
             let rules = route.rules.iter();
-            rules.map(|rule| self.rule(Kind::Http, &rule.then, &route.metadata, accrual)).collect()
+            rules
+                .map(|rule| self.rule((Kind::Http, &rule.filters), &rule.then, &route.metadata, accrual))
+                .collect()
         });
         HttpPlan {
             judges_path: judges_path(&http.routes),
@@ -156,7 +162,9 @@ impl Resolver<'_> {
         let accrual = grpc.failure_accrual.as_ref();
         let rules = grpc.routes.iter().map(|route| {
             let rules = route.rules.iter();
-            rules.map(|rule| self.rule(Kind::Grpc, &rule.then, &route.metadata, accrual)).collect()
+            rules
+                .map(|rule| self.rule((Kind::Grpc, &rule.filters), &rule.then, &route.metadata, accrual))
+                .collect()
         });
         GrpcPlan { rules: rules.collect(), routes: Arc::clone(&grpc.routes) }
     }
@@ -167,7 +175,7 @@ impl Resolver<'_> {
         let rule = match route {
             None => Err(Refused::NoRoute),
             Some(OpaqueRoute { refusal: Some(refusal), .. }) => Err(Refused::from(refusal)),
-            Some(route) => Ok(self.rule(Kind::Bytes, &route.target, &route.metadata, None)),
+            Some(route) => Ok(self.rule((Kind::Bytes, &[]), &route.target, &route.metadata, None)),
         };
         let meters = self.byte_meters(ByteKind::Tcp, route.map_or(&none, |route| &route.metadata));
         BytesPlan { rule, meters }
@@ -177,7 +185,7 @@ impl Resolver<'_> {
         let rules = tls.routes.iter().map(|route| BytesPlan {
             rule: match &route.refusal {
                 Some(refusal) => Err(Refused::from(refusal)),
-                None => Ok(self.rule(Kind::Bytes, &route.target, &route.metadata, None)),
+                None => Ok(self.rule((Kind::Bytes, &[]), &route.target, &route.metadata, None)),
             },
             meters: self.byte_meters(ByteKind::Tls, &route.metadata),
         });
@@ -200,7 +208,7 @@ impl Resolver<'_> {
 
     fn rule(
         &self,
-        kind: Kind,
+        (kind, filters): (Kind, &[Filter]),
         target: &Arc<RouteTarget>,
         route: &Metadata,
         accrual: Option<&FailureAccrual>,
@@ -214,6 +222,7 @@ impl Resolver<'_> {
         let backends = references.into_iter().map(|reference| RuleBackend {
             backend: self.backend(&reference.backend, accrual),
             reference: reference.clone(),
+            mirrors: self.mirrors(&reference.filters, accrual, &labels),
             meters: RouteBackendMeters::new(
                 &self.worker.registry,
                 kind,
@@ -225,8 +234,28 @@ impl Resolver<'_> {
             is_egress_default: egress::is_default(&self.policy.parent, route),
             target: Arc::clone(target),
             backends: backends.collect(),
+            mirrors: self.mirrors(filters, accrual, &labels),
             meters: RouteMeters::new(&self.worker.registry, kind, labels),
         })
+    }
+
+    fn mirrors(
+        &self,
+        filters: &[Filter],
+        accrual: Option<&FailureAccrual>,
+        labels: &Labels,
+    ) -> Vec<Rc<Mirror>> {
+        let resolve = |filter: &Filter| {
+            let Filter::Mirror(mirror) = filter else { return None };
+            let to = RuleBackend {
+                backend: self.backend(&mirror.backend, accrual),
+                reference: RouteBackend { backend: Arc::clone(&mirror.backend), filters: Vec::new() },
+                mirrors: Vec::new(),
+                meters: RouteBackendMeters::none(),
+            };
+            Some(Mirror::new(self.worker, to, mirror.ratio, labels))
+        };
+        filters.iter().filter_map(resolve).collect()
     }
 
     fn backend(&self, spec: &Arc<BackendSpec>, accrual: Option<&FailureAccrual>) -> Rc<Backend> {

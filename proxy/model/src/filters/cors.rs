@@ -137,6 +137,8 @@ fn of(filters: &[Filter]) -> Option<&Cors> {
         | Filter::ResponseHeaders(_)
         | Filter::Redirect(_)
         | Filter::Rewrite { .. }
+        | Filter::Fault(_)
+        | Filter::Mirror(_)
         | Filter::Unknown(_) => None,
     })
 }

@@ -1,21 +1,29 @@
 //! Filters that only our own control plane sends. One that this proxy does not know refuses its requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hauberk_model::filters::cors::{Cors, Origin};
-use hauberk_model::route::{Filter, HeaderModifier, PathRewrite};
+use hauberk_model::filters::fault::{Abort, Fault};
+use hauberk_model::identity::Identity;
+use hauberk_model::route::{Filter, HeaderMatch, HeaderModifier, Mirror, PathRewrite, Ratio, ValueMatch};
 
 use super::{HeaderValue, Malformed, header_name, unknown};
+use crate::convert::{matches, outbound};
 use crate::extension::proto;
+
+/// Shares travel in parts of a million.
+const SHARE_PPM: u32 = 1_000_000;
 
 /// A filter of an outbound rule or backend reference.
 pub(super) fn outbound(extension: proto::OutboundFilterExtension) -> Result<Filter, Malformed> {
     filter(extension.filter)
 }
 
-/// A filter of an inbound rule.
+/// A filter of an inbound rule. A server's proxy mirrors nothing, and faults strike at the client's.
 pub(super) fn inbound(extension: proto::InboundFilterExtension) -> Result<Filter, Malformed> {
-    filter(extension.filter)
+    let read = filter(extension.filter)?;
+    Ok(if matches!(read, Filter::Mirror(_) | Filter::Fault(_)) { unknown() } else { read })
 }
 
 fn filter(proto: Option<proto::ExtendedFilter>) -> Result<Filter, Malformed> {
@@ -25,6 +33,8 @@ fn filter(proto: Option<proto::ExtendedFilter>) -> Result<Filter, Malformed> {
         Some(Kind::ResponseHeaders(changes)) => Ok(Filter::ResponseHeaders(modifier(changes)?)),
         Some(Kind::UrlRewrite(filter)) => rewrite(filter),
         Some(Kind::Cors(filter)) => cors(filter),
+        Some(Kind::Fault(filter)) => fault(filter),
+        Some(Kind::Mirror(filter)) => mirror(&filter),
     }
 }
 
@@ -67,6 +77,56 @@ fn cors(proto: proto::Cors) -> Result<Filter, Malformed> {
         headers: names(proto.allow_headers),
         exposed: names(proto.expose_headers),
         max_age_s: proto.max_age_seconds,
+    })))
+}
+
+fn fault(proto: proto::Fault) -> Result<Filter, Malformed> {
+    let status = |status: u32| {
+        let status = u16::try_from(status).ok().filter(|status| (200..600).contains(status));
+        status.ok_or(Malformed::Range("status of a fault"))
+    };
+    let abort = proto.abort.map(|abort| {
+        Ok(Abort {
+            http: status(abort.http_status)?,
+            grpc: u16::try_from(abort.grpc_status).map_err(|_| Malformed::Range("code of a fault"))?,
+            message: abort.message.into(),
+        })
+    });
+    let identity = |name: &String| {
+        Identity::parse(name).map_err(|error| Malformed::unreadable("identity of a fault", error))
+    };
+    if proto.share_ppm > SHARE_PPM {
+        return Err(Malformed::Range("share of a fault"));
+    }
+    Ok(Filter::Fault(Arc::new(Fault {
+        namespace: proto.policy_namespace.into(),
+        name: proto.policy_name.into(),
+        ratio: Ratio { numerator: proto.share_ppm, denominator: SHARE_PPM },
+        delay: (proto.delay_ms != 0).then(|| Duration::from_millis(proto.delay_ms.into())),
+        abort: abort.transpose()?,
+        start: Duration::from_millis(proto.start_ms),
+        end: Duration::from_millis(proto.end_ms),
+        headers: proto.headers.into_iter().map(header_match).collect::<Result<_, _>>()?,
+        identities: proto.identities.iter().map(identity).collect::<Result<_, _>>()?,
+    })))
+}
+
+fn header_match(header: proto::HeaderPattern) -> Result<HeaderMatch, Malformed> {
+    use proto::header_pattern::Value;
+    let value = match header.value.ok_or(Malformed::Missing("header match"))? {
+        Value::Exact(bytes) => ValueMatch::Exact(bytes.into()),
+        Value::Regex(pattern) => ValueMatch::Regex(matches::whole(&pattern)?),
+    };
+    Ok(HeaderMatch { name: header_name(&header.name)?, value })
+}
+
+fn mirror(proto: &proto::RequestMirror) -> Result<Filter, Malformed> {
+    if proto.denominator == 0 || proto.numerator > proto.denominator {
+        return Err(Malformed::Range("share of a mirror"));
+    }
+    Ok(Filter::Mirror(Arc::new(Mirror {
+        backend: Arc::new(outbound::encoded_backend(&proto.backend)?),
+        ratio: Ratio { numerator: proto.numerator, denominator: proto.denominator },
     })))
 }
 

@@ -57,11 +57,8 @@ fn canonical(endpoint: &Endpoint) -> String {
     let zone = zone.map_or("", |(_, zone)| zone);
     let port = endpoint.addr.port();
     let transport = endpoint.transport_port.unwrap_or(0);
-    let rest = write!(
-        text,
-        ":{port}\n{}\n{identity}\n{server_name}\n{hint}\n{transport}\n{zone}",
-        endpoint.weight
-    );
+    let rest =
+        write!(text, ":{port}\n{}\n{identity}\n{server_name}\n{hint}\n{transport}\n{zone}", endpoint.weight);
     debug_assert!(written.and(rest).is_ok(), "a String takes everything");
     text
 }
@@ -102,6 +99,7 @@ mod tests {
             transport_port: None,
             authority_override: None,
             http2: Http2Params::default(),
+            other_zone: false,
             labels: Arc::from([]),
         };
         if is_full {

@@ -13,10 +13,10 @@ use hauberk_model::endpoint::EndpointSet;
 use hauberk_model::inbound::{Cidr, InboundPolicy};
 use hauberk_model::metadata::Metadata;
 use hauberk_model::outbound::OutboundPolicy;
-use hauberk_observe::{CounterFamily, Labels, Registry, families};
+use hauberk_observe::Registry;
 use linkerd2_proxy_api::destination::GetDestination;
 use linkerd2_proxy_api::destination::destination_client::DestinationClient;
-use linkerd2_proxy_api::inbound::PortSpec;
+use linkerd2_proxy_api::inbound::{self, PortSpec};
 use linkerd2_proxy_api::net::TcpAddress;
 use linkerd2_proxy_api::outbound::{self, TrafficSpec, traffic_spec};
 use tokio::runtime::Handle;
@@ -25,14 +25,18 @@ use tokio::time::sleep;
 
 use crate::convert::{self, Malformed};
 use crate::defaults::{self, DefaultPolicy};
-use crate::endpoints::Endpoints;
+use crate::endpoints::{Endpoints, Proof};
 use crate::extension::{self, Extended};
 use crate::freshness::Freshness;
 use crate::join::{Answer, Join, Unknown};
 use crate::quota::Quotas;
-use crate::stream::{Heard, Limits, follow};
+use crate::stream::{Heard, Limits, Next, follow};
 use crate::table::{Publisher, Table};
 use crate::transport::Channel;
+
+mod metrics;
+
+pub use metrics::{ANSWERS_REFUSED_TOTAL, DIGEST_MISMATCHES_TOTAL, DISCOVERY_VERSION};
 
 /// Most watches of one kind. A watch takes about 20 KiB with its two streams; a scraper that talks to every workload of
 /// a large cluster still fits.
@@ -47,11 +51,8 @@ const GET_ENDPOINTS: &str = "/io.linkerd.proxy.destination.Destination/Get";
 
 type ExtendedPolicy = Extended<outbound::OutboundPolicy, extension::proto::OutboundPolicyOverlay>;
 
-/// Answers that were not used because they made no sense.
-pub static ANSWERS_REFUSED_TOTAL: CounterFamily = CounterFamily {
-    name: "hauberk_discovery_answers_refused_total",
-    help: "Answers of the control plane that were not used because they made no sense.",
-};
+/// A set that was asked for anew and is wrong again this often is used as it is.
+const DOUBTS_MAX: u32 = 3;
 
 /// The control plane, as discovery sees it.
 #[derive(Clone)]
@@ -122,6 +123,7 @@ struct Asker {
     config: Arc<Config>,
     refused: Arc<Refused>,
     quotas: Arc<Quotas>,
+    mismatches: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -141,8 +143,13 @@ impl Directory {
     /// Discovery over `services`, whose tasks run on `runtime`, with its metrics in `registry`.
     #[must_use]
     pub fn new(services: Services, config: Config, runtime: Handle, registry: &Registry) -> Self {
-        let asker =
-            Asker { services, config: Arc::new(config), refused: Arc::default(), quotas: Arc::default() };
+        let asker = Asker {
+            services,
+            config: Arc::new(config),
+            refused: Arc::default(),
+            quotas: Arc::default(),
+            mismatches: Arc::default(),
+        };
         let inner = Inner {
             outbound: Mutex::new(Table::new(WATCHES_MAX)),
             endpoints: Mutex::new(Table::new(WATCHES_MAX)),
@@ -153,44 +160,6 @@ impl Directory {
         let directory = Self(Arc::new(inner));
         directory.register(registry);
         directory
-    }
-
-    fn register(&self, registry: &Registry) {
-        let weak = Arc::downgrade(&self.0);
-        registry.gauge_source(
-            &families::HAUBERK_DISCOVERY_AGE_SECONDS,
-            Box::new(move |put| {
-                if let Some(inner) = weak.upgrade() {
-                    ages(&inner.outbound, "outbound", put);
-                    ages(&inner.endpoints, "endpoints", put);
-                    ages(&inner.inbound, "inbound", put);
-                }
-            }),
-        );
-        let services = self.0.asker.services.clone();
-        registry.gauge_source(
-            &families::HAUBERK_DISCOVERY_CONNECTED,
-            Box::new(move |put| {
-                for (kind, channel) in [("destination", &services.destination), ("policy", &services.policy)]
-                {
-                    put(Labels::new().with("kind", kind), f64::from(u8::from(channel.is_connected())));
-                }
-            }),
-        );
-        let refused = Arc::clone(&self.0.asker.refused);
-        registry.counter_source(
-            &ANSWERS_REFUSED_TOTAL,
-            Box::new(move |put| {
-                let counts = [
-                    ("outbound", &refused.outbound),
-                    ("endpoints", &refused.endpoints),
-                    ("inbound", &refused.inbound),
-                ];
-                for (kind, count) in counts {
-                    put(Labels::new().with("kind", kind), count.load(Ordering::Relaxed) as f64);
-                }
-            }),
-        );
     }
 }
 
@@ -288,9 +257,12 @@ impl Asker {
             };
             extension::stream(channel.clone(), channel.origin(), WATCH_OUTBOUND, spec, MESSAGE_BYTES_MAX)
         };
-        let hear = |heard| match heard {
+        let hear = |heard: Heard<ExtendedPolicy>| match heard {
             Heard::Absent => change(&mut |join: &mut Join| join.policy = Answer::Absent),
             Heard::Answer { message, .. } => {
+                if let Some(extension) = &message.overlay.extension {
+                    freshness.heard(extension.version);
+                }
                 let mut message = Some(message);
                 change(&mut |join: &mut Join| {
                     if let Some(message) = message.take() {
@@ -344,6 +316,7 @@ impl Asker {
         freshness: Arc<Freshness>,
     ) {
         let mut endpoints = Endpoints::default();
+        let mut doubts = 0_u32;
         let channel = &self.services.destination;
         let open = || {
             let get = self.get_destination(authority.to_string());
@@ -353,8 +326,25 @@ impl Asker {
             match heard {
                 Heard::Absent => endpoints.absent(),
                 Heard::Answer { first, message } => {
-                    for error in endpoints.apply(first, message) {
+                    let applied = endpoints.apply(first, message);
+                    for error in applied.errors {
                         self.refuse(&self.refused.endpoints, &authority, &error);
+                    }
+                    match applied.proof {
+                        Proof::None => {}
+                        Proof::Holds { version } => {
+                            doubts = 0;
+                            freshness.heard(version);
+                        }
+                        Proof::Fails => {
+                            self.mismatches.fetch_add(1, Ordering::Relaxed);
+                            doubts += 1;
+                            log::warn!(authority:%, doubts; "endpoints are not those that the control plane has");
+                            // A whole answer that is wrong again is all that there is, and better than an old one.
+                            if !first || doubts < DOUBTS_MAX {
+                                return Next::Anew;
+                            }
+                        }
                     }
                 }
             }
@@ -366,6 +356,7 @@ impl Asker {
                 }
                 changed
             });
+            Next::On
         };
         follow("endpoints", &self.services.destination, self.config.limits, &freshness, open, hear).await;
     }
@@ -389,7 +380,7 @@ impl Asker {
             match said {
                 // The control plane knows every port of the workload; one that it does not is under the default.
                 Heard::Absent => replace(default()),
-                Heard::Answer { message, .. } => match convert::inbound::policy(message, &self.quotas) {
+                Heard::Answer { message, .. } => match self.read_inbound(message, &freshness) {
                     Ok(policy) => replace(policy),
                     Err(error) => {
                         self.refuse(&self.refused.inbound, &port, &error);
@@ -409,6 +400,17 @@ impl Asker {
             }
         };
         tokio::join!(follow("inbound", channel, config.limits, &freshness, open, hear), late);
+    }
+
+    fn read_inbound(
+        &self,
+        answer: Extended<inbound::Server, extension::proto::ServerOverlay>,
+        freshness: &Freshness,
+    ) -> Result<InboundPolicy, Malformed> {
+        let version = answer.overlay.extension.as_ref().map(|extension| extension.version);
+        let policy = convert::inbound::policy(answer, &self.quotas)?;
+        freshness.heard(version.unwrap_or(0));
+        Ok(policy)
     }
 
     fn destination(&self) -> DestinationClient<Channel> {
@@ -438,16 +440,4 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// An answer that will not change, for a target that there is no room to watch.
 fn full<T>(value: Option<T>) -> Watched<T> {
     tokio::sync::watch::channel(value.map(Arc::new)).1
-}
-
-fn ages<K: fmt::Display + Clone + Eq + std::hash::Hash, T>(
-    table: &Mutex<Table<K, T>>,
-    kind: &'static str,
-    put: &mut dyn FnMut(Labels, f64),
-) {
-    for (target, freshness) in lock(table).freshness() {
-        if let Some(age) = freshness.age() {
-            put(Labels::new().with("kind", kind).with("target", target.to_string()), age.as_secs_f64());
-        }
-    }
 }

@@ -9,6 +9,7 @@ use linkerd2_proxy_api::destination as proto;
 use linkerd2_proxy_api::destination::update::Update;
 
 use crate::convert::{self, Malformed};
+use crate::digest::Digest;
 use crate::extension::{Extended, paired, proto as extension};
 
 /// What is known of one authority.
@@ -16,6 +17,31 @@ use crate::extension::{Extended, paired, proto as extension};
 pub(crate) struct Endpoints {
     exists: bool,
     by_address: BTreeMap<SocketAddr, Arc<Endpoint>>,
+    digest: Digest,
+    /// Of the stream.
+    version: u64,
+    /// Whether an endpoint of this stream could not be read: the set is then known to differ.
+    is_partial: bool,
+}
+
+/// What became of an update.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    /// Of single endpoints.
+    pub(crate) errors: Vec<Malformed>,
+    /// What the control plane says of the set after it.
+    pub(crate) proof: Proof,
+}
+
+/// Whether the set is the one that the control plane has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// It does not say, or cannot be compared.
+    None,
+    /// It is, as of this version.
+    Holds { version: u64 },
+    /// It is not.
+    Fails,
 }
 
 impl Endpoints {
@@ -27,18 +53,43 @@ impl Endpoints {
         &mut self,
         first: bool,
         answer: Extended<proto::Update, extension::UpdateOverlay>,
-    ) -> Vec<Malformed> {
+    ) -> Applied {
         let Extended { message: update, overlay } = answer;
-        let Some(update) = update.update else { return vec![Malformed::Missing("update")] };
-        let before = if first { std::mem::take(&mut self.by_address) } else { BTreeMap::new() };
-        match update {
-            Update::Add(set) => self.add(set, overlay.add.unwrap_or_default(), &before),
-            Update::Remove(set) => self.remove(set),
-            Update::NoEndpoints(none) => {
+        let before = if first { self.begin() } else { BTreeMap::new() };
+        let errors = match update.update {
+            None => vec![Malformed::Missing("update")],
+            Some(Update::Add(set)) => self.add(set, overlay.add.unwrap_or_default(), &before),
+            Some(Update::Remove(set)) => self.remove(set),
+            Some(Update::NoEndpoints(none)) => {
+                self.absent();
                 self.exists = none.exists;
-                self.by_address.clear();
                 Vec::new()
             }
+        };
+        self.is_partial |= !errors.is_empty();
+        Applied { errors, proof: self.prove(overlay.extension) }
+    }
+
+    /// Forgets what the stream before said, and returns it.
+    fn begin(&mut self) -> BTreeMap<SocketAddr, Arc<Endpoint>> {
+        let Self { by_address, .. } = std::mem::take(self);
+        by_address
+    }
+
+    fn prove(&mut self, said: Option<extension::UpdateExtension>) -> Proof {
+        let Some(said) = said.filter(|_| !self.is_partial) else { return Proof::None };
+        let counts = usize::try_from(said.endpoints).is_ok_and(|count| count == self.by_address.len());
+        if said.version < self.version || !counts || said.digest != self.digest.value() {
+            return Proof::Fails;
+        }
+        self.version = said.version;
+        Proof::Holds { version: said.version }
+    }
+
+    fn insert(&mut self, endpoint: Arc<Endpoint>) {
+        self.digest.add(&endpoint);
+        if let Some(replaced) = self.by_address.insert(endpoint.addr, endpoint) {
+            self.digest.remove(&replaced);
         }
     }
 
@@ -46,6 +97,7 @@ impl Endpoints {
     pub(crate) fn absent(&mut self) {
         self.exists = false;
         self.by_address.clear();
+        self.digest = Digest::default();
     }
 
     pub(crate) fn set(&self) -> EndpointSet {
@@ -67,15 +119,13 @@ impl Endpoints {
                 Ok(endpoint) => {
                     let known = self.by_address.get(&endpoint.addr).or_else(|| before.get(&endpoint.addr));
                     let kept = known.filter(|known| ***known == endpoint).map(Arc::clone);
-                    self.by_address.insert(endpoint.addr, kept.unwrap_or_else(|| Arc::new(endpoint)));
+                    self.insert(kept.unwrap_or_else(|| Arc::new(endpoint)));
                 }
                 Err(error) => {
                     bad.push(error);
-                    if let Some((address, known)) = convert::address("endpoint address", address)
-                        .ok()
-                        .and_then(|address| Some((address, before.get(&address)?)))
-                    {
-                        self.by_address.insert(address, Arc::clone(known));
+                    let address = convert::address("endpoint address", address).ok();
+                    if let Some(known) = address.and_then(|address| before.get(&address)) {
+                        self.insert(Arc::clone(known));
                     }
                 }
             }
@@ -89,7 +139,11 @@ impl Endpoints {
         let mut bad = Vec::new();
         for address in set.addrs {
             match convert::address("removed address", Some(address)) {
-                Ok(address) => drop(self.by_address.remove(&address)),
+                Ok(address) => {
+                    if let Some(removed) = self.by_address.remove(&address) {
+                        self.digest.remove(&removed);
+                    }
+                }
                 Err(error) => bad.push(error),
             }
         }
@@ -172,11 +226,37 @@ mod tests {
         };
         let mut endpoints = Endpoints::default();
         endpoints.apply(true, plain(add(&[1])));
-        assert_eq!(endpoints.apply(false, plain(broken(1))).len(), 1);
-        assert_eq!(endpoints.apply(false, plain(broken(2))).len(), 1);
+        assert_eq!(endpoints.apply(false, plain(broken(1))).errors.len(), 1);
+        assert_eq!(endpoints.apply(false, plain(broken(2))).errors.len(), 1);
         assert_eq!(addresses(&endpoints), [1]);
-        assert_eq!(endpoints.apply(true, plain(broken(1))).len(), 1);
+        assert_eq!(endpoints.apply(true, plain(broken(1))).errors.len(), 1);
         assert_eq!(addresses(&endpoints), [1]);
+    }
+
+    #[test]
+    fn a_set_that_is_not_the_control_planes_is_noticed_unless_it_is_known_to_differ() {
+        let verified = |message: proto::Update, version, of: &[u8]| {
+            let mut set = Endpoints::default();
+            set.apply(true, plain(add(of)));
+            let digest = set.digest.value();
+            let endpoints = u32::try_from(of.len()).expect("few");
+            let extension = Some(extension::UpdateExtension { version, digest, endpoints });
+            Extended { message, overlay: extension::UpdateOverlay { extension, ..Default::default() } }
+        };
+        let mut endpoints = Endpoints::default();
+        let holds = |version| Proof::Holds { version };
+        assert_eq!(endpoints.apply(true, verified(add(&[1, 2]), 7, &[1, 2])).proof, holds(7));
+        assert_eq!(endpoints.apply(false, plain(add(&[3]))).proof, Proof::None);
+        assert_eq!(endpoints.apply(false, verified(remove(&[1]), 8, &[2, 3])).proof, holds(8));
+        assert_eq!(endpoints.apply(false, verified(add(&[2]), 7, &[2, 3])).proof, Proof::Fails, "older");
+        assert_eq!(endpoints.apply(false, verified(remove(&[9]), 9, &[2])).proof, Proof::Fails);
+        assert_eq!(endpoints.apply(true, verified(none(true), 3, &[])).proof, holds(3), "a new stream");
+        let mut broken = add(&[1]);
+        if let Some(Update::Add(set)) = &mut broken.update {
+            set.addrs[0].tls_identity = Some(proto::TlsIdentity { strategy: None, server_name: None });
+        }
+        assert_eq!(endpoints.apply(false, verified(broken, 4, &[1])).proof, Proof::None);
+        assert_eq!(endpoints.apply(true, verified(add(&[1]), 4, &[1])).proof, holds(4));
     }
 
     proptest! {
@@ -195,6 +275,10 @@ mod tests {
                 twice.apply(false, plain(update.clone()));
                 twice.apply(false, plain(update));
                 prop_assert_eq!(once.set(), twice.set());
+                let mut whole = Digest::default();
+                once.by_address.values().for_each(|endpoint| whole.add(endpoint));
+                prop_assert_eq!(once.digest, whole);
+                prop_assert_eq!(twice.digest, whole);
             }
         }
     }

@@ -9,6 +9,7 @@ mod causes;
 mod chance;
 pub mod convert;
 pub mod defaults;
+mod digest;
 pub mod directory;
 mod endpoints;
 pub mod extension;

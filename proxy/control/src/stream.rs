@@ -59,14 +59,29 @@ pub enum Heard<T> {
     Absent,
 }
 
+/// What becomes of a stream after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It goes on.
+    On,
+    /// What it says does not fit what it said before: it is dropped, and everything asked anew.
+    Anew,
+}
+
+impl From<()> for Next {
+    fn from((): ()) -> Self {
+        Self::On
+    }
+}
+
 /// Follows what `open` opens, for ever. Answers are given to `hear` one at a time.
-pub async fn follow<T, Opening>(
+pub async fn follow<T, Opening, After: Into<Next>>(
     what: &'static str,
     channel: &Channel,
     limits: Limits,
     freshness: &Freshness,
     mut open: impl FnMut() -> Opening,
-    mut hear: impl FnMut(Heard<T>),
+    mut hear: impl FnMut(Heard<T>) -> After,
 ) where
     Opening: Future<Output = Result<Response<Streaming<T>>, Status>>,
 {
@@ -90,11 +105,11 @@ pub async fn follow<T, Opening>(
                 continue;
             }
             End::Absent => {
-                hear(Heard::Absent);
+                let _: After = hear(Heard::Absent);
                 freshness.confirm();
                 absences.failed(&mut random)
             }
-            End::Silent | End::Closed | End::Failed(_) => {
+            End::Silent | End::Closed | End::Disproved | End::Failed(_) => {
                 freshness.lose();
                 if began.elapsed() > WORKED_AFTER {
                     failures.succeeded();
@@ -119,6 +134,8 @@ enum End {
     Closed,
     /// There is no such target.
     Absent,
+    /// What it said was not what the control plane meant.
+    Disproved,
     /// It broke.
     #[expect(dead_code, reason = "read by its Debug output in the log")]
     Failed(Status),
@@ -135,11 +152,11 @@ impl End {
     }
 }
 
-async fn read<T>(
+async fn read<T, After: Into<Next>>(
     mut stream: Streaming<T>,
     limits: Limits,
     freshness: &Freshness,
-    hear: &mut impl FnMut(Heard<T>),
+    hear: &mut impl FnMut(Heard<T>) -> After,
 ) -> End {
     let end = Instant::now() + limits.lifetime;
     let mut first = true;
@@ -149,7 +166,9 @@ async fn read<T>(
         match timeout(within, stream.message()).await {
             Ok(Ok(Some(message))) => {
                 freshness.confirm();
-                hear(Heard::Answer { first, message });
+                if hear(Heard::Answer { first, message }).into() == Next::Anew {
+                    return End::Disproved;
+                }
                 first = false;
             }
             Ok(Ok(None)) => return End::Closed,

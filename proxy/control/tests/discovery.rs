@@ -17,6 +17,7 @@ use fake::{Call, ControlPlane, Step, say};
 use hauberk_control::Services;
 use hauberk_control::defaults::DefaultPolicy;
 use hauberk_control::directory::{Config, Directory};
+use hauberk_control::extension::proto as extension;
 use hauberk_control::stream::Limits;
 use hauberk_control::transport::{Authority, Resolver, Security, Service, maintain};
 use hauberk_model::discovery::{Discovery as _, Watched};
@@ -242,4 +243,52 @@ async fn targets_are_asked_for_once_while_their_watch_runs() {
     assert!(one.same_channel(&two));
     next(&mut calls).await;
     assert!(calls.try_recv().is_err());
+}
+
+/// Digests of 10.0.0.1 to 10.0.0.3 at port 8080, as `mesh/destination/digest.ts` has them.
+const ONE_AND_TWO: u64 = 15_804_228_142_496_794_273;
+const ONE_TWO_AND_THREE: u64 = 9_333_409_117_355_535_670;
+
+/// An update with what the control plane says of the set after it: field 1000 of the message, as on the wire.
+fn proven(update: &dst::Update, version: u64, digest: u64, endpoints: u32) -> Step {
+    let extension = extension::UpdateExtension { version, digest, endpoints };
+    let overlay = extension::UpdateOverlay { add: None, extension: Some(extension) };
+    // Messages on the wire are the sum of their fields.
+    let bytes = [update.encode_to_vec(), overlay.encode_to_vec()].concat();
+    Step::Say(bytes.into())
+}
+
+#[tokio::test]
+async fn an_update_that_was_corrupted_on_the_way_is_noticed_and_everything_asked_anew() {
+    let plane = ControlPlane::start().await;
+    let mut calls = plane.calls(GET);
+    let proxy = Proxy::new(plane.addr, Duration::from_secs(3));
+    let mut watched = proxy.directory.endpoints("web.shop.svc.cluster.local:8080");
+    let call = next(&mut calls).await;
+    call.steps.send(proven(&add(&[1, 2]), 7, ONE_AND_TWO, 2)).expect("sent");
+    until(&mut watched, |set| set.endpoints.len() == 2).await;
+    // The control plane said that 3 came; on the way it became 4.
+    call.steps.send(proven(&add(&[4]), 8, ONE_TWO_AND_THREE, 3)).expect("sent");
+    let again = next(&mut calls).await;
+    assert_eq!(watched.borrow().as_ref().map(|set| set.endpoints.len()), Some(2), "4 was never used");
+    again.steps.send(proven(&add(&[1, 2, 3]), 8, ONE_TWO_AND_THREE, 3)).expect("sent");
+    let set = until(&mut watched, |set| set.endpoints.len() == 3).await;
+    assert_eq!(set.endpoints[2].addr, SocketAddr::from(([10, 0, 0, 3], 8080)));
+    let metrics = proxy.registry.render();
+    assert!(metrics.contains("hauberk_discovery_digest_mismatches_total{kind=\"endpoints\"} 1"), "{metrics}");
+    let version =
+        "hauberk_discovery_version{kind=\"endpoints\",target=\"web.shop.svc.cluster.local:8080\"} 8";
+    assert!(metrics.contains(version), "{metrics}");
+}
+
+#[tokio::test]
+async fn whole_answers_that_stay_wrong_are_used_at_last_because_there_is_nothing_better() {
+    let plane = ControlPlane::start().await;
+    let mut calls = plane.calls(GET);
+    let proxy = Proxy::new(plane.addr, Duration::from_secs(3));
+    let mut watched = proxy.directory.endpoints("web:8080");
+    for _ in 0..3 {
+        next(&mut calls).await.steps.send(proven(&add(&[1]), 1, 0xbad, 1)).expect("sent");
+    }
+    until(&mut watched, |set| set.endpoints.len() == 1).await;
 }

@@ -89,7 +89,16 @@ function byteRouteOf(
   route: Pick<Route, "group" | "meta" | "parents"> & { readonly rules: readonly ByteRule[] },
 ): Route {
   const backends = route.rules.flatMap((rule) => rule.backends);
-  return { kind, group: route.group, meta: route.meta, parents: route.parents, backends, unsupported: [] };
+  return {
+    kind,
+    group: route.group,
+    meta: route.meta,
+    parents: route.parents,
+    backends,
+    mirrored: [],
+    unsupported: [],
+    unsupportedInbound: [],
+  };
 }
 
 function parentAccepted(route: Route, parent: ParentRef, snapshot: Snapshot): Condition | undefined {

@@ -30,6 +30,13 @@ impl<S> Prefixed<S> {
     }
 }
 
+impl Socket {
+    /// Waits until there is something to read, or the connection has ended.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        if self.prefix.is_empty() { self.inner.readable().await } else { Ok(()) }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,

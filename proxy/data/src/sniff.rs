@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use hauberk_wire::detect::{Detection, detect};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::copy::poll_read_scratch;
 use crate::io::Io;
@@ -17,12 +17,18 @@ use crate::io::Io;
 /// first does so with its handshake's last packet; one round trip of a cluster is far below this.
 const SILENCE: Duration = Duration::from_millis(20);
 
+/// Pauses between tries to reach a server that may speak first: the first one, and the longest.
+const REDIAL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Connections that a server may close without a word before its close is taken for its answer. One that is being
+/// restarted closes one or two, and then the client's first byte shall still find another.
+const WORDLESS_MAX: u32 = 3;
+
 /// What the first bytes say, or that there were none.
 #[derive(Debug)]
 pub(crate) enum Sniffed {
     /// The protocol is known; the bytes have been put back.
     Protocol(Detection),
-    /// The server spoke first, over a connection made meanwhile: bytes both ways.
+    /// The server spoke first, or closed for good, over a connection made meanwhile: bytes both ways.
     ServerFirst(Io),
     /// No byte, or too few, within the time allowed; what there was has been put back.
     Silent,
@@ -60,7 +66,8 @@ pub(crate) async fn sniff(client: &mut Io, within: Duration) -> io::Result<Sniff
     sniff_from(client, &mut seen, Look::All, Instant::now() + within).await
 }
 
-/// As [`sniff`]; while the client is silent, `dial` connects to the server, which may speak first.
+/// As [`sniff`]; while the client is silent, `dial` connects to the server, which may speak first. A client that waits
+/// for a greeting waits no longer than the server does: what cannot be reached is tried again.
 ///
 /// # Errors
 /// The client's connection failed.
@@ -68,7 +75,7 @@ pub(crate) async fn sniff_both(
     client: &mut Io,
     look: Look,
     within: Duration,
-    dial: impl AsyncFnOnce() -> Option<Io>,
+    dial: impl AsyncFnMut() -> Option<Io>,
 ) -> io::Result<Sniffed> {
     let start = Instant::now();
     let mut seen = BytesMut::new();
@@ -107,16 +114,30 @@ enum First {
     Nobody,
 }
 
-/// Returns when the server has spoken; never, if it cannot be reached or closes without a word: then the client decides.
-async fn server_speaks(dial: impl AsyncFnOnce() -> Option<Io>) -> Io {
-    if let Some(mut server) = dial().await {
-        let mut seen = BytesMut::new();
-        if let Ok(1..) = more(&mut server, &mut seen).await {
-            server.unread(seen.freeze());
-            return server;
+/// Returns when the server has spoken, or has closed without a word as often as means it.
+async fn server_speaks(mut dial: impl AsyncFnMut() -> Option<Io>) -> Io {
+    let (mut pause, longest) = REDIAL;
+    let mut wordless = 0;
+    loop {
+        if let Some(mut server) = dial().await {
+            let mut seen = BytesMut::new();
+            match more(&mut server, &mut seen).await {
+                Ok(0) => {
+                    wordless += 1;
+                    if wordless >= WORDLESS_MAX {
+                        return server;
+                    }
+                }
+                Ok(_) => {
+                    server.unread(seen.freeze());
+                    return server;
+                }
+                Err(_) => {}
+            }
         }
+        sleep(pause).await;
+        pause = (pause * 2).min(longest);
     }
-    std::future::pending().await
 }
 
 async fn sniff_from(client: &mut Io, seen: &mut BytesMut, look: Look, until: Instant) -> io::Result<Sniffed> {

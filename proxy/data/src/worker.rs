@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::drain::DrainBell;
 use crate::h2::HeadRoom;
-use crate::inbound::Ports;
+use crate::inbound::{Gate, Ports};
 use crate::meters::Errors;
 use crate::outbound::hostnames::Hostnames;
 use crate::outbound::{Endpoints, Targets};
@@ -42,6 +42,8 @@ pub(crate) struct Worker {
     pub(crate) hostnames: Hostnames,
     /// Mirrored requests on their way.
     pub(crate) mirrored: Cell<u32>,
+    /// Bounds the TLS handshakes that are under way.
+    pub(crate) gate: Gate,
     /// Where inbound connections arrive, as bound: a connection to this port is for the proxy itself.
     pub(crate) inbound_port: Cell<u16>,
 }
@@ -73,6 +75,7 @@ impl Worker {
             patience: Patience::default(),
             heads: HeadRoom::default(),
             mirrored: Cell::default(),
+            gate: Gate::default(),
         })
     }
 

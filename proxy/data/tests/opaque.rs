@@ -136,3 +136,41 @@ fn silence_is_no_way_around_an_http_policy() {
         assert_eq!(all_of(&mut client).await, "");
     });
 }
+
+/// An address that nobody listens on yet.
+async fn vacant() -> std::net::SocketAddr {
+    let held = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    held.local_addr().unwrap()
+}
+
+#[test]
+fn a_greeting_comes_as_soon_as_its_server_does_and_not_after_detection() {
+    run(async {
+        let at = vacant().await;
+        let pair = Pair::before(at);
+        let begun = std::time::Instant::now();
+        let mut client = pair.connect().await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let listener = tokio::net::TcpListener::bind(at).await.unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.write_all(b"220 ready\r\n").await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        assert_eq!(all_of(&mut client).await, "220 ready\r\n");
+        assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+    });
+}
+
+#[test]
+fn a_server_that_closes_without_a_word_is_heard_by_a_client_that_waits() {
+    run(async {
+        let at = app(|stream| async move { drop(stream) }).await;
+        let pair = Pair::before(at);
+        let begun = std::time::Instant::now();
+        let mut client = pair.connect().await;
+        assert_eq!(all_of(&mut client).await, "");
+        assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+    });
+}

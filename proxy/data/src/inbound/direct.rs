@@ -21,7 +21,8 @@ pub(super) async fn connection(
     client: SocketAddr,
     target: SocketAddr,
 ) -> Result<(), InboundError> {
-    let (mut stream, handshake, session) = accept_tls(worker, Socket::new(Bytes::new(), stream)).await?;
+    let (mut stream, handshake, session) =
+        accept_tls(worker, client, Socket::new(Bytes::new(), stream)).await?;
     let tls = ClientTls::of(handshake.peer.as_ref());
     if tls.peer().is_none() {
         return Err(InboundError::NoClientIdentity);

@@ -2,6 +2,7 @@
 
 mod audit;
 mod direct;
+mod gate;
 mod http;
 mod meters;
 mod opaque;
@@ -25,6 +26,7 @@ use crate::meters::{Direction, NoTls, TlsSession, TlsState};
 use crate::outbound::endpoint::{DialError, Endpoint, Session};
 use crate::worker::Worker;
 
+pub(crate) use gate::Gate;
 pub(crate) use port::{Port, Ports};
 
 /// Handles one accepted connection to its end.
@@ -194,13 +196,14 @@ fn app_address(target: IpAddr, port: u16) -> SocketAddr {
 /// Terminates mTLS and counts the session.
 async fn accept_tls(
     worker: &Worker,
+    client: SocketAddr,
     socket: Socket,
 ) -> Result<(Box<hauberk_tls::ServerStream<Socket>>, hauberk_tls::Handshake, TlsSession), InboundError> {
     let credentials = worker.credentials().ok_or(InboundError::NoCertificate)?;
     let within = worker.config.limits.handshake_timeout;
     // Boxed, as the session is: the connection outlives the handshake by far.
     let accept = async {
-        let (stream, handshake) = hauberk_tls::accept(socket, &credentials, within).await?;
+        let (stream, handshake) = worker.gate.accept(client.ip(), socket, &credentials, within).await?;
         Ok::<_, hauberk_tls::HandshakeError>((Box::new(stream), handshake))
     };
     let (stream, handshake) = Box::pin(accept).await?;

@@ -52,7 +52,7 @@ pub(super) async fn connection(
 async fn terminated(mut accepted: Accepted, io: Io) -> Result<(), InboundError> {
     let worker = Rc::clone(&accepted.worker);
     let socket = io.into_socket().ok_or(InboundError::Loop)?;
-    let (stream, handshake, session) = accept_tls(&worker, socket).await?;
+    let (stream, handshake, session) = accept_tls(&worker, accepted.client, socket).await?;
     accepted.tls = ClientTls::of(handshake.peer.as_ref());
     let transport = accepted.port.client_transport(&worker, &accepted.tls, accepted.target);
     let io = Io::new(Stream::Accepted(stream), Some(transport)).with_session(session);

@@ -283,7 +283,12 @@ impl Endpoint {
                 &TransportHeader { port, name: None, protocol: session.protocol() },
                 &mut header,
             );
-            io.write_all(&header).await.map_err(|source| DialError::Connect { to, source })?;
+            let sent = async {
+                io.write_all(&header).await?;
+                // A session may keep what the socket did not take, and a client that waits sends nothing after it.
+                io.flush().await
+            };
+            sent.await.map_err(|source| DialError::Connect { to, source })?;
         }
         Ok(io)
     }

@@ -2,6 +2,7 @@ import { CheckCommand } from "./command/check.ts";
 import { CompletionCommand } from "./command/completion.ts";
 import { DownCommand } from "./command/down.ts";
 import { EdgesCommand } from "./command/edges.ts";
+import { ExplainCommand } from "./command/explain.ts";
 import { IdentityCommand } from "./command/identity.ts";
 import { StatCommand } from "./command/stat.ts";
 import { UpCommand } from "./command/up.ts";
@@ -13,6 +14,7 @@ export const COMMANDS = {
   completion: CompletionCommand,
   down: DownCommand,
   edges: EdgesCommand,
+  explain: ExplainCommand,
   identity: IdentityCommand,
   stat: StatCommand,
   up: UpCommand,

@@ -1,6 +1,6 @@
 import { request } from "node:http";
 import type { z } from "zod";
-import { ControlRefusal, ExecResult, MeshStatus } from "./control-protocol.ts";
+import { ControlRefusal, ExecResult, MeshStatus, ProxyWord } from "./control-protocol.ts";
 import { ServerCertificate } from "./handshake.ts";
 import type { PodAct } from "./control-protocol.ts";
 
@@ -82,6 +82,13 @@ export class MeshClient {
   certificate(pod: { readonly namespace: string; readonly name: string }): Promise<ServerCertificate> {
     const path = `/certificate/${pod.namespace}/${pod.name}`;
     return askSocket(this.#socket, { method: "GET", path, timeoutMs: ANSWER_MS_MAX }, ServerCertificate);
+  }
+
+  /** What a pod's proxy tells its own machine only: the answer of its admin server to `GET path`. */
+  async askProxy(pod: { readonly namespace: string; readonly name: string }, path: string): Promise<string> {
+    const url = `/proxy/${pod.namespace}/${pod.name}${path}`;
+    const question = { method: "GET", path: url, timeoutMs: 2 * ANSWER_MS_MAX } as const;
+    return (await askSocket(this.#socket, question, ProxyWord)).text;
   }
 
   exec(

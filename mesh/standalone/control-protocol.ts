@@ -65,5 +65,8 @@ export const ExecRequest = z.strictObject({
 export const ExecResult = z.object({ code: z.number().int(), stdout: z.string(), stderr: z.string() });
 export type ExecResult = z.infer<typeof ExecResult>;
 
+/** What a proxy said. */
+export const ProxyWord = z.object({ text: z.string() });
+
 /** A refusal. */
 export const ControlRefusal = z.object({ error: z.string() });

@@ -82,6 +82,8 @@ async function answer(request: IncomingMessage, mesh: Mesh, context: ControlCont
     if (route === "POST pods") return act(pod, await body(request));
     if (route === "GET certificate" && pod !== undefined)
       return { status: 200, body: await mesh.certificate(pod) };
+    if (route === "GET proxy" && pod !== undefined)
+      return { status: 200, body: { text: await pod.askProxy(proxyPath(request.url ?? "")) } };
     if (route === "POST exec" && pod !== undefined) {
       const { command, container, timeoutMs } = ExecRequest.parse(await body(request));
       const options = { timeoutMs, ...(container === undefined ? {} : { container }) };
@@ -91,6 +93,12 @@ async function answer(request: IncomingMessage, mesh: Mesh, context: ControlCont
   } catch (error) {
     return { status: 400, body: { error: error instanceof Error ? error.message : String(error) } };
   }
+}
+
+/** What of `/proxy/NAMESPACE/POD/...` is the proxy's own path. */
+function proxyPath(url: string): string {
+  const { pathname, search } = new URL(url, "http://up");
+  return `/${pathname.split("/").slice(4).join("/")}${search}`;
 }
 
 function act(pod: Pod | undefined, wish: unknown): Reply {

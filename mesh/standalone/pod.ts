@@ -23,6 +23,8 @@ const PROXY_POLL_MS = 40;
 /** A proxy drains this long after its pod's containers are gone. */
 const PROXY_GRACE_MS = 5_000;
 const RULES_TIMEOUT_MS = 10_000;
+/** The proxy's admin server answers at once or is stuck. */
+const ASK_TIMEOUT_MS = 6_000;
 
 /** The proxy of a pod, as the runtime starts it. */
 export interface PodProxy {
@@ -214,6 +216,16 @@ export class Pod {
     const { environment, cwd } = this.#world.processOf(container);
     const { timeoutMs } = options;
     return capture(this.#inside(this.#net, command, { cwd }), { environment, timeoutMs });
+  }
+
+  /** The answer of the proxy's admin server to what only its own machine may ask. */
+  async askProxy(path: string): Promise<string> {
+    const { proxy } = this.#world;
+    if (proxy === undefined || this.#net === undefined) throw new Error(`pod ${this.key} has no proxy`);
+    const question = this.#inside(this.#net, [proxy.binary, "ask", path], {});
+    const answer = await capture(question, { environment: proxy.environment, timeoutMs: ASK_TIMEOUT_MS });
+    if (answer.code !== 0) throw new Error(answer.stderr.trim());
+    return answer.stdout;
   }
 
   #launch(container: Container): Running {

@@ -23,6 +23,7 @@ mod origin;
 mod outbound;
 mod patience;
 mod pool;
+mod recorder;
 mod replay;
 mod respond;
 mod sniff;
@@ -39,15 +40,32 @@ use hauberk_model::drain::Drain;
 use hauberk_observe::Registry;
 use hauberk_tls::CredentialsWatch;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 pub use accept::{Listeners, bind};
 pub use config::{Config, Limits, Origin};
 pub use drain::Drained;
+pub use recorder::{Asked, Told};
 
 use drain::DrainWatch;
 use worker::Worker;
+
+/// A question to the flight recorder. It is answered between two requests.
+#[derive(Debug)]
+pub struct Question {
+    /// What is asked.
+    pub asked: Asked,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Told>,
+}
+
+/// How the data thread is watched.
+#[derive(Debug, Default)]
+pub struct Watching {
+    /// Questions to the flight recorder; `None`: nobody asks.
+    pub questions: Option<mpsc::Receiver<Question>>,
+}
 
 /// Serves both directions until `drain` says to stop, lets open connections finish until the time it gives, and returns.
 ///
@@ -62,6 +80,7 @@ pub async fn serve(
     credentials: CredentialsWatch,
     registry: Registry,
     drain: watch::Receiver<Drain>,
+    watching: Watching,
 ) -> std::io::Result<Drained> {
     let drain = DrainWatch::new(drain);
     let worker = Worker::new(config, discovery, credentials, registry, drain.bell());
@@ -69,15 +88,24 @@ pub async fn serve(
     let inbound = TcpListener::from_std(listeners.inbound)?;
     let outbound: Vec<TcpListener> =
         listeners.outbound.into_iter().map(TcpListener::from_std).collect::<Result<_, _>>()?;
-    Ok(LocalSet::new().run_until(run(worker, drain, inbound, outbound)).await)
+    Ok(LocalSet::new().run_until(run(worker, drain, (inbound, outbound), watching)).await)
 }
 
 async fn run(
     worker: Rc<Worker>,
     mut drain: DrainWatch,
-    inbound: TcpListener,
-    outbound: Vec<TcpListener>,
+    (inbound, outbound): (TcpListener, Vec<TcpListener>),
+    watching: Watching,
 ) -> Drained {
+    if let Some(mut questions) = watching.questions {
+        let worker = Rc::clone(&worker);
+        spawn_local(async move {
+            while let Some(Question { asked, answer }) = questions.recv().await {
+                // Whoever asked may have gone.
+                let _ = answer.send(worker.recorder.answer(asked));
+            }
+        });
+    }
     for port in &worker.config.inbound_ports {
         // Asked for before the first connection, so that it need not wait.
         worker.ports.obtain(&worker, *port);

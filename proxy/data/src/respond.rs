@@ -6,6 +6,7 @@ use hauberk_model::filters::Answer;
 use hauberk_model::filters::cors::Header;
 use hauberk_model::requirement::Unmet;
 use hauberk_model::status::{Failure, GrpcCode};
+use hauberk_model::story;
 use hauberk_wire::h1::H1Error;
 use hauberk_wire::{Edits, strip};
 use http::header::CONTENT_TYPE;
@@ -15,6 +16,7 @@ use crate::body::{Body, Pump, Rescue};
 use crate::exchange::Reply;
 use crate::heads::ResponseMeta;
 use crate::meters::Ended;
+use crate::recorder::Telling;
 
 /// Why a proxy answered in the application's place.
 const PROXY_ERROR: &str = "l5d-proxy-error";
@@ -22,8 +24,10 @@ const PROXY_ERROR: &str = "l5d-proxy-error";
 const PROXY_CONNECTION: &str = "l5d-proxy-connection";
 
 /// To whom the answer goes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Audience {
+#[derive(Clone, Copy)]
+pub(crate) struct Audience<'a> {
+    /// Names the request, and is told how it ended.
+    pub(crate) story: &'a Telling<'a>,
     /// gRPC clients understand only gRPC's own statuses.
     pub(crate) is_grpc: bool,
     /// Whether the client may be told more than the status.
@@ -101,13 +105,14 @@ impl Synthesised {
 }
 
 /// Answers, and waits until the answer is on its way.
-pub(crate) async fn synthesise(reply: Reply, answer: &Synthesised, to: Audience) -> Ended {
+pub(crate) async fn synthesise(reply: Reply, answer: &Synthesised, to: Audience<'_>) -> Ended {
     // Boxed: requests that are forwarded need not carry the room for it.
     Box::pin(answer_with(reply, answer, to)).await
 }
 
-async fn answer_with(reply: Reply, answer: &Synthesised, to: Audience) -> Ended {
+async fn answer_with(reply: Reply, answer: &Synthesised, to: Audience<'_>) -> Ended {
     let row = answer.failure.row();
+    to.story.fails(answer.failure);
     let mut response = http::Response::new(());
     let status = if to.is_grpc { 200 } else { row.http };
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -126,11 +131,18 @@ async fn answer_with(reply: Reply, answer: &Synthesised, to: Audience) -> Ended 
         }
     }
     let text = header_text(&answer.text);
-    let own = [(PROXY_ERROR, text.as_bytes()), (PROXY_CONNECTION, &b"close"[..])];
+    let id = to.story.id.digits();
+    let code = answer.failure.explained().code.as_bytes();
+    let own = [
+        (PROXY_ERROR, text.as_bytes()),
+        (story::ERROR, code),
+        (story::REQUEST_ID, &id),
+        (PROXY_CONNECTION, &b"close"[..]),
+    ];
     let said = match (to.is_informed, row.closes) {
         (false, _) => 0,
-        (true, false) => 1,
-        (true, true) => 2,
+        (true, false) => 3,
+        (true, true) => 4,
     };
     let strip = strip::RESPONSE_FROM_STRANGER;
     let edits = Edits { own: own.get(..said).unwrap_or_default(), ..Edits::strip(&strip) };

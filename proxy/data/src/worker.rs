@@ -8,20 +8,26 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hauberk_model::discovery::Discovery;
+use hauberk_model::identity::Identity;
+use hauberk_model::matching::RequestView as _;
 use hauberk_model::random::Random;
+use hauberk_model::story::{REQUEST_ID, RequestId, Side};
 use hauberk_observe::Registry;
 use hauberk_tls::{Credentials, CredentialsWatch};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::drain::DrainBell;
 use crate::h2::HeadRoom;
+use crate::heads::RequestMeta;
 use crate::inbound::{Gate, Ports};
 use crate::meters::Errors;
 use crate::outbound::hostnames::Hostnames;
 use crate::outbound::{Endpoints, Targets};
 use crate::patience::Patience;
+use crate::recorder::{Recorder, Telling};
 
 /// Everything that connections share. Lives as long as the worker.
 pub(crate) struct Worker {
@@ -44,6 +50,7 @@ pub(crate) struct Worker {
     pub(crate) mirrored: Cell<u32>,
     /// Bounds the TLS handshakes that are under way.
     pub(crate) gate: Gate,
+    pub(crate) recorder: Recorder,
     /// Where inbound connections arrive, as bound: a connection to this port is for the proxy itself.
     pub(crate) inbound_port: Cell<u16>,
 }
@@ -62,6 +69,7 @@ impl Worker {
             inbound_port: Cell::new(config.inbound_listen.port()),
             errors: Errors::new(&registry),
             hostnames: Hostnames::new(config.outbound_hostname_labels),
+            recorder: Recorder::new(&registry),
             config,
             discovery,
             credentials,
@@ -77,6 +85,33 @@ impl Worker {
             mirrored: Cell::default(),
             gate: Gate::default(),
         })
+    }
+
+    /// Begins the story of a request of the application.
+    pub(crate) fn tell_outbound(
+        &self,
+        head: &RequestMeta,
+        addresses: (SocketAddr, SocketAddr),
+        began: Instant,
+    ) -> Telling<'_> {
+        let story = self.recorder.begin(Side::Outbound, None, &self.random, addresses, began.into_std());
+        story.asks(head.method(), head.authority(), head.path());
+        story
+    }
+
+    /// Begins the story of a request to the application. What a verified peer calls the request is its name here too.
+    pub(crate) fn tell_inbound(
+        &self,
+        head: &RequestMeta,
+        peer: Option<&Identity>,
+        addresses: (SocketAddr, SocketAddr),
+        began: Instant,
+    ) -> Telling<'_> {
+        let named = peer.and_then(|_| RequestId::parse(head.header(REQUEST_ID).next()?));
+        let story = self.recorder.begin(Side::Inbound, named, &self.random, addresses, began.into_std());
+        story.asks(head.method(), head.authority(), head.path());
+        story.peer(peer);
+        story
     }
 
     /// Our certificate, if there is one yet.

@@ -18,6 +18,7 @@ use self::zones::{Overflow, ZoneBand, ZoneLoad};
 use crate::endpoint::{Endpoint, EndpointSet};
 use crate::outbound::{FailureAccrual, Penalty};
 use crate::random::Random;
+use crate::story::{Skip, Skipped};
 
 /// An endpoint of one balancer. It stays valid until the endpoint leaves the set; afterwards it names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -361,6 +362,15 @@ impl Balancer {
     #[must_use]
     pub const fn ejections(&self) -> Ejections {
         self.ejections
+    }
+
+    /// The endpoints that are not chosen from, and why: for the explanation of a request.
+    pub fn skipped(&self, now: Instant) -> impl Iterator<Item = Skipped> {
+        self.members().filter_map(move |(_, member)| {
+            let weightless = (member.endpoint.weight == 0).then_some((Skip::Weightless, Duration::ZERO));
+            let (why, time) = weightless.or_else(|| member.health.skip(now))?;
+            Some(Skipped { endpoint: Arc::clone(&member.endpoint), why, time })
+        })
     }
 
     /// Two draws, the cheaper one. With exclusions among the draws: the cheapest of all others.

@@ -33,3 +33,4 @@ pub mod retry;
 pub mod route;
 pub mod server_name;
 pub mod status;
+pub mod story;

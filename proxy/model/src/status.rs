@@ -2,6 +2,10 @@
 //!
 //! The only place where a failure turns into any of these.
 
+mod explained;
+
+pub use explained::Explained;
+
 /// gRPC status codes (`google.rpc.Code`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names are those of google.rpc.Code, which says what each means")]

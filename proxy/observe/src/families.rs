@@ -487,6 +487,12 @@ pub static HAUBERK_MIRRORED_REQUESTS_TOTAL: CounterFamily = CounterFamily {
     help: "Copies of requests: answered, given up for being late or too many, or failed at their backend.",
 };
 
+/// Labels: none.
+pub static HAUBERK_FLIGHT_RECORDER_LOST_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_flight_recorder_lost_total",
+    help: "Open requests whose story was overwritten because too many were open.",
+};
+
 /// Labels: `family`. Made by the registry itself.
 pub static SERIES_REFUSED_TOTAL: CounterFamily = CounterFamily {
     name: "hauberk_metrics_series_refused_total",

@@ -1,5 +1,6 @@
 //! The admin server (INTERFACE §4): health, metrics, log level, shutdown. One request per connection.
 
+mod explain;
 mod request;
 
 use std::io;
@@ -7,12 +8,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hauberk_data::Question;
 use hauberk_model::drain::Drain;
 use hauberk_observe::Registry;
 use hauberk_tls::CredentialsWatch;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::log;
@@ -35,6 +37,8 @@ pub struct Admin {
     pub drain: watch::Receiver<Drain>,
     /// Told by `POST /shutdown`; `None` where that is disabled.
     pub shutdown: Option<Arc<Notify>>,
+    /// Questions to the flight recorder.
+    pub questions: mpsc::Sender<Question>,
     /// Our variables, for `/env.json`.
     pub environment: Vec<(String, String)>,
 }
@@ -89,7 +93,7 @@ async fn exchange(mut stream: TcpStream, peer: SocketAddr, admin: &Admin) -> io:
         }
     };
     let (answer, head_only) = match request {
-        Ok(request) => (admin.answer(&request, peer.ip()), request.method == "HEAD"),
+        Ok(request) => (admin.answer_soon(&request, peer.ip()).await, request.method == "HEAD"),
         Err(refused) => (Answer::text(refused.status, format!("{}\n", refused.reason)), false),
     };
     let body = if head_only { "" } else { answer.body.as_str() };
@@ -105,6 +109,17 @@ async fn exchange(mut stream: TcpStream, peer: SocketAddr, admin: &Admin) -> io:
 }
 
 impl Admin {
+    /// What may have to wait for the data thread, and everything else.
+    async fn answer_soon(&self, request: &Request, peer: IpAddr) -> Answer {
+        let reads = matches!(request.method.as_str(), "GET" | "HEAD");
+        match request.path.as_str() {
+            "/explain" | "/explain/recent" if reads && peer.to_canonical().is_loopback() => {
+                explain::answer(&request.path, &request.query, &self.questions).await
+            }
+            _ => self.answer(request, peer),
+        }
+    }
+
     fn answer(&self, request: &Request, peer: IpAddr) -> Answer {
         let reads = matches!(request.method.as_str(), "GET" | "HEAD");
         let local = peer.to_canonical().is_loopback();
@@ -120,7 +135,9 @@ impl Admin {
                 body: self.registry.render(),
             },
             "/env.json" if reads => self.environment(&request.query),
-            "/proxy-log-level" | "/shutdown" if !local => Answer::text(403, "only from this machine\n"),
+            "/proxy-log-level" | "/shutdown" | "/explain" | "/explain/recent" if !local => {
+                Answer::text(403, "only from this machine\n")
+            }
             "/proxy-log-level" if reads => Answer::text(200, format!("{}\n", log::filter())),
             "/proxy-log-level" if request.method == "PUT" => match request.body.trim().parse() {
                 Ok(filter) => {
@@ -137,9 +154,8 @@ impl Admin {
                 }
                 Some(_) => Answer::text(405, "use POST\n"),
             },
-            "/live" | "/ready" | "/metrics" | "/env.json" | "/proxy-log-level" => {
-                Answer::text(405, "method not allowed\n")
-            }
+            "/live" | "/ready" | "/metrics" | "/env.json" | "/proxy-log-level" | "/explain"
+            | "/explain/recent" => Answer::text(405, "method not allowed\n"),
             _ => Answer::text(404, "not found\n"),
         }
     }
@@ -196,6 +212,7 @@ mod tests {
                 credentials: None,
                 drain,
                 shutdown,
+                questions: mpsc::channel(1).0,
                 environment,
             },
             publish,
@@ -229,6 +246,15 @@ mod tests {
         assert_eq!(ask(&enabled, "POST", "/shutdown", FAR).0, 403);
         assert_eq!(ask(&enabled, "GET", "/shutdown", NEAR).0, 405);
         assert_eq!(ask(&enabled, "POST", "/shutdown", NEAR).0, 200);
+    }
+
+    #[test]
+    fn stories_are_only_for_this_machine() {
+        let (admin, _drain) = admin(None);
+        for path in ["/explain?id=0000000000000001", "/explain/recent"] {
+            assert_eq!(ask(&admin, "GET", path, FAR).0, 403);
+            assert_eq!(ask(&admin, "POST", path, NEAR).0, 405);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod ask;
 mod config;
 mod control;
 mod log;
@@ -20,6 +21,7 @@ hauberk-proxy, the data plane of the Hauberk service mesh
 usage:
   hauberk-proxy [run]        run the proxy; settings come from HAUBERK_PROXY_* and LINKERD2_PROXY_* variables
   hauberk-proxy init ...     redirect this network namespace's connections to the proxy (init --help)
+  hauberk-proxy ask PATH     ask the admin server of the proxy whose environment this is, such as /explain?id=ID
   hauberk-proxy version      print the version
 ";
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         None => run(&rest),
         Some("run") => run(&rest),
         Some("init") => init(&rest),
+        Some("ask") => ask(&rest),
         Some("version" | "--version" | "-V") => {
             println!("hauberk-proxy {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
@@ -79,6 +82,24 @@ fn run(arguments: &[String]) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ::log::error!(error:% = format!("{error:#}"); "hauberk-proxy ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ask(arguments: &[String]) -> ExitCode {
+    let port = ask::port(|name| std::env::var(name).ok());
+    let [path] = arguments else {
+        eprintln!("hauberk-proxy ask takes one path\n\n{HELP}");
+        return ExitCode::from(USAGE);
+    };
+    match ask::ask(port, path) {
+        Ok(body) => {
+            print!("{body}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("hauberk-proxy ask: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -6,17 +6,19 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use hauberk_data::Drained;
+use hauberk_data::{Drained, Watching};
 use hauberk_model::drain::Drain;
 use hauberk_observe::{Labels, Limits, Registry, families, process};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::control::Control;
 use crate::shutdown;
 
+/// Questions to the data thread that may wait; the admin server has no more connections.
+const QUESTIONS_MAX: usize = 32;
 /// Longest wait for the control thread once the data thread has ended.
 const CONTROL_STOPS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -31,11 +33,13 @@ pub fn run(config: Config, environment: Vec<(String, String)>) -> anyhow::Result
     let control = Control::start(&config, runtime.handle(), &registry)?;
     let (drain, drained) = watch::channel(Drain::Running);
     let asked = Arc::new(Notify::new());
+    let (ask, questions) = mpsc::channel(QUESTIONS_MAX);
     let admin = Admin {
         registry: registry.clone(),
         credentials: config.identity.is_some().then(|| control.credentials.clone()),
         drain: drained.clone(),
         shutdown: config.shutdown_endpoint.then(|| Arc::clone(&asked)),
+        questions: ask,
         environment,
     };
     let admin_listener = bind(config.admin_listen)?;
@@ -68,6 +72,7 @@ pub fn run(config: Config, environment: Vec<(String, String)>) -> anyhow::Result
         credentials,
         registry,
         drained,
+        Watching { questions: Some(questions) },
     ));
     let _ = end.send(());
     let _ = control_thread.join();

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use h2::Reason;
 use hauberk_model::authorize::{self, Judged};
@@ -15,6 +16,7 @@ use hauberk_model::requirement::Unmet;
 use hauberk_model::retry::is_idempotent;
 use hauberk_model::route::{Filter, HeaderModifier};
 use hauberk_model::status::Failure;
+use hauberk_model::story::{Judgement, Place};
 use hauberk_wire::translate::Honour;
 use hauberk_wire::{Edits, strip};
 use tokio::time::Instant;
@@ -32,6 +34,7 @@ use crate::heads::{self, Onward, RequestMeta, View};
 use crate::meters::Ended;
 use crate::outbound::endpoint::{Endpoint, Session};
 use crate::pool::http2_client;
+use crate::recorder::Telling;
 use crate::replay::Source;
 use crate::respond::{Audience, Synthesised, synthesise};
 
@@ -92,13 +95,15 @@ impl Handler for Inbound {
     async fn handle(self: Rc<Self>, request: Request) {
         let start = Instant::now();
         let is_grpc = request.head.is_grpc();
-        let Ok(plan) = self.accepted.port.policy(&self.accepted.worker).await else {
-            return self.turn(request.reply, is_grpc, Failure::Unexpected.into(), start).await;
+        let Accepted { worker, client, target, tls, .. } = &self.accepted;
+        let story = worker.tell_inbound(&request.head, tls.peer(), (*client, *target), start);
+        let Ok(plan) = self.accepted.port.policy(worker).await else {
+            return self.turn(request.reply, is_grpc, Failure::Unexpected.into(), start, &story).await;
         };
         let clients = self.client_meters(&plan);
-        match self.judge(&plan, &clients, &request.head) {
-            Ok(admitted) => self.forward(&admitted, request, start).await,
-            Err(turned) => self.turn(request.reply, is_grpc, turned, start).await,
+        match self.judge(&plan, &clients, &request.head, &story) {
+            Ok(admitted) => self.forward(&admitted, request, start, &story).await,
+            Err(turned) => self.turn(request.reply, is_grpc, turned, start, &story).await,
         }
     }
 }
@@ -126,6 +131,7 @@ impl Inbound {
         plan: &'p Plan,
         clients: &ClientMeters,
         head: &RequestMeta,
+        story: &Telling<'_>,
     ) -> Result<Admitted<'p>, Turned> {
         if head.is_connect() {
             return Err(Failure::TunnelForbidden.into());
@@ -133,6 +139,7 @@ impl Inbound {
         let view = if plan.judges_path { View::canonical(head)? } else { View::as_it_came(head) };
         let Some(matched) = route_of(plan, &view) else {
             clients.route_not_found();
+            story.routed(&Arc::new(Place { parent: plan.policy.server.clone(), route: None }), None);
             return Err(Failure::RouteNotFound.into());
         };
         let client = self.accepted.as_client();
@@ -142,10 +149,12 @@ impl Inbound {
         });
         let by = match judged {
             Ok(Judged::Admitted(by)) => by,
-            Ok(Judged::Asks { .. }) => return Err(self.denied(clients, &matched, head, Unmet::Unanswered)),
-            Err(unmet) => return Err(self.denied(clients, &matched, head, unmet)),
+            Ok(Judged::Asks { .. }) => {
+                return Err(self.denied(clients, &matched, head, Unmet::Unanswered, story));
+            }
+            Err(unmet) => return Err(self.denied(clients, &matched, head, unmet, story)),
         };
-        self.admit(plan, clients, view, &matched, &by)
+        self.admit(plan, clients, view, &matched, &by, story)
     }
 
     /// Lets a request on that `by` admits, as far as limits and filters do.
@@ -156,6 +165,7 @@ impl Inbound {
         view: View<'_>,
         matched: &Matched<'p>,
         by: &authorize::Admitted<'p, Met<'p>>,
+        story: &Telling<'_>,
     ) -> Result<Admitted<'p>, Turned> {
         let head = view.request();
         let is_grpc = head.is_grpc();
@@ -166,10 +176,13 @@ impl Inbound {
             meters.audited(reason);
             self.accepted.say_audited(reason.code());
         }
+        story.routed(&meters.place, None);
+        story.judged(Judgement::Allowed(by.by.metadata.clone()));
         if let Some(limiter) = &plan.limiter {
             let asking = Asking { client: self.accepted.tls.peer(), route: matched.metadata, view: &view };
             if let Err(refused) = limiter.borrow_mut().check(&asking, Instant::now().into_std()) {
                 clients.limited(matched.metadata, &refused);
+                story.judged(Judgement::Limited);
                 let answer = Synthesised::saying(Failure::RateLimited, refused.limited.to_string());
                 return Err(Turned { answer, meters: Some(meters) });
             }
@@ -198,10 +211,13 @@ impl Inbound {
         matched: &Matched<'_>,
         head: &RequestMeta,
         reason: Unmet,
+        story: &Telling<'_>,
     ) -> Turned {
         let authority = self.shown_authority(head);
         let meters = clients.route(matched.index, matched.metadata, head.is_grpc(), None, authority);
         meters.denied(reason);
+        story.routed(&meters.place, None);
+        story.judged(Judgement::Denied(reason.code()));
         Turned { answer: Synthesised::denied(reason), meters: Some(meters) }
     }
 
@@ -209,7 +225,7 @@ impl Inbound {
         self.accepted.worker.config.inbound_authority_label.then(|| head.authority())
     }
 
-    async fn forward(&self, admitted: &Admitted<'_>, request: Request, start: Instant) {
+    async fn forward(&self, admitted: &Admitted<'_>, request: Request, start: Instant, story: &Telling<'_>) {
         let Request { head, body, mut reply } = request;
         let is_grpc = head.is_grpc();
         let mut modifiers = heads::request_modifiers([admitted.filters]);
@@ -237,17 +253,24 @@ impl Inbound {
         let attempt = unless_gone(&mut reply, attempt).await;
         let answered = Instant::now();
         let ended = match attempt {
-            None => Ended { status: 0, grpc_status: None, complete: false },
+            None => {
+                story.fails(Failure::Cancelled);
+                Ended { status: 0, grpc_status: None, complete: false }
+            }
             Some(Ok(exchange)) => {
+                story.answered(answered - start);
                 let modifiers = heads::response_modifiers([admitted.filters], &admitted.response);
                 let edits = Edits { strip: &strip::RESPONSE_FROM_APP, modifiers: &modifiers, own: &[] };
-                relay(exchange, reply, &edits, is_grpc, Bounds::default()).await.0
+                let (ended, fault) = relay(exchange, reply, &edits, is_grpc, Bounds::default()).await;
+                story.breaks(fault);
+                ended
             }
             Some(Err(failure)) => {
                 self.accepted.worker.errors.inbound_http(failure.row().label);
-                self.fail(reply, failure, is_grpc).await
+                self.fail(reply, failure, is_grpc, story).await
             }
         };
+        story.ends(ended);
         admitted.meters.ended(ended, answered - start, start.elapsed());
     }
 
@@ -310,7 +333,7 @@ impl Inbound {
 
     /// Tells of a request that the application did not answer. The proxy of a peer hears it as HTTP/2 says it, and can
     /// try another endpoint: the request was not processed, or it is not known whether it was (RFC 9113 §8.7).
-    async fn fail(&self, reply: Reply, failure: Failure, is_grpc: bool) -> Ended {
+    async fn fail(&self, reply: Reply, failure: Failure, is_grpc: bool, story: &Telling<'_>) -> Ended {
         let reason = if matches!(failure, Failure::Connect | Failure::ConnectTimeout | Failure::Refused) {
             Some(Reason::REFUSED_STREAM)
         } else {
@@ -318,14 +341,15 @@ impl Inbound {
         };
         match reason.filter(|_| reply.is_stream() && self.accepted.tls.peer().is_some()) {
             Some(reason) => {
+                story.fails(failure);
                 reply.reset(reason);
                 Ended { status: failure.row().http, grpc_status: None, complete: false }
             }
-            None => synthesise(reply, &failure.into(), self.audience(is_grpc)).await,
+            None => synthesise(reply, &failure.into(), self.audience(is_grpc, story)).await,
         }
     }
 
-    async fn turn(&self, reply: Reply, is_grpc: bool, turned: Turned, start: Instant) {
+    async fn turn(&self, reply: Reply, is_grpc: bool, turned: Turned, start: Instant, story: &Telling<'_>) {
         let failure = turned.answer.failure();
         log::debug!(
             "inbound request answered by the proxy: {}; client={} port={}",
@@ -334,15 +358,16 @@ impl Inbound {
             self.accepted.port.number
         );
         self.accepted.worker.errors.inbound_http(failure.row().label);
-        let ended = synthesise(reply, &turned.answer, self.audience(is_grpc)).await;
+        let ended = synthesise(reply, &turned.answer, self.audience(is_grpc, story)).await;
+        story.ends(ended);
         if let Some(meters) = turned.meters {
             meters.ended(ended, start.elapsed(), start.elapsed());
         }
     }
 
-    fn audience(&self, is_grpc: bool) -> Audience {
+    fn audience<'a>(&self, is_grpc: bool, story: &'a Telling<'a>) -> Audience<'a> {
         // What went wrong is told to the mesh only.
-        Audience { is_grpc, is_informed: self.accepted.tls.peer().is_some() }
+        Audience { story, is_grpc, is_informed: self.accepted.tls.peer().is_some() }
     }
 }
 

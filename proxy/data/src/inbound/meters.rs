@@ -11,6 +11,7 @@ use hauberk_model::inbound::{Authorization, InboundPolicy};
 use hauberk_model::metadata::Metadata;
 use hauberk_model::ratelimit::{Limited, Refused};
 use hauberk_model::requirement::Unmet;
+use hauberk_model::story::Place;
 use hauberk_observe::families as f;
 use hauberk_observe::{Counter, CounterFamily, Histogram, Labels, Registry};
 
@@ -56,6 +57,7 @@ pub(crate) struct RouteMeters {
     subject: Labels,
     /// By the code of the reason and whether it was an audit.
     reasons: RefCell<Vec<((&'static str, bool), Counter)>>,
+    pub(crate) place: Arc<Place>,
 }
 
 impl ClientMeters {
@@ -171,6 +173,7 @@ impl ClientMeters {
             route_labels: policy,
             is_grpc,
             statuses: RefCell::default(),
+            place: Arc::new(Place { parent: self.policy.server.clone(), route: Some(route.clone()) }),
         }
     }
 }

@@ -11,6 +11,7 @@ use hauberk_model::matching::RequestView;
 use hauberk_model::pushback::Pushback;
 use hauberk_model::retry::{self, AttemptFailure, Attempted, GiveUp, Verdict, is_idempotent};
 use hauberk_model::status::{Failure, GrpcCode};
+use hauberk_model::story::REQUEST_ID;
 use hauberk_wire::Edits;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -26,6 +27,7 @@ use crate::h1;
 use crate::heads::{self, Onward, RequestMeta, ResponseMeta};
 
 use crate::pool::http2_client;
+use crate::recorder::Telling;
 use crate::replay::Source;
 use crate::worker::Worker;
 
@@ -48,6 +50,7 @@ pub(super) struct Attempts<'a> {
     pub(super) demands: &'a Demands,
     /// Attempts so far that may have had an effect.
     pub(super) repeats: Cell<u32>,
+    pub(super) story: &'a Telling<'a>,
 }
 
 /// A response that has begun.
@@ -128,6 +131,7 @@ impl Attempts<'_> {
         let picked = match backend.pick(self.worker, Wanted { exclude: failed, movable }) {
             Some(picked) => picked,
             None => {
+                backend.tell_skipped(self.story);
                 backend.ready(self.worker, Wanted { exclude: &[], movable }).await.map_err(
                     |none| match none {
                         NoEndpoint::FailFast => Failure::FailFast,
@@ -148,6 +152,7 @@ impl Attempts<'_> {
 
     pub(super) fn begin(&self, picked: Picked) -> Try {
         let Picked { key, slot } = picked;
+        self.chosen.backend.tell(self.story, &slot.endpoint.spec);
         slot.http.requested();
         self.chosen.meters.requested();
         Try { key, load: Load::new(self.worker, &self.chosen.backend, key), slot, started: Instant::now() }
@@ -189,6 +194,7 @@ impl Attempts<'_> {
                 }
             }
             Err(lost) => {
+                self.story.lost(&slot.endpoint.spec, lost.failure);
                 if let Some(mut load) = load {
                     load.end(lost.outcome);
                 }
@@ -206,17 +212,21 @@ impl Attempts<'_> {
         // HTTP/1.0 knows requests without Host; HTTP/2 and the mesh know none without an authority.
         let addressed = (over_http2 && host.is_none() && self.head.authority().is_empty())
             .then(|| endpoint.spec.addr.to_string());
+        // The id goes to proxies only.
+        let id = self.story.id.digits();
+        let named = [(REQUEST_ID, &id[..])];
+        let edits = if endpoint.is_meshed() { Edits { own: &named, ..self.edits } } else { self.edits };
         let said = Said::new(
             self.head.is_grpc(),
             endpoint.is_meshed(),
             self.repeats.get(),
             self.demands.left(Instant::now()),
         );
-        let own = if said.is_empty() { Vec::new() } else { said.and(self.edits.own) };
+        let own = if said.is_empty() { Vec::new() } else { said.and(edits.own) };
         let on = Onward {
             host: host.or(addressed.as_deref()),
             path_and_query: self.path_and_query,
-            edits: if said.is_empty() { self.edits } else { Edits { own: &own, ..self.edits } },
+            edits: if said.is_empty() { edits } else { Edits { own: &own, ..edits } },
             to_mesh: endpoint.upgrades_http1(),
             ends: body.is_end(),
         };

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::endpoint::{Endpoint, endpoint_labels, plain};
 use super::limit::{ConnectionLimit, ServiceLimits};
 use crate::meters::{BACKEND, Http, object_labels};
+use crate::recorder::Telling;
 use crate::worker::Worker;
 
 /// Latency assumed, and averaged over, where a backend is one endpoint and the policy says nothing.
@@ -221,6 +222,23 @@ impl Backend {
     /// How long an endpoint may take before the request is also sent elsewhere.
     pub(crate) fn patience(&self, key: EndpointKey) -> Duration {
         self.balancer.borrow().patience(key, Instant::now())
+    }
+
+    /// Tells of the endpoint that was picked, and of those that were not to be.
+    pub(crate) fn tell(&self, story: &Telling<'_>, endpoint: &Arc<Spec>) {
+        story.tries(endpoint);
+        let (ready, pending) = self.endpoints.shown.get();
+        if pending > 0 {
+            let balancer = self.balancer.borrow();
+            story.skips(balancer.skipped(Instant::now()), ready, ready + pending);
+        }
+    }
+
+    /// Tells why there is no endpoint to pick.
+    #[cold]
+    pub(crate) fn tell_skipped(&self, story: &Telling<'_>) {
+        let balancer = self.balancer.borrow();
+        story.skips(balancer.skipped(Instant::now()), balancer.ready(), balancer.len());
     }
 
     fn finished(&self, worker: &Worker, request: InFlight, outcome: Outcome) {

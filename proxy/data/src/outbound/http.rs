@@ -24,6 +24,7 @@ use crate::exchange::{Bounds, Fault, Handler, Reply, Request, relay, unless_gone
 use crate::filtering::{self, Filtered};
 use crate::heads::{self, RequestMeta, View};
 use crate::meters::Ended;
+use crate::recorder::Telling;
 use crate::replay::Source;
 use crate::respond::{Audience, Synthesised, synthesise};
 use crate::worker::Worker;
@@ -58,12 +59,13 @@ impl Handler for Outbound {
     async fn handle(self: Rc<Self>, request: Request) {
         let start = Instant::now();
         let is_grpc = request.head.is_grpc();
+        let story = self.worker.tell_outbound(&request.head, (self.client, self.target.addr), start);
         let Some(plan) = self.target.plan(&self.worker) else {
-            return self.turn(request.reply, is_grpc, &Failure::Unexpected.into()).await;
+            return self.turn(request.reply, is_grpc, &Failure::Unexpected.into(), &story).await;
         };
         match self.route(&plan, &request.head) {
-            Ok(routed) => self.forward(&routed, request, start).await,
-            Err(answer) => self.turn(request.reply, is_grpc, &answer).await,
+            Ok(routed) => self.forward(&routed, request, start, &story).await,
+            Err(answer) => self.turn(request.reply, is_grpc, &answer, &story).await,
         }
     }
 }
@@ -91,7 +93,7 @@ impl Outbound {
         Ok(Routed { rule, filters, prefix_len, path_and_query, response: filtered.response, fault })
     }
 
-    async fn forward(&self, routed: &Routed<'_>, request: Request, start: Instant) {
+    async fn forward(&self, routed: &Routed<'_>, request: Request, start: Instant, story: &Telling<'_>) {
         let Request { head, body, mut reply } = request;
         let is_grpc = head.is_grpc();
         let hostname = self.worker.hostnames.label(head.authority());
@@ -100,16 +102,19 @@ impl Outbound {
             let mut struck = Box::pin(fault::carry_out(fault, is_grpc, demands.deadline, &self.worker));
             let answer = unless_gone(&mut reply, struck.as_mut()).await;
             if let Some(answer) = answer.unwrap_or_else(|| Some(Failure::Cancelled.into())) {
-                return self.turn(reply, is_grpc, &answer).await;
+                story.routed(&routed.rule.place, None);
+                return self.turn(reply, is_grpc, &answer, story).await;
             }
         }
         let Some(chosen) = routed.rule.choose(&self.worker) else {
-            return self.turn(reply, is_grpc, &Failure::NoBackend.into()).await;
+            story.routed(&routed.rule.place, None);
+            return self.turn(reply, is_grpc, &Failure::NoBackend.into(), story).await;
         };
+        story.routed(&routed.rule.place, Some(&chosen.reference.backend.metadata));
         let filters = [routed.filters, chosen.reference.filters.as_slice()];
         let filtered = match self.backend_filtered(&head, routed, filters[1]) {
             Ok(filtered) => filtered,
-            Err(answer) => return self.turn(reply, is_grpc, &answer).await,
+            Err(answer) => return self.turn(reply, is_grpc, &answer, story).await,
         };
         let modifiers = heads::request_modifiers(filters);
         let path_and_query = filtered.path_and_query.as_deref().or(routed.path_and_query.as_deref());
@@ -126,6 +131,7 @@ impl Outbound {
             source,
             demands: &demands,
             repeats: Cell::new(0),
+            story,
         };
         let run = pin!(async {
             match demands.deadline {
@@ -134,18 +140,25 @@ impl Outbound {
             }
         });
         let ended = match unless_gone(&mut reply, run).await {
-            None => Ended { status: Failure::Cancelled.row().http, grpc_status: None, complete: false },
+            None => {
+                story.fails(Failure::Cancelled);
+                Ended { status: Failure::Cancelled.row().http, grpc_status: None, complete: false }
+            }
             Some(Ok(won)) => {
                 let own = routed.response.iter().chain(&filtered.response);
                 let modifiers = heads::response_modifiers(filters, own);
-                self.pass_on(won, reply, &modifiers, is_grpc, &demands, chosen).await
+                story.answered(start.elapsed());
+                let (ended, fault) = self.pass_on(won, reply, &modifiers, is_grpc, &demands, chosen).await;
+                story.breaks(fault);
+                ended
             }
             Some(Err(failure)) => {
                 self.worker.errors.outbound_http(failure.row().label);
                 let answer = Synthesised::from(failure);
-                synthesise(reply, &answer, self.audience(is_grpc)).await
+                synthesise(reply, &answer, self.audience(is_grpc, story)).await
             }
         };
+        story.ended(ended, start.elapsed());
         routed.rule.meters.ended(ended, start.elapsed(), hostname);
     }
 
@@ -158,7 +171,7 @@ impl Outbound {
         is_grpc: bool,
         demands: &Demands,
         chosen: &RuleBackend,
-    ) -> Ended {
+    ) -> (Ended, Fault) {
         let Won { exchange, mut load, slot, started } = won;
         let latency = started.elapsed();
         let tells = self.worker.config.informational_headers && slot.endpoint.is_meshed();
@@ -170,7 +183,7 @@ impl Outbound {
         load.end(outcome_of(failed, fault));
         slot.http.responded_as(ended, ended.complete && !failed, latency);
         chosen.meters.ended(ended, started.elapsed());
-        ended
+        (ended, fault)
     }
 
     /// Sends copies of the request where the rule and the chosen backend want them.
@@ -220,7 +233,7 @@ impl Outbound {
         filtering::apply(filters, &view, routed.prefix_len, &self.worker.random)
     }
 
-    async fn turn(&self, reply: Reply, is_grpc: bool, answer: &Synthesised) {
+    async fn turn(&self, reply: Reply, is_grpc: bool, answer: &Synthesised, story: &Telling<'_>) {
         let row = answer.failure().row();
         log::debug!(
             "outbound request answered by the proxy: {}; client={} target={}",
@@ -229,11 +242,12 @@ impl Outbound {
             self.target.addr
         );
         self.worker.errors.outbound_http(row.label);
-        synthesise(reply, answer, self.audience(is_grpc)).await;
+        let ended = synthesise(reply, answer, self.audience(is_grpc, story)).await;
+        story.ends(ended);
     }
 
-    fn audience(&self, is_grpc: bool) -> Audience {
-        Audience { is_grpc, is_informed: self.worker.config.informational_headers }
+    fn audience<'a>(&self, is_grpc: bool, story: &'a Telling<'a>) -> Audience<'a> {
+        Audience { story, is_grpc, is_informed: self.worker.config.informational_headers }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Mirrored requests: sent beside the request that is served, answered to nobody, and given up before they are in its way.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use hauberk_model::route::{Filter, Ratio};
 use hauberk_model::status::Failure;
 use hauberk_observe::{Counter, Labels, families as f};
 use hauberk_wire::{Edits, strip};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::attempt::{Attempts, Won};
 use super::demands::Demands;
@@ -25,6 +25,8 @@ use crate::replay::Source;
 use crate::tee::TeeWatch;
 use crate::worker::Worker;
 
+/// The client of a copy.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 /// Mirrored requests of one proxy that may be on their way at once; one more is dropped.
 const MIRRORED_MAX: u32 = 64;
 /// How long a mirrored request may take in all. It is a copy: nobody waits for it.
@@ -130,6 +132,9 @@ impl Copy {
         let Self { worker, mirror, rule, head, path_and_query, filters, meant, body, watch } = self;
         let modifiers = heads::request_modifiers([filters.as_slice()]);
         let demands = Demands::none();
+        // A copy has a story of its own; no client waits for it.
+        let story = worker.tell_outbound(&head, (NOBODY, meant), Instant::now());
+        story.routed(&rule.place, Some(&mirror.to.reference.backend.metadata));
         let attempts = Attempts {
             worker: &worker,
             rule: &rule,
@@ -141,6 +146,7 @@ impl Copy {
             source: Source::new(body, 0),
             demands: &demands,
             repeats: Cell::new(0),
+            story: &story,
         };
         let sent = timeout(MIRRORED_FOR_MAX, async { Ok(swallow(attempts.once().await?).await) }).await;
         let is_behind = watch.is_some_and(|watch| watch.is_behind());
@@ -151,6 +157,7 @@ impl Copy {
             Ok(Ok(false) | Err(_)) if is_behind => &mirror.dropped,
             Ok(Ok(false) | Err::<_, Failure>(_)) => &mirror.failed,
         };
+        story.copied(matches!(sent, Ok(Ok(true))));
         counter.inc();
     }
 }

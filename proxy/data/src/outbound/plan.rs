@@ -15,6 +15,7 @@ use hauberk_model::outbound::{
 };
 use hauberk_model::route::{Filter, GrpcRoute, HttpRoute};
 use hauberk_model::server_name::NameRefusal;
+use hauberk_model::story::Place;
 use hauberk_observe::Labels;
 
 use super::backend::Backend;
@@ -97,6 +98,7 @@ pub(crate) struct Rule {
     pub(crate) backends: Vec<RuleBackend>,
     pub(crate) mirrors: Vec<Rc<Mirror>>,
     pub(crate) meters: RouteMeters,
+    pub(crate) place: Arc<Place>,
 }
 
 /// One backend of one rule, in the order of its distribution.
@@ -236,6 +238,7 @@ impl Resolver<'_> {
             backends: backends.collect(),
             mirrors: self.mirrors(filters, accrual, &labels),
             meters: RouteMeters::new(&self.worker.registry, kind, labels),
+            place: Arc::new(Place { parent: self.policy.parent.clone(), route: Some(route.clone()) }),
         })
     }
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use hauberk_data::{Config, Drained, Origin};
+use hauberk_data::{Config, Drained, Origin, Watching};
 use hauberk_model::discovery::{Discovery, Watched};
 use hauberk_model::drain::Drain;
 use hauberk_model::endpoint::{Endpoint, EndpointSet, Http2Params, ProtocolHint, TlsTarget};
@@ -180,7 +180,15 @@ impl Proxy {
         let (world, counted) = (world.clone(), registry.clone());
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let serving = hauberk_data::serve(config, listeners, Arc::new(world), told, counted, draining);
+            let serving = hauberk_data::serve(
+                config,
+                listeners,
+                Arc::new(world),
+                told,
+                counted,
+                draining,
+                Watching::default(),
+            );
             runtime.block_on(serving).unwrap()
         });
         Self { outbound: at, inbound, registry, drain, thread: Some(thread), _credentials: tell }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::Outcome;
 use crate::outbound::{Backoff, FailureAccrual};
 use crate::random::Random;
+use crate::story::Skip;
 
 /// Requests in a row that an endpoint may leave unanswered: one slow request must not eject, a frozen endpoint
 /// must not cost more than these.
@@ -146,6 +147,19 @@ impl Health {
 
     pub(super) fn is_ready(&self) -> bool {
         self.state == State::Ready
+    }
+
+    /// Why the endpoint is not chosen from, and for how long, or since when a probe is out; `None`: it is ready.
+    pub(super) fn skip(&self, now: Instant) -> Option<(Skip, Duration)> {
+        match self.state {
+            State::Ready => None,
+            State::Ejected { reason, until, .. } => {
+                Some((Skip::Ejected(reason), until.saturating_duration_since(now)))
+            }
+            State::Probing { reason, since } => {
+                Some((Skip::Probing(reason), now.saturating_duration_since(since)))
+            }
+        }
     }
 
     pub(super) fn admission(&self, now: Instant) -> Admission {

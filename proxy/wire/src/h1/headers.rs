@@ -11,7 +11,7 @@ use super::{H1Error, Version};
 pub enum Kind {
     /// Passed on as it is.
     EndToEnd,
-    /// `l5d-*`: the mesh's own, passed on only where a rule keeps it.
+    /// `l5d-*`, `hauberk-error` and `hauberk-request-id`: the mesh's own, passed on only where a rule keeps it.
     Mesh,
     /// `Expect`: passed on.
     Expect,
@@ -53,6 +53,7 @@ impl Kind {
             (16, Some(b'p')) if is(b"proxy-connection") => Self::Hop,
             (17, Some(b't')) if is(b"transfer-encoding") => Self::TransferEncoding,
             (_, Some(b'l')) if is_mesh(name) => Self::Mesh,
+            (13 | 18, Some(b'h')) if is_ours(name) => Self::Mesh,
             (_, _) => Self::EndToEnd,
         }
     }
@@ -75,6 +76,15 @@ impl Kind {
 /// `l5d-…`, where `_` counts as `-`: to an application behind CGI naming the two are one header.
 fn is_mesh(name: &[u8]) -> bool {
     matches!(name, [b'l' | b'L', b'5', b'd' | b'D', b'-' | b'_', ..])
+}
+
+/// What proxies alone say of a request, likewise.
+fn is_ours(name: &[u8]) -> bool {
+    let is = |ours: &[u8]| {
+        let same = |(a, b): (&u8, &u8)| a.eq_ignore_ascii_case(b) || (*a == b'_' && *b == b'-');
+        name.len() == ours.len() && name.iter().zip(ours).all(same)
+    };
+    is(b"hauberk-error") || is(b"hauberk-request-id")
 }
 
 /// One field as it stands in the message.

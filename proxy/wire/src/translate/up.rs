@@ -11,6 +11,9 @@ use crate::h1::grammar::is_host;
 use crate::h1::target::check_path_and_query;
 use crate::h1::{Body, Headers, Kind, RequestHead, ResponseHead, Trailers, Version};
 
+/// Carries the request's id between proxies; the same name as in the model, which this crate does not know.
+const REQUEST_ID: &str = "hauberk-request-id";
+
 /// How a request is put on HTTP/2.
 #[derive(Clone, Copy, Debug)]
 pub struct UpRequest<'a> {
@@ -143,6 +146,13 @@ pub(crate) fn add_written(edits: &Edits<'_>, map: &mut HeaderMap) -> Result<(), 
         return Err(crate::h1::encode::EncodeError::Field.into());
     }
     for (name, value) in edits.written() {
+        if name == REQUEST_ID {
+            let mut id = HeaderValue::from_bytes(value).map_err(|_| TranslateError::FieldValue)?;
+            // No two requests have the same one: in the compression tables it would only push out what returns.
+            id.set_sensitive(true);
+            append(map, HeaderName::from_static(REQUEST_ID), id)?;
+            continue;
+        }
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| TranslateError::FieldName)?;
         append(map, name, HeaderValue::from_bytes(value).map_err(|_| TranslateError::FieldValue)?)?;
     }

@@ -8,6 +8,8 @@
 //!
 //! The path must be in the form that is forwarded: see [`crate::canonical`].
 
+pub mod index;
+
 use std::cmp::Ordering;
 use std::iter;
 

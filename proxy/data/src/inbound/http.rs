@@ -9,7 +9,7 @@ use h2::Reason;
 use hauberk_model::authorize::{self, Judged};
 use hauberk_model::canonical::Ambiguous;
 use hauberk_model::inbound::{InboundProtocol, RouteAuthorizations};
-use hauberk_model::matching::{self, RequestView};
+use hauberk_model::matching::RequestView;
 use hauberk_model::metadata::Metadata;
 use hauberk_model::ratelimit::Asking;
 use hauberk_model::requirement::Unmet;
@@ -373,7 +373,7 @@ impl Inbound {
 
 fn route_of<'p>(plan: &'p Plan, view: &View<'_>) -> Option<Matched<'p>> {
     if let InboundProtocol::Grpc { routes } = &plan.policy.protocol {
-        let found = matching::grpc(routes, view)?;
+        let found = plan.grpc_index.find(routes, view)?;
         return Some(Matched {
             index: found.route_index,
             metadata: &found.route.metadata,
@@ -382,7 +382,7 @@ fn route_of<'p>(plan: &'p Plan, view: &View<'_>) -> Option<Matched<'p>> {
             prefix_len: found.prefix_len,
         });
     }
-    let found = matching::http(&plan.routes, view)?;
+    let found = plan.index.find(&plan.routes, view)?;
     Some(Matched {
         index: found.route_index,
         metadata: &found.route.metadata,

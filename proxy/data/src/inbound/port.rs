@@ -13,6 +13,7 @@ use hauberk_model::canonical::judges_path;
 use hauberk_model::discovery::Watched;
 use hauberk_model::identity::Identity;
 use hauberk_model::inbound::{InboundPolicy, InboundProtocol, RouteAuthorizations};
+use hauberk_model::matching::index::{GrpcIndex, HttpIndex};
 use hauberk_model::metadata::Metadata;
 use hauberk_model::ratelimit::RateLimiter;
 use hauberk_model::route::{HttpRoute, HttpRule};
@@ -63,6 +64,9 @@ pub(crate) struct Plan {
     pub(crate) policy: Arc<InboundPolicy>,
     /// Routes of HTTP; for a port of bytes, one that leads everywhere.
     pub(crate) routes: Arc<[HttpRoute<RouteAuthorizations>]>,
+    pub(crate) index: HttpIndex,
+    /// Of the policy's routes, where they are gRPC's.
+    pub(crate) grpc_index: GrpcIndex,
     pub(crate) judges_path: bool,
     pub(crate) limiter: Option<Rc<RefCell<RateLimiter>>>,
     /// What requests must bring besides their client, where anything is required.
@@ -244,7 +248,17 @@ impl Plan {
             | InboundProtocol::Http2 { routes, .. } => Arc::clone(routes),
             InboundProtocol::Grpc { .. } | InboundProtocol::Opaque | InboundProtocol::Tls => everything(),
         };
-        Self { judges_path: judges_path(&routes), routes, limiter, checks: Checks::of(&policy), policy }
+        let grpc_index = match &policy.protocol {
+            InboundProtocol::Grpc { routes } => GrpcIndex::of(routes),
+            InboundProtocol::Detect { .. }
+            | InboundProtocol::Http1 { .. }
+            | InboundProtocol::Http2 { .. }
+            | InboundProtocol::Opaque
+            | InboundProtocol::Tls => GrpcIndex::default(),
+        };
+        let index = HttpIndex::of(&routes);
+        let checks = Checks::of(&policy);
+        Self { judges_path: judges_path(&routes), routes, index, grpc_index, limiter, checks, policy }
     }
 
     /// Whether requests are judged one by one, so that bytes may not pass unseen.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hauberk_model::balance::Outcome;
 use hauberk_model::filters::fault::Fault as Injected;
-use hauberk_model::matching::{self, RequestView};
+use hauberk_model::matching::RequestView;
 use hauberk_model::route::{Filter, HeaderModifier};
 use hauberk_model::status::{self, Failure, GrpcCode};
 use hauberk_wire::translate::Honour;
@@ -299,12 +299,12 @@ impl<'p> Routes<'p> {
     fn find(&self, view: &View<'_>) -> Option<(&'p Rc<Rule>, &'p [Filter], Option<usize>)> {
         match self {
             Self::Http(http) => {
-                let found = matching::http(&http.routes, view)?;
+                let found = http.index.find(&http.routes, view)?;
                 let rule = http.rules.get(found.route_index)?.get(found.rule_index)?;
                 Some((rule, &found.rule.filters, found.prefix_len))
             }
             Self::Grpc(grpc) => {
-                let found = matching::grpc(&grpc.routes, view)?;
+                let found = grpc.index.find(&grpc.routes, view)?;
                 let rule = grpc.rules.get(found.route_index)?.get(found.rule_index)?;
                 Some((rule, &found.rule.filters, found.prefix_len))
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hauberk_model::backend::choose;
 use hauberk_model::canonical::judges_path;
+use hauberk_model::matching::index::{GrpcIndex, HttpIndex};
 use hauberk_model::metadata::Metadata;
 use hauberk_model::outbound::{
     Backend as BackendSpec, Distribution, FailureAccrual, GrpcPolicy, HttpPolicy, OpaquePolicy,
@@ -52,6 +53,7 @@ pub(crate) enum Protocol {
 #[derive(Clone)]
 pub(crate) struct HttpPlan {
     pub(crate) routes: Arc<[HttpRoute<Arc<RouteTarget>>]>,
+    pub(crate) index: Rc<HttpIndex>,
     pub(crate) judges_path: bool,
     pub(crate) rules: Rc<[Vec<Rc<Rule>>]>,
 }
@@ -60,6 +62,7 @@ pub(crate) struct HttpPlan {
 #[derive(Clone)]
 pub(crate) struct GrpcPlan {
     pub(crate) routes: Arc<[GrpcRoute<Arc<RouteTarget>>]>,
+    pub(crate) index: Rc<GrpcIndex>,
     pub(crate) rules: Rc<[Vec<Rc<Rule>>]>,
 }
 
@@ -156,6 +159,7 @@ impl Resolver<'_> {
         HttpPlan {
             judges_path: judges_path(&http.routes),
             rules: rules.collect(),
+            index: Rc::new(HttpIndex::of(&http.routes)),
             routes: Arc::clone(&http.routes),
         }
     }
@@ -168,7 +172,11 @@ impl Resolver<'_> {
                 .map(|rule| self.rule((Kind::Grpc, &rule.filters), &rule.then, &route.metadata, accrual))
                 .collect()
         });
-        GrpcPlan { rules: rules.collect(), routes: Arc::clone(&grpc.routes) }
+        GrpcPlan {
+            rules: rules.collect(),
+            index: Rc::new(GrpcIndex::of(&grpc.routes)),
+            routes: Arc::clone(&grpc.routes),
+        }
     }
 
     fn bytes(&self, opaque: &OpaquePolicy) -> BytesPlan {

@@ -8,6 +8,7 @@ import { createServer as createTcp, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fail } from "./app-faults.ts";
 import { serveStreams } from "./app-streams.ts";
 import { patterned } from "./pattern.ts";
 import { AppPort } from "./ports.ts";
@@ -69,6 +70,7 @@ async function note(request: IncomingMessage, response: ServerResponse): Promise
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const [, what = "", argument = ""] = (request.url ?? "").split("?", 1)[0]?.split("/") ?? [];
   response.setHeader("x-replica", replica);
+  if (await fail(request, response, { replica, note: (event) => events.push(event) })) return;
   switch (what) {
     case "echo":
       return echo(request, response);

@@ -23,6 +23,7 @@ export interface Set {
   readonly account?: string;
   readonly replicas?: number;
   readonly annotations?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
   readonly containers: readonly object[];
 }
 
@@ -32,6 +33,7 @@ export function statefulSet({
   account,
   replicas = 1,
   annotations = {},
+  labels = {},
   containers,
 }: Set): object {
   return {
@@ -44,7 +46,7 @@ export function statefulSet({
       podManagementPolicy: "Parallel",
       selector: { matchLabels: { app: name } },
       template: {
-        metadata: { labels: { app: name }, annotations },
+        metadata: { labels: { app: name, ...labels }, annotations },
         spec: { serviceAccountName: account ?? namespace, terminationGracePeriodSeconds: 5, containers },
       },
     },

@@ -1,6 +1,6 @@
 //! Request bodies that may have to be sent more than once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -15,6 +15,8 @@ pub(crate) struct Source {
     kept: RefCell<Kept>,
     /// Copies of the body, fed as it is read for the first time.
     tees: RefCell<Vec<Tee>>,
+    /// Frames that have been read.
+    read: Cell<u64>,
 }
 
 #[derive(Debug)]
@@ -31,7 +33,7 @@ impl Source {
     /// Keeps up to `bytes_max` bytes; with more, or with 0, the body can be sent once.
     pub(crate) fn new(body: Body, bytes_max: usize) -> Rc<Self> {
         let kept = Kept { frames: VecDeque::new(), bytes: 0, bytes_max, lost: false, ended: false };
-        Rc::new(Self { body: RefCell::new(body), kept: RefCell::new(kept), tees: RefCell::default() })
+        Rc::new(Self { body: RefCell::new(body), kept: RefCell::new(kept), tees: RefCell::default(), read: Cell::new(0) })
     }
 
     /// A copy of the body, which must not have been read yet; it is fed while the body is read and never waited for.
@@ -53,6 +55,11 @@ impl Source {
     pub(crate) fn is_whole(&self) -> bool {
         let kept = self.kept.borrow();
         !kept.lost && (kept.ended || (kept.frames.is_empty() && self.body.borrow().is_end()))
+    }
+
+    /// Frames that have been read so far: while this grows, the client is not silent.
+    pub(crate) fn read(&self) -> u64 {
+        self.read.get()
     }
 
     /// The body from its start.
@@ -93,6 +100,7 @@ impl Replay {
                 Some(frame) => tee.push(frame, self.source.body.borrow().is_end()),
             }
         }
+        self.source.read.set(self.source.read.get().wrapping_add(1));
         let mut kept = self.source.kept.borrow_mut();
         match &frame {
             None => kept.ended = true,

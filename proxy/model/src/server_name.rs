@@ -71,16 +71,11 @@ mod tests {
 
     use super::*;
     use crate::metadata::Metadata;
-    use crate::outbound::{Distribution, OpaqueRefusal, RouteTarget};
-    use crate::route::{HostMatch, Timeouts};
+    use crate::outbound::{OpaqueRefusal, RouteTarget};
+    use crate::route::HostMatch;
 
     fn route(snis: Vec<HostMatch>, refusal: Option<OpaqueRefusal>) -> TlsRoute {
-        let target = Arc::new(RouteTarget {
-            distribution: Distribution::Empty,
-            timeouts: Timeouts::default(),
-            retry: None,
-            allow_l5d_request_headers: false,
-        });
+        let target = Arc::new(RouteTarget::default());
         TlsRoute { metadata: Metadata::Default("r".into()), snis, target, refusal }
     }
 

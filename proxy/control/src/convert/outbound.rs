@@ -75,7 +75,7 @@ pub fn policy(
                 timeout: timeout.transpose()?.unwrap_or(DETECT_WITHIN),
                 http1: read.http(http1.routes, http1.failure_accrual, overlay.http1)?,
                 http2: read.http(http2.routes, http2.failure_accrual, overlay.http2)?,
-                opaque: read.opaque(opaque.routes)?,
+                opaque: read.opaque(opaque.routes, overlay.opaque)?,
                 tls: read.detected_tls(own.detected_tls.as_deref())?,
             }
         }
@@ -88,8 +88,8 @@ pub fn policy(
         Kind::Grpc(grpc) => {
             OutboundProtocol::Grpc(read.grpc(grpc.routes, grpc.failure_accrual, overlay.grpc)?)
         }
-        Kind::Opaque(opaque) => OutboundProtocol::Opaque(read.opaque(opaque.routes)?),
-        Kind::Tls(tls) => OutboundProtocol::Tls(read.tls(tls)?),
+        Kind::Opaque(opaque) => OutboundProtocol::Opaque(read.opaque(opaque.routes, overlay.opaque)?),
+        Kind::Tls(tls) => OutboundProtocol::Tls(read.tls(tls, overlay.tls)?),
     };
     Ok((metadata(proto.metadata), protocol))
 }

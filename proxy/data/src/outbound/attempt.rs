@@ -1,7 +1,9 @@
 //! Attempts at one request: on which endpoint, over which connection, and when another one is made.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,6 +27,7 @@ use crate::exchange::{AttemptError, Exchange};
 use crate::failure::{failure_of, failure_of_dial};
 use crate::h1;
 use crate::heads::{self, Onward, RequestMeta, ResponseMeta};
+use crate::meters::Ended;
 
 use crate::pool::http2_client;
 use crate::recorder::Telling;
@@ -99,8 +102,7 @@ impl Attempts<'_> {
                     Some(how) => match self.again(how, attempts, pushback_of(&won.exchange.response)) {
                         None => return Ok(won),
                         Some(after) => {
-                            let Won { mut load, .. } = won;
-                            load.end(Outcome::Failure);
+                            self.discard(won);
                             sleep(after).await;
                             failed.push(key);
                             continue;
@@ -122,6 +124,16 @@ impl Attempts<'_> {
     pub(super) async fn once(&self) -> Result<Won, Failure> {
         let tried = self.begin(self.pick(&[]).await?);
         self.attempt(tried).await.map_err(|lost| lost.failure)
+    }
+
+    /// Counts an answer that another attempt is made in place of.
+    fn discard(&self, won: Won) {
+        let Won { exchange, mut load, slot, started } = won;
+        let (status, grpc_status) = (exchange.response.status(), exchange.response.grpc_status());
+        let ended = Ended { status, grpc_status, complete: true };
+        slot.http.responded_as(ended, false, started.elapsed());
+        self.chosen.meters.ended(ended, started.elapsed());
+        load.end(Outcome::Failure);
     }
 
     /// An endpoint that has not failed this request, or any if all have.
@@ -168,7 +180,7 @@ impl Attempts<'_> {
         let Try { slot, load, started, .. } = tried;
         let mut load =
             Unanswered { load: Some(load), started, patience: self.chosen.backend.patience(tried.key) };
-        let sent = self.send(&slot.endpoint);
+        let sent = self.unless_idle(self.send(&slot.endpoint));
         let result = match self.demands.attempt_limit() {
             None => sent.await,
             Some(limit) => timeout(limit, sent).await.unwrap_or(Err(Lost {
@@ -199,6 +211,29 @@ impl Attempts<'_> {
                     load.end(lost.outcome);
                 }
                 Err(lost)
+            }
+        }
+    }
+
+    /// Ends an attempt while which nothing moves for as long as the route allows. Another one is made only if the route
+    /// asks for it: the bound is one on the request's silence, not a word about the endpoint.
+    async fn unless_idle(
+        &self,
+        sent: impl Future<Output = Result<Exchange, Lost>>,
+    ) -> Result<Exchange, Lost> {
+        let Some(idle) = self.demands.idle else { return sent.await };
+        let mut sent = pin!(sent);
+        loop {
+            let read = self.source.read();
+            if let Some(result) = self.worker.patience.within(idle, sent.as_mut()).await {
+                return result;
+            }
+            if self.source.read() == read {
+                return Err(Lost {
+                    how: AttemptFailure::Status(Failure::IdleTimeout.row().http),
+                    failure: Failure::IdleTimeout,
+                    outcome: Outcome::Unanswered,
+                });
             }
         }
     }

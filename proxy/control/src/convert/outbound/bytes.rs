@@ -13,10 +13,15 @@ use super::{Malformed, Reader, matches, metadata, paired, target};
 use crate::extension::proto as extension;
 
 impl Reader<'_> {
-    pub(super) fn opaque(&mut self, routes: Vec<proto::OpaqueRoute>) -> Result<OpaquePolicy, Malformed> {
-        let read = |route: proto::OpaqueRoute| {
+    pub(super) fn opaque(
+        &mut self,
+        routes: Vec<proto::OpaqueRoute>,
+        overlay: Option<extension::OutboundBytesOverlay>,
+    ) -> Result<OpaquePolicy, Malformed> {
+        let routes = paired(routes, overlay.unwrap_or_default().routes);
+        let read = |(route, overlay): (proto::OpaqueRoute, extension::BytesRouteOverlay)| {
             let mut rules = Vec::with_capacity(route.rules.len());
-            for rule in route.rules {
+            for (rule, overlay) in paired(route.rules, overlay.rules) {
                 let filter =
                     |(filter, _): (proto::opaque_route::Filter, extension::OutboundFilterOverlay)| {
                         Ok(Filter::Unknown(reason(&opaque_refusal(filter))))
@@ -24,7 +29,7 @@ impl Reader<'_> {
                 let distribution = distribution!(
                     self,
                     rule.backends,
-                    None,
+                    overlay.backends,
                     proto::opaque_route::distribution::Kind,
                     filter
                 )?;
@@ -33,30 +38,43 @@ impl Reader<'_> {
             let Merged { target, refusal } = merged(rules)?;
             Ok(OpaqueRoute { metadata: metadata(route.metadata), target, refusal })
         };
-        Ok(OpaquePolicy { routes: routes.into_iter().map(read).collect::<Result<_, _>>()? })
+        Ok(OpaquePolicy { routes: routes.map(read).collect::<Result<_, _>>()? })
     }
 
-    pub(super) fn tls(&mut self, tls: proto::proxy_protocol::Tls) -> Result<TlsPolicy, Malformed> {
-        let routes = tls.routes.into_iter().map(|route| self.tls_route(route));
+    pub(super) fn tls(
+        &mut self,
+        tls: proto::proxy_protocol::Tls,
+        overlay: Option<extension::OutboundBytesOverlay>,
+    ) -> Result<TlsPolicy, Malformed> {
+        let routes = paired(tls.routes, overlay.unwrap_or_default().routes).map(|route| self.tls_route(route));
         Ok(TlsPolicy { routes: routes.collect::<Result<_, _>>()? })
     }
 
     /// The TLS routes beside detection, which are our extension.
     pub(super) fn detected_tls(&mut self, encoded: Option<&[u8]>) -> Result<Option<TlsPolicy>, Malformed> {
         let Some(encoded) = encoded else { return Ok(None) };
-        let tls = proto::proxy_protocol::Tls::decode(encoded)
-            .map_err(|error| Malformed::unreadable("detected TLS", error))?;
-        self.tls(tls).map(Some)
+        let unreadable = |error: prost::DecodeError| Malformed::unreadable("detected TLS", error);
+        let tls = proto::proxy_protocol::Tls::decode(encoded).map_err(unreadable)?;
+        let overlay = extension::OutboundBytesOverlay::decode(encoded).map_err(unreadable)?;
+        self.tls(tls, Some(overlay)).map(Some)
     }
 
-    fn tls_route(&mut self, route: proto::TlsRoute) -> Result<TlsRoute, Malformed> {
+    fn tls_route(
+        &mut self,
+        (route, overlay): (proto::TlsRoute, extension::BytesRouteOverlay),
+    ) -> Result<TlsRoute, Malformed> {
         let mut rules = Vec::with_capacity(route.rules.len());
-        for rule in route.rules {
+        for (rule, overlay) in paired(route.rules, overlay.rules) {
             let filter = |(filter, _): (proto::tls_route::Filter, extension::OutboundFilterOverlay)| {
                 Ok(Filter::Unknown(reason(&tls_refusal(filter))))
             };
-            let distribution =
-                distribution!(self, rule.backends, None, proto::tls_route::distribution::Kind, filter)?;
+            let distribution = distribution!(
+                self,
+                rule.backends,
+                overlay.backends,
+                proto::tls_route::distribution::Kind,
+                filter
+            )?;
             rules.push((distribution, rule.filters.into_iter().next().map(tls_refusal)));
         }
         let Merged { target, refusal } = merged(rules)?;

@@ -33,7 +33,12 @@ impl Source {
     /// Keeps up to `bytes_max` bytes; with more, or with 0, the body can be sent once.
     pub(crate) fn new(body: Body, bytes_max: usize) -> Rc<Self> {
         let kept = Kept { frames: VecDeque::new(), bytes: 0, bytes_max, lost: false, ended: false };
-        Rc::new(Self { body: RefCell::new(body), kept: RefCell::new(kept), tees: RefCell::default(), read: Cell::new(0) })
+        Rc::new(Self {
+            body: RefCell::new(body),
+            kept: RefCell::new(kept),
+            tees: RefCell::default(),
+            read: Cell::new(0),
+        })
     }
 
     /// A copy of the body, which must not have been read yet; it is fed while the body is read and never waited for.

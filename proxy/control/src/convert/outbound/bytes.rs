@@ -46,7 +46,8 @@ impl Reader<'_> {
         tls: proto::proxy_protocol::Tls,
         overlay: Option<extension::OutboundBytesOverlay>,
     ) -> Result<TlsPolicy, Malformed> {
-        let routes = paired(tls.routes, overlay.unwrap_or_default().routes).map(|route| self.tls_route(route));
+        let routes =
+            paired(tls.routes, overlay.unwrap_or_default().routes).map(|route| self.tls_route(route));
         Ok(TlsPolicy { routes: routes.collect::<Result<_, _>>()? })
     }
 

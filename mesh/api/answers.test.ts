@@ -61,3 +61,22 @@ test("a question that can no longer be answered ends its streams with the reason
   assert.deepEqual(reasons, ["gone"]);
   assert.throws(() => answers.open("other", compute), /gone/);
 });
+
+test("a question that the change cannot touch is not computed anew", () => {
+  let computed = 0;
+  const answers = new Answers<{ readonly n: number }, string>({
+    encode: () => Buffer.alloc(0),
+    same: Object.is,
+  });
+  const compute = () => ({ ok: true, state: { n: (computed += 1) } }) as const;
+  for (const key of ["a", "b"]) {
+    answers
+      .open(key, compute, (change) => change === key)
+      .join({ wake: () => undefined, end: () => undefined });
+  }
+  assert.equal(computed, 2);
+  answers.refresh("a");
+  assert.equal(computed, 3);
+  answers.refresh("neither");
+  assert.equal(computed, 3);
+});

@@ -20,10 +20,17 @@ export interface AnswersOptions<S extends object> {
   readonly same: (before: S, after: S) => boolean;
 }
 
-/** Topics by question. A topic lives for as long as somebody reads it. */
-export class Answers<S extends object> {
+/** A question that somebody follows. */
+interface Followed<S extends object, C> {
+  readonly topic: Topic<S>;
+  readonly compute: () => Answer<S>;
+  readonly isTouched: (change: C) => boolean;
+}
+
+/** Topics by question. A topic lives for as long as somebody reads it. `C` tells what a change of the world can touch. */
+export class Answers<S extends object, C = void> {
   readonly #options: AnswersOptions<S>;
-  readonly #topics = new Map<string, { readonly topic: Topic<S>; readonly compute: () => Answer<S> }>();
+  readonly #topics = new Map<string, Followed<S, C>>();
 
   constructor(options: AnswersOptions<S>) {
     this.#options = options;
@@ -34,25 +41,29 @@ export class Answers<S extends object> {
     return this.#topics.size;
   }
 
-  /** The topic of the question `key`; throws its refusal. `compute` must depend on nothing but the key and the world. */
-  open(key: string, compute: () => Answer<S>): Readable {
+  /**
+   * The topic of the question `key`; throws its refusal. `compute` must depend on nothing but the key and the world, and
+   * `isTouched` must not deny a change that it depends on.
+   */
+  open(key: string, compute: () => Answer<S>, isTouched: (change: C) => boolean = () => true): Readable {
     const known = this.#topics.get(key);
     if (known !== undefined) return known.topic;
     const answer = compute();
     if (!answer.ok) throw answer.refusal;
     const topic = new Topic<S>(answer.state, this.#options.encode, () => void this.#topics.delete(key));
-    this.#topics.set(key, { topic, compute });
+    this.#topics.set(key, { topic, compute, isTouched });
     return topic;
   }
 
-  /** Computes every answer anew; called after each change of the world. */
-  refresh(): void {
-    for (const [key, { topic, compute }] of this.#topics) {
+  /** Computes every answer anew that the change can touch; called after each change of the world. */
+  refresh(change: C): void {
+    for (const [key, { topic, compute, isTouched }] of this.#topics) {
       // Opened for a call that was over before it could join: nobody will ever leave it.
       if (topic.readers === 0) {
         this.#topics.delete(key);
         continue;
       }
+      if (!isTouched(change)) continue;
       const answer = compute();
       if (!answer.ok) topic.end(answer.refusal);
       else if (!this.#options.same(topic.state, answer.state)) topic.publish(answer.state);

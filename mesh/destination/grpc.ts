@@ -16,8 +16,10 @@ import { UpdateExtensionSchema } from "../api/gen/hauberk/proxy/v1/destination_p
 import type { Methods } from "../api/methods.ts";
 import { Code, RpcError } from "../api/status.ts";
 import type { MeshSettings } from "../model/settings.ts";
+import { changeOf, touchesEndpoints, touchesIp, touchesWorkload, type Change } from "../state/change.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { Latest } from "../state/subscribe.ts";
+import { formatIp } from "../model/address.ts";
 import { parseAuthority, type Authority } from "../model/authority.ts";
 import { keyOf } from "../model/meta.ts";
 import { changed, digestValue, EMPTY_DIGEST, type Digest } from "./digest.ts";
@@ -143,6 +145,11 @@ function queryOf(request: GetDestination, settings: MeshSettings): Query {
   }
 }
 
+/** Whether the client's own pod may have changed, and with it where the client is. */
+function isAtClient({ ns, pod }: ContextToken, change: Change): boolean {
+  return ns !== undefined && pod !== undefined && touchesWorkload(change, { namespace: ns, name: pod });
+}
+
 /** Adds the destination service to a listener's methods. */
 export function destinationMethods(
   methods: Methods,
@@ -160,17 +167,28 @@ export function destinationMethods(
     const isByNode = nodeName !== undefined && snapshots.value.Node.get(nodeName)?.zone !== undefined;
     return isByNode || clientZoneOf(client, snapshots.value) === undefined ? [nodeName] : [nodeName, ns, pod];
   };
-  const resolutions = new Answers<Answered>({
+  const resolutions = new Answers<Answered, Change>({
     encode: encodeResolution,
     same: (before, after) => diff(before.value, after.value).length === 0,
   });
-  const profiles = new Answers<DestinationProfile>({
+  const profiles = new Answers<DestinationProfile, Change>({
     encode: (_, to) => encodeFrame(DestinationProfileSchema, to),
     same: (before, after) => equals(DestinationProfileSchema, before, after),
   });
+  const isTouched = (authority: Authority, change: Change): boolean => {
+    switch (authority.type) {
+      case "ip":
+        return touchesIp(change, formatIp(authority.ip));
+      case "service":
+        return touchesEndpoints(change, authority.service, snapshots.value);
+      case "foreign":
+        return change.reach === "everything";
+    }
+  };
   methods.stream(Destination.method.get, (request) => {
     const query = queryOf(request, settings);
     const { service, hostname, port } = query;
+    const authority = parsePath(request, settings);
     const client = contextOfToken(request.contextToken);
     const answer = (): Answer<Answered> => ({
       ok: true,
@@ -182,21 +200,24 @@ export function destinationMethods(
     return resolutions.open(
       JSON.stringify([service.namespace, service.name, hostname, port, ...whereabouts(client)]),
       answer,
+      (change) => isTouched(authority, change) || isAtClient(client, change),
     );
   });
   methods.stream(Destination.method.getProfile, (request) => {
     const authority = parsePath(request, settings);
     const client = contextOfToken(request.contextToken);
     const key = JSON.stringify([request.path, client.ns, ...whereabouts(client)]);
-    return profiles.open(key, () => {
+    const answer = (): Answer<DestinationProfile> => {
       const state = profileOf(authority, contextOf(client));
       if (state !== undefined) return { ok: true, state };
       return { ok: false, refusal: new RpcError(Code.NotFound, `${request.path.slice(0, 300)} not found`) };
-    });
+    };
+    return profiles.open(key, answer, (change) => isTouched(authority, change) || isAtClient(client, change));
   });
-  const stop = snapshots.listen(() => {
-    resolutions.refresh();
-    profiles.refresh();
+  const stop = snapshots.listen((after, before) => {
+    const change = changeOf(before, after);
+    resolutions.refresh(change);
+    profiles.refresh(change);
   });
   return { topics: () => ({ get: resolutions.size, profile: profiles.size }), stop };
 }

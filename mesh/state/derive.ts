@@ -101,6 +101,15 @@ export function slicesOf(snapshot: Snapshot, service: NamespacedName): readonly 
   return slicesByService(snapshot.EndpointSlice).get(keyOf(service)) ?? [];
 }
 
+/** Namespaces other than its own into which a slice points. Usually none. */
+export const foreignNamespacesOf: (slice: EndpointSlice) => ReadonlySet<string> = once(
+  ({ meta, endpoints }: EndpointSlice) => {
+    const namespaces = new Set(endpoints.flatMap(({ target }) => target?.namespace ?? []));
+    namespaces.delete(meta.namespace);
+    return namespaces;
+  },
+);
+
 /** Routes with a parentRef to the named object, whatever port or section they name. */
 export function httpRoutesOf(
   snapshot: Snapshot,

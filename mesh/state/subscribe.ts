@@ -4,7 +4,7 @@
 export class Latest<T> {
   #value: T;
   #revision: number;
-  readonly #listeners = new Set<(value: T) => void>();
+  readonly #listeners = new Set<(value: T, before: T) => void>();
 
   /** `revision` is that of `value`; each change adds one. */
   constructor(value: T, revision = 0) {
@@ -23,13 +23,14 @@ export class Latest<T> {
   /** Replaces the value; the same value again is no change. */
   set(value: T): void {
     if (Object.is(value, this.#value)) return;
+    const before = this.#value;
     this.#value = value;
     this.#revision += 1;
-    for (const listener of this.#listeners) listener(value);
+    for (const listener of this.#listeners) listener(value, before);
   }
 
   /** Calls `listener` on each change, at once and in turn; returns what ends that. */
-  listen(listener: (value: T) => void): () => void {
+  listen(listener: (value: T, before: T) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }

@@ -19,6 +19,8 @@ export interface ControllerConfig {
   readonly policyListen: Listen;
   readonly identityListen: Listen;
   readonly adminListen: Listen;
+  /** How many control planes share out cluster-wide limits; each leases an even part. */
+  readonly quotaReplicas: number;
   /** Absent: this process issues no certificates. */
   readonly identity: { readonly issuerDir: string; readonly joinTokenKey: string } | undefined;
 }
@@ -47,6 +49,7 @@ const FLAGS = {
   "admin-listen": { type: "string" },
   "issuer-dir": { type: "string" },
   "join-token-key": { type: "string" },
+  "quota-replicas": { type: "string" },
 } as const;
 
 const Listening = z.string().transform((text, context): Listen => {
@@ -94,6 +97,11 @@ const Flags = z.strictObject({
   "admin-listen": Listening.prefault("0.0.0.0:9990"),
   "issuer-dir": z.string().min(1).optional(),
   "join-token-key": z.string().min(1).optional(),
+  "quota-replicas": z
+    .string()
+    .regex(/^[1-9]\d?$/, "is not a number from 1 to 99")
+    .transform(Number)
+    .prefault("1"),
 });
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -144,6 +152,7 @@ export function parseConfig(args: readonly string[], environment: Environment): 
     policyListen: flags["policy-listen"],
     identityListen: flags["identity-listen"],
     adminListen: flags["admin-listen"],
+    quotaReplicas: flags["quota-replicas"],
     identity: issuerDir === undefined || joinTokenKey === undefined ? undefined : { issuerDir, joinTokenKey },
   };
 }

@@ -5,6 +5,7 @@ import { Methods } from "../api/methods.ts";
 import { destinationMethods } from "../destination/grpc.ts";
 import { endpointAt } from "../destination/profile.ts";
 import { policyMethods } from "../policy/grpc.ts";
+import { quotaMethods } from "../policy/quota_grpc.ts";
 import { serveAdmin } from "./admin.ts";
 import type { ControllerConfig, Listen } from "./config.ts";
 import { startIdentity } from "./identity.ts";
@@ -68,6 +69,11 @@ export async function startController(config: ControllerConfig, log: Log): Promi
       endpointAt: (ip, port) =>
         endpointAt(ip, port, { snapshot: snapshots.value, settings, clientZone: undefined }),
     });
+    const sharing = quotaMethods(policy.methods, {
+      snapshots,
+      replicas: config.quotaReplicas,
+      nowMs: () => performance.now(),
+    });
     const issuing =
       config.identity === undefined
         ? undefined
@@ -75,6 +81,7 @@ export async function startController(config: ControllerConfig, log: Log): Promi
     const gauges = {
       topics: () => ({ ...resolving.topics(), ...judging.topics() }),
       identity: issuing?.counts,
+      quotas: sharing.pools,
     };
     const roles = [destination, policy, ...(issuing === undefined ? [] : [identity])];
     const ports = {

@@ -3,6 +3,7 @@ import type { Methods } from "../api/methods.ts";
 import type { IdentityCounts } from "../identity/grpc.ts";
 import { KINDS } from "../model/objects.ts";
 import type { MeshSettings } from "../model/settings.ts";
+import type { QuotaGauges } from "../policy/quota_grpc.ts";
 import { statusesOf, warningsOf } from "../policy/status.ts";
 import { json, type Page } from "./admin.ts";
 import { renderMetrics, type Family } from "./metrics.ts";
@@ -18,6 +19,7 @@ export interface Role {
 export interface Gauges {
   readonly topics: () => Readonly<Record<string, number>>;
   readonly identity: IdentityCounts | undefined;
+  readonly quotas: QuotaGauges["pools"];
 }
 
 function grpcFamilies(roles: readonly Role[]): readonly Family[] {
@@ -54,12 +56,34 @@ function grpcFamilies(roles: readonly Role[]): readonly Family[] {
   ];
 }
 
-function families(roles: readonly Role[], world: World, { topics, identity }: Gauges): readonly Family[] {
+function quotaFamilies(pools: ReturnType<Gauges["quotas"]>): readonly Family[] {
+  return [
+    {
+      name: "hauberk_quota_holders",
+      type: "gauge",
+      help: "Proxies that have a share of a cluster-wide limit.",
+      series: pools.map(({ key, holders }) => ({ labels: { limit: key }, value: holders })),
+    },
+    {
+      name: "hauberk_quota_leased",
+      type: "gauge",
+      help: "Requests per second that are leased to proxies.",
+      series: pools.map(({ key, granted }) => ({ labels: { limit: key }, value: granted })),
+    },
+  ];
+}
+
+function families(
+  roles: readonly Role[],
+  world: World,
+  { topics, identity, quotas }: Gauges,
+): readonly Family[] {
   const snapshot = world.snapshots.value;
   const memory = process.memoryUsage();
   const byReason = [...(identity?.refused ?? [])];
   return [
     ...grpcFamilies(roles),
+    ...quotaFamilies(quotas()),
     {
       name: "hauberk_objects",
       type: "gauge",

@@ -1,5 +1,4 @@
 /** `OutboundPolicies` and `InboundServerPolicies` on the wire. */
-import { z } from "zod";
 import { Answers, type Answer, type Versioned } from "../api/answers.ts";
 import type { WeightedAddr } from "../api/gen/destination_pb.ts";
 import { InboundServerPolicies, ServerSchema, type PortSpec, type Server } from "../api/gen/inbound_pb.ts";
@@ -16,14 +15,16 @@ import { encodeFrame } from "../api/frame.ts";
 import type { Methods } from "../api/methods.ts";
 import { Code, RpcError } from "../api/status.ts";
 import { bitsOfWireIp } from "../api/wire.ts";
-import type { IpAddress } from "../model/address.ts";
+import { formatIp, type IpAddress } from "../model/address.ts";
 import { parseAuthority, type Authority } from "../model/authority.ts";
 import { isPort } from "../model/ports.ts";
 import type { MeshSettings } from "../model/settings.ts";
+import { changeOf, touchesIp, touchesNamespace, touchesWorkload, type Change } from "../state/change.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { Latest } from "../state/subscribe.ts";
 import { inboundPolicy, type InboundQuery } from "./inbound.ts";
 import { outboundPolicy, type OutboundQuery } from "./outbound.ts";
+import { requireWorkload } from "./workload.ts";
 
 export interface PolicyOptions {
   readonly snapshots: Latest<Snapshot>;
@@ -35,37 +36,6 @@ export interface PolicyOptions {
 export interface PolicyGauges {
   readonly topics: () => { readonly inbound: number; readonly outbound: number };
   readonly stop: () => void;
-}
-
-/** `{"ns":…,"pod":…}` or `{"ns":…,"external_workload":…}`. */
-const WorkloadToken = z.union([
-  z.object({ ns: z.string().min(1), pod: z.string().min(1) }),
-  z.object({ ns: z.string().min(1), external_workload: z.string().min(1) }),
-]);
-
-type Workload = InboundQuery["workload"];
-
-function parseWorkload(token: string): Workload | undefined {
-  let json: unknown;
-  try {
-    json = JSON.parse(token);
-  } catch {
-    // The older form, `namespace:pod`.
-    const [namespace, name, ...rest] = token.split(":");
-    return namespace && name && rest.length === 0 ? { of: "Pod", namespace, name } : undefined;
-  }
-  const parsed = WorkloadToken.safeParse(json);
-  if (!parsed.success) return undefined;
-  const { data } = parsed;
-  return "pod" in data
-    ? { of: "Pod", namespace: data.ns, name: data.pod }
-    : { of: "ExternalWorkload", namespace: data.ns, name: data.external_workload };
-}
-
-function requireWorkload(token: string): Workload {
-  const workload = parseWorkload(token);
-  if (workload === undefined) throw new RpcError(Code.InvalidArgument, "the workload is not understood");
-  return workload;
 }
 
 function inboundQuery({ workload, port }: PortSpec): InboundQuery {
@@ -117,15 +87,32 @@ function keyOfQuery(query: OutboundQuery): string {
   );
 }
 
+/** Whether pods and workloads that changed may be part of the answer: the one asked about, and those that share its limits. */
+function touchesPort(change: Change, { workload }: InboundQuery, after: Snapshot): boolean {
+  if (after.HTTPRateLimitPolicy.size > 0) return touchesNamespace(change, workload.namespace);
+  return touchesWorkload(change, workload);
+}
+
+/** Whether pods, workloads and slices that changed may be part of the answer: only who lies at an address is. */
+function touchesTarget(change: Change, { target }: OutboundQuery): boolean {
+  switch (target.type) {
+    case "ip":
+      return touchesIp(change, formatIp(target.ip));
+    case "service":
+    case "foreign":
+      return change.reach === "everything";
+  }
+}
+
 /** Adds both policy services to a listener's methods. */
 export function policyMethods(methods: Methods, options: PolicyOptions): PolicyGauges {
   const { snapshots, settings, endpointAt } = options;
-  const inbound = new Answers<Versioned<Server>>({
+  const inbound = new Answers<Versioned<Server>, Change>({
     encode: (_, { version, value }) =>
       encodeFrame(ServerSchema, extend(value, InboundExtensionSchema, { version: BigInt(version) })),
     same: (before, after) => equalExtended(ServerSchema, before.value, after.value),
   });
-  const outbound = new Answers<Versioned<OutboundPolicy>>({
+  const outbound = new Answers<Versioned<OutboundPolicy>, Change>({
     encode: (_, { version, value }) =>
       encodeFrame(OutboundPolicySchema, extend(value, OutboundExtensionSchema, { version: BigInt(version) })),
     same: (before, after) => equalExtended(OutboundPolicySchema, before.value, after.value),
@@ -140,16 +127,25 @@ export function policyMethods(methods: Methods, options: PolicyOptions): PolicyG
     .unary(InboundServerPolicies.method.getPort, (spec) => stateOf(inboundAnswer(inboundQuery(spec))))
     .stream(InboundServerPolicies.method.watchPort, (spec) => {
       const query = inboundQuery(spec);
-      return inbound.open(JSON.stringify(query), () => versioned(inboundAnswer(query)));
+      return inbound.open(
+        JSON.stringify(query),
+        () => versioned(inboundAnswer(query)),
+        (change) => touchesPort(change, query, snapshots.value),
+      );
     })
     .unary(OutboundPolicies.method.get, (spec) => stateOf(outboundAnswer(outboundQuery(spec, settings))))
     .stream(OutboundPolicies.method.watch, (spec) => {
       const query = outboundQuery(spec, settings);
-      return outbound.open(keyOfQuery(query), () => versioned(outboundAnswer(query)));
+      return outbound.open(
+        keyOfQuery(query),
+        () => versioned(outboundAnswer(query)),
+        (change) => touchesTarget(change, query),
+      );
     });
-  const stop = snapshots.listen(() => {
-    inbound.refresh();
-    outbound.refresh();
+  const stop = snapshots.listen((after, before) => {
+    const change = changeOf(before, after);
+    inbound.refresh(change);
+    outbound.refresh(change);
   });
   return { topics: () => ({ inbound: inbound.size, outbound: outbound.size }), stop };
 }

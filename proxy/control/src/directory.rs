@@ -29,7 +29,7 @@ use crate::endpoints::{Endpoints, Proof};
 use crate::extension::{self, Extended};
 use crate::freshness::Freshness;
 use crate::join::{Answer, Join, Unknown};
-use crate::quota::Quotas;
+use crate::quota::{self, Quotas};
 use crate::stream::{Heard, Limits, Next, follow};
 use crate::table::{Publisher, Table};
 use crate::transport::Channel;
@@ -114,6 +114,14 @@ struct Inner {
     inbound: Mutex<Table<u16, InboundPolicy>>,
     runtime: Handle,
     asker: Asker,
+    /// Leases shares of cluster-wide limits.
+    sharing: AbortHandle,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.sharing.abort();
+    }
 }
 
 /// What the tasks need.
@@ -150,7 +158,11 @@ impl Directory {
             quotas: Arc::default(),
             mismatches: Arc::default(),
         };
+        asker.quotas.register(registry);
+        let (quotas, channel) = (Arc::clone(&asker.quotas), asker.services.policy.clone());
+        let sharing = runtime.spawn(quota::follow(quotas, channel, asker.config.workload.clone()));
         let inner = Inner {
+            sharing: sharing.abort_handle(),
             outbound: Mutex::new(Table::new(WATCHES_MAX)),
             endpoints: Mutex::new(Table::new(WATCHES_MAX)),
             inbound: Mutex::new(Table::new(WATCHES_MAX)),

@@ -63,6 +63,31 @@ where
     grpc.server_streaming(Request::new(question), PathAndQuery::from_static(path), codec).await
 }
 
+/// Asks one question of a service of our own.
+///
+/// # Errors
+/// Those of the call.
+pub(crate) async fn unary<C, I, M>(
+    channel: C,
+    origin: tonic::codegen::http::Uri,
+    path: &'static str,
+    question: I,
+) -> Result<M, Status>
+where
+    C: GrpcService<tonic::body::Body>,
+    C::Error: Into<StdError>,
+    C::ResponseBody: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    <C::ResponseBody as http_body::Body>::Error: Into<StdError> + Send,
+    I: Message + 'static,
+    M: Message + Default + 'static,
+{
+    let mut grpc = Grpc::with_origin(channel, origin);
+    grpc.ready().await.map_err(|error| Status::unavailable(format!("not ready: {}", error.into())))?;
+    let codec = tonic_prost::ProstCodec::<I, M>::default();
+    let answer = grpc.unary(Request::new(question), PathAndQuery::from_static(path), codec).await?;
+    Ok(answer.into_inner())
+}
+
 struct ExtendedCodec<I, M, O>(PhantomData<fn(I) -> (M, O)>);
 
 impl<I, M, O> Codec for ExtendedCodec<I, M, O>

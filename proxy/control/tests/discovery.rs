@@ -22,6 +22,7 @@ use hauberk_control::stream::Limits;
 use hauberk_control::transport::{Authority, Resolver, Security, Service, maintain};
 use hauberk_model::discovery::{Discovery as _, Watched};
 use hauberk_model::inbound::{Cidr, InboundProtocol};
+use hauberk_model::limits::Total;
 use hauberk_model::outbound::{BackendKind, Distribution, OutboundPolicy, OutboundProtocol};
 use hauberk_observe::Registry;
 use linkerd2_proxy_api::destination::{self as dst, GetDestination};
@@ -291,4 +292,58 @@ async fn whole_answers_that_stay_wrong_are_used_at_last_because_there_is_nothing
         next(&mut calls).await.steps.send(proven(&add(&[1]), 1, 0xbad, 1)).expect("sent");
     }
     until(&mut watched, |set| set.endpoints.len() == 1).await;
+}
+
+const LEASE: &str = "/hauberk.proxy.v1.Quota/Lease";
+
+#[allow(clippy::needless_update, reason = "the extension has few fields, and will have more")]
+/// A port whose clients may send 90 requests per second to all servers together.
+fn limited() -> Step {
+    let name = extension::ObjectName { name: "limit".into(), ..Default::default() };
+    let limit = extension::HttpRateLimit {
+        metadata: Some(name),
+        total: Some(extension::HttpRate { requests_per_second: 90, burst: 0 }),
+        quota: Some(extension::ClusterQuota { key: "prod/limit".into(), initial_milli_per_second: 30_000 }),
+        ..Default::default()
+    };
+    let overlay = extension::ServerOverlay {
+        extension: Some(extension::InboundExtension {
+            rate_limits: vec![limit],
+            version: 3,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let kind = inb::proxy_protocol::Kind::Http1(inb::proxy_protocol::Http1::default());
+    let server =
+        inb::Server { protocol: Some(inb::ProxyProtocol { kind: Some(kind) }), ..Default::default() };
+    Step::Say([server.encode_to_vec(), overlay.encode_to_vec()].concat().into())
+}
+
+#[tokio::test]
+async fn a_share_is_leased_and_outlives_the_control_plane() {
+    let plane = ControlPlane::start().await;
+    let (mut ports, mut leases) = (plane.calls(INBOUND), plane.calls(LEASE));
+    let proxy = Proxy::new(plane.addr, SOON);
+    let mut port = proxy.directory.inbound(80);
+    next(&mut ports).await.steps.send(limited()).expect("sent");
+    let policy = until(&mut port, |_| true).await;
+    let Some(Total::Leased { share, .. }) = &policy.limits[0].total else { panic!("{policy:?}") };
+    assert_eq!(share.milli_per_second(), 30_000, "an even part until a lease is heard of");
+    let call = next(&mut leases).await;
+    let asked = extension::LeaseRequest::decode(call.request.clone()).expect("request");
+    assert_eq!((asked.workload.as_str(), asked.demands[0].held_milli_per_second), ("workload", 30_000));
+    let lease = extension::QuotaLease { key: "prod/limit".into(), milli_per_second: 50_000, valid_ms: 100 };
+    let answer = extension::LeaseResponse { leases: vec![lease], next_ms: 100 };
+    call.steps.send(say(&answer)).expect("sent");
+    call.steps.send(Step::End(0)).expect("sent");
+    // The next report says what is enforced now; the control plane dies over it, and the lease ends.
+    let call = next(&mut leases).await;
+    let asked = extension::LeaseRequest::decode(call.request.clone()).expect("request");
+    assert_eq!(asked.demands[0].held_milli_per_second, 50_000);
+    plane.kill().await;
+    tokio::time::timeout(Duration::from_millis(300), std::future::pending::<()>()).await.expect_err("waited");
+    assert_eq!(share.milli_per_second(), 50_000);
+    let metrics = proxy.registry.render();
+    assert!(metrics.contains("hauberk_quota_share{limit=\"prod/limit\"} 50"), "{metrics}");
 }

@@ -1,4 +1,5 @@
 import { after, before } from "node:test";
+import { discovery } from "./cases/discovery.ts";
 import { limits, type LimitWorld } from "./cases/limits.ts";
 import { host, TestMesh } from "./mesh.ts";
 import { namespace, service } from "./objects.ts";
@@ -37,3 +38,4 @@ const world = (): LimitWorld => ({
 });
 
 limits(world);
+discovery(() => ({ mesh, client: mesh.place("alice-0"), namespace: SHOP }));

@@ -19,7 +19,6 @@ export interface LimitWorld {
 }
 
 interface Asked {
-  readonly app?: string;
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -32,8 +31,17 @@ interface Count {
 
 /** Asks `times` times on one connection. */
 async function ask(world: LimitWorld, caller: string, times: number, asked: Asked = {}): Promise<Count> {
-  const { app = "payments", path = "/", headers = {} } = asked;
-  const address = world.to(caller, app, AppPort.guarded);
+  return askAt(world, caller, world.to(caller, "payments", AppPort.guarded), times, asked);
+}
+
+async function askAt(
+  world: LimitWorld,
+  caller: string,
+  address: Address,
+  times: number,
+  asked: Asked = {},
+): Promise<Count> {
+  const { path = "/", headers = {} } = asked;
   const wire = await Wire.to(world.mesh.place(caller), address);
   const began = performance.now();
   let admitted = 0;
@@ -70,6 +78,29 @@ async function follow(
 export function limits(world: () => LimitWorld): void {
   const refusals = (...labels: readonly string[]): Promise<number> =>
     world().mesh.sum("payments-0", "inbound_http_local_ratelimit_total", ...labels);
+
+  /** Asks on several connections at once for some seconds: each caller at the addresses given. */
+  const hammer = async (from: readonly (readonly [caller: string, address: Address])[], seconds: number) => {
+    const began = performance.now();
+    const counts = await Promise.all(
+      from.map(async ([caller, address]) => {
+        let [asked, admitted] = [0, 0];
+        while (performance.now() - began < seconds * 1_000) {
+          const one = await askAt(world(), caller, address, 25);
+          asked += 25;
+          admitted += one.admitted;
+        }
+        return { asked, admitted };
+      }),
+    );
+    const sum = (of: (count: { asked: number; admitted: number }) => number): number =>
+      counts.reduce((total, count) => total + of(count), 0);
+    return {
+      asked: sum(({ asked }) => asked),
+      admitted: sum(({ admitted }) => admitted),
+      seconds: (performance.now() - began) / 1_000,
+    };
+  };
 
   describe("rate limits", () => {
     afterEach(() => world().mesh.withdraw("guide"));
@@ -115,6 +146,34 @@ export function limits(world: () => LimitWorld): void {
       const admitted = late.reduce((sum, one) => sum + one.admitted, 0);
       assert.ok(admitted <= most, `${admitted} of at most ${most}`);
       assert.ok((await refusals('ratelimit_name="tenants"', 'scope="header"')) > 0);
+    });
+
+    test("one limit holds for three servers together, and follows the demand to one of them", async () => {
+      const { mesh } = world();
+      await mesh.applyYaml("guide", guideYaml(PAGE, "A limit of the whole cluster"));
+      const [rate, burst, pods] = [30, 30, 3];
+      const shares = async (): Promise<readonly number[]> =>
+        Promise.all(["api-0", "api-1", "api-2"].map((pod) => mesh.sum(pod, "hauberk_quota_share")));
+      await until("all have a share", async () => {
+        for (const pod of ["api-0", "api-1", "api-2"])
+          assert.ok((await mesh.metrics(pod)).some(({ name }) => name === "hauberk_quota_age_seconds"));
+        return true;
+      });
+      const to = (caller: string) => [caller, world().to(caller, "api", AppPort.guarded)] as const;
+      const all = await hammer([to("alice-0"), to("alice-0"), to("bob-0"), to("bob-0")], 6);
+      assert.ok(all.asked > 2 * rate * all.seconds, `only ${all.asked} were asked`);
+      const most = rate * all.seconds + burst + pods;
+      assert.ok(all.admitted <= most, `${all.admitted} of ${most}`);
+      assert.ok(all.admitted >= (rate * all.seconds) / 2, `${all.admitted} in ${all.seconds} s`);
+      // Now one server gets all the requests, and in time most of the limit.
+      const address = { host: await mesh.ip("api-0"), port: AppPort.guarded };
+      const one = [["outside-0", address] as const, ["outside-0", address] as const];
+      const moving = hammer(one, 12);
+      await until("the share follows", async () => ((await shares())[0] ?? 0) >= 0.8 * rate);
+      assert.ok((await shares()).reduce((sum, share) => sum + share, 0) <= rate + 0.001);
+      const { admitted, seconds } = await moving;
+      assert.ok(admitted <= rate * seconds + burst + pods, `${admitted} in ${seconds} s`);
+      assert.ok((await mesh.sum("api-0", "inbound_http_local_ratelimit_total", 'scope="cluster"')) > 0);
     });
 
     test("at a gRPC port a call above the limit ends with RESOURCE_EXHAUSTED", async () => {

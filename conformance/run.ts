@@ -4,6 +4,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { attack } from "./attack/suite.ts";
+import { chaos } from "./chaos/suite.ts";
+import { differential } from "./differential/suite.ts";
 import { grpcInterop } from "./grpc-interop/suite.ts";
 import { handshake } from "./handshake/suite.ts";
 import { h2spec } from "./h2spec/suite.ts";
@@ -16,9 +18,17 @@ import { Expectations, judge, render, type Judged, type SuiteResult } from "./re
 import { installTools, type Tools } from "./tools.ts";
 
 type Run = (pair: Pair, tools: Tools) => Promise<SuiteResult>;
-/** Suites that start a world of their own, and need no tools of others. */
+const say = (line: string): void => {
+  process.stderr.write(`${line}\n`);
+};
+const install = (): Promise<Tools> => installTools((step) => say(`· ${step} ...`));
+
+/** Suites that need no pair, or start a world of their own. */
 const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
   attack: () => attack({ seconds: values.long ? 7 : 3, isEach: values.long }, values.only),
+  chaos: () => chaos(values.long ? 1_800 : 10, values.only),
+  differential: async () =>
+    differential((await install()).python, values.long ? 1_000_000 : 50_000, Number(values.seed)),
 };
 const SUITES: Readonly<Record<string, Run>> = {
   handshake,
@@ -35,13 +45,10 @@ const { values, positionals } = parseArgs({
     out: { type: "string", default: join(import.meta.dirname, "..", "out", "conformance") },
     "no-expectations": { type: "boolean", default: false },
     long: { type: "boolean", default: false },
+    seed: { type: "string", default: "1" },
     only: { type: "string", multiple: true, default: [] },
   },
 });
-
-const say = (line: string): void => {
-  process.stderr.write(`${line}\n`);
-};
 
 function expectationsOf(suite: string): Expectations {
   if (values["no-expectations"]) return {};
@@ -62,7 +69,7 @@ const unknown = chosen.find((name) => !known.includes(name));
 if (unknown !== undefined) throw new Error(`no suite is called ${unknown}: ${known.join(", ")}`);
 const judged: Judged[] = [];
 if (chosen.some((name) => Object.hasOwn(SUITES, name))) {
-  const tools = await installTools((step) => say(`· ${step} ...`));
+  const tools = await install();
   const pair = await start(tools);
   try {
     for (const name of chosen) {

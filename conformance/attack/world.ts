@@ -69,7 +69,7 @@ export class World {
   }
 
   /** Starts it, with as many servers as asked for. */
-  static async start(replicas = 1): Promise<World> {
+  static async start(replicas = 1, more: readonly object[] = []): Promise<World> {
     const mesh = await TestMesh.start({
       clients: [
         { name: "caller", namespace: CALLERS },
@@ -81,6 +81,7 @@ export class World {
         ...namespace(OUTSIDE, { isMeshed: false }),
         ...namespace(SERVERS, { isMeshed: true }),
         service("server", SERVERS, { app: "server", ports: Object.values(AppPort) }),
+        ...more,
       ],
     });
     return new World(mesh, await mkdtemp(join(tmpdir(), "hb-attack-")));

@@ -20,6 +20,16 @@ interface World {
   readonly note: (event: string) => void;
 }
 
+/** How often each call was refused. */
+const refused = new Map<string, number>();
+
+/** Whether a call is to be refused once more. */
+function isRefused(id: string, times: number): boolean {
+  const before = refused.get(id) ?? 0;
+  refused.set(id, before + 1);
+  return before < times;
+}
+
 async function plain(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
@@ -38,6 +48,13 @@ async function grpc(
 ): Promise<void> {
   const method = headers[":path"]?.split("/").at(-1);
   const say = (text: string): boolean => stream.write(frame(text));
+  if (method === "Flaky" && isRefused(String(headers["x-id"]), Number(headers["x-times"]))) {
+    stream.respond(
+      { ":status": 200, "content-type": "application/grpc", "grpc-status": "14" },
+      { endStream: true },
+    );
+    return;
+  }
   stream.respond(
     { ":status": 200, "content-type": "application/grpc", "x-replica": replica },
     { waitForTrailers: true },
@@ -58,7 +75,7 @@ async function grpc(
   for await (const part of stream) {
     for (const message of frames.push(part)) {
       count += 1;
-      if (method === "Unary") say(message);
+      if (method === "Unary" || method === "Flaky") say(message);
       if (method === "Deadline") say(String(headers["grpc-timeout"]));
       if (method === "Bidi") say(`${count}: ${message}`);
       if (method === "ServerStream")

@@ -59,6 +59,14 @@ const GRPC_CONDITIONS: ReadonlyMap<string, GrpcCondition> = new Map([
   ["unavailable", "unavailable"],
 ]);
 
+const GRPC_NUMBERS: Readonly<Record<GrpcCondition, number>> = {
+  cancelled: 1,
+  deadineExceeded: 4,
+  resourceExhausted: 8,
+  internal: 13,
+  unavailable: 14,
+};
+
 function statusRange(text: string): StatusRange | undefined {
   if (text === "5xx") return { start: 500, end: 599 };
   if (text === "gateway-error") return { start: 502, end: 504 };
@@ -119,9 +127,14 @@ export function httpRetryOf(
   policy: TrafficPolicy,
   attemptMs: number | undefined,
 ): HttpRoute_Retry | undefined {
-  if (policy.httpRetry === undefined || policy.retryLimit === 0) return undefined;
-  const statusRanges = policy.httpRetry.map(({ start, end }) => ({ start, end }));
+  if ((policy.httpRetry ?? policy.grpcRetry) === undefined || policy.retryLimit === 0) return undefined;
+  const statusRanges = (policy.httpRetry ?? []).map(({ start, end }) => ({ start, end }));
   return create(HttpRoute_RetrySchema, { ...retryFields(policy, attemptMs), conditions: { statusRanges } });
+}
+
+/** The numbers of the codes that calls on an HTTP rule are retried for: there the wire has no word for them. */
+export function grpcCodesOf({ grpcRetry }: TrafficPolicy): readonly number[] {
+  return (grpcRetry ?? []).map((condition) => GRPC_NUMBERS[condition]);
 }
 
 export function grpcRetryOf(policy: TrafficPolicy): GrpcRoute_Retry | undefined {

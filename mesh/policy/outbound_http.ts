@@ -17,12 +17,12 @@ import {
 import type { ExtendedFilter } from "../api/gen/hauberk/proxy/v1/filters_pb.ts";
 import { defaultRef, resourceRef, wireDuration } from "../api/wire.ts";
 import type { BackendRef, HttpFilter, HttpRoute, HttpRule } from "../model/route.ts";
-import { httpRetryOf, timeoutsOf, type TrafficPolicy } from "./annotations.ts";
+import { grpcCodesOf, httpRetryOf, timeoutsOf, type TrafficPolicy } from "./annotations.ts";
 import { isBroken, outboundHttpFilters } from "./filters.ts";
 import { httpFailure, wireHost, wireHttpMatch } from "./match.ts";
 import { routeRetry } from "./route_retry.ts";
 import type { Parent } from "./parent.ts";
-import { withHedge } from "./resilience.ts";
+import { withGrpcCodes, withHedge } from "./resilience.ts";
 
 function failure(message: string, status?: number): HttpRoute_Filter {
   return create(HttpRoute_FilterSchema, httpFailure(message, status));
@@ -90,7 +90,8 @@ function wireRule(
     return create(HttpRoute_RuleSchema, { ...fields, filters, backends: NOWHERE });
   }
   const filters = outboundHttpFilters(rule, parent, faults);
-  return withHedge(create(HttpRoute_RuleSchema, { ...fields, filters, backends }), policy.hedge);
+  const wire = withHedge(create(HttpRoute_RuleSchema, { ...fields, filters, backends }), policy.hedge);
+  return rule.retry === undefined ? withGrpcCodes(wire, grpcCodesOf(policy)) : wire;
 }
 
 /** One route, as a client of `parent` is to follow it. */
@@ -117,7 +118,10 @@ export function defaultHttpRoute(parent: Parent): WireRoute {
   const backends = parent.split?.http ?? only(parent.backend);
   const filters = outboundHttpFilters({ filters: [] }, parent, parent.faultsFor(undefined));
   const rule = create(HttpRoute_RuleSchema, { ...ruleFields([ANY], policy, undefined), filters, backends });
-  return create(HttpRouteSchema, { metadata: defaultRef("http"), rules: [withHedge(rule, policy.hedge)] });
+  return create(HttpRouteSchema, {
+    metadata: defaultRef("http"),
+    rules: [withGrpcCodes(withHedge(rule, policy.hedge), grpcCodesOf(policy))],
+  });
 }
 
 /** Refuses every request. */

@@ -46,6 +46,12 @@ export function withHedge<R extends HttpRoute_Rule | GrpcRoute_Rule>(rule: R, he
   });
 }
 
+/** An HTTP rule whose retry also names these gRPC codes. */
+export function withGrpcCodes(rule: HttpRoute_Rule, codes: readonly number[]): HttpRoute_Rule {
+  if (codes.length === 0 || rule.retry === undefined) return rule;
+  return extend(rule, OutboundRuleExtensionSchema, { retryGrpcCodes: [...codes] });
+}
+
 /** What a service says of how it is to be treated. */
 export interface Treatment {
   readonly budget: RetryBudget | undefined;

@@ -3,9 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { HttpRoute_RetrySchema, type HttpRoute_Retry } from "../api/gen/outbound_pb.ts";
 import { wireDuration } from "../api/wire.ts";
 import type { RouteRetry } from "../model/route.ts";
-
-/** Bodies up to this size are kept for a retry. */
-const RETRY_BODY_BYTES_MAX = 64 * 1024;
+import { RETRY_BACKOFF, RETRY_BODY_BYTES_MAX } from "./annotations.ts";
 
 /** The longest pause, in first pauses. */
 const BACKOFF_GROWTH_MAX = 10;
@@ -20,14 +18,14 @@ export function routeRetry(retry: RouteRetry, attemptMs: number | undefined): Ht
     maxRequestBytes: RETRY_BODY_BYTES_MAX,
     conditions: { statusRanges: codes.map((code) => ({ start: code, end: code })) },
     ...(attemptMs === undefined || attemptMs === 0 ? {} : { timeout: wireDuration(attemptMs) }),
-    ...(backoffMs === undefined || backoffMs === 0
-      ? {}
-      : {
-          backoff: {
+    backoff:
+      backoffMs === undefined || backoffMs === 0
+        ? RETRY_BACKOFF
+        : {
             minBackoff: wireDuration(backoffMs),
             maxBackoff: wireDuration(backoffMs * BACKOFF_GROWTH_MAX),
             jitterRatio: JITTER_RATIO,
+            respectRetryAfterHint: true,
           },
-        }),
   });
 }

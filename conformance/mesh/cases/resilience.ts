@@ -109,6 +109,28 @@ export function retries(world: () => ResilienceWorld): void {
       assert.match(seen[0] ?? "", /attempt=2/);
     });
 
+    test("retries of two hops add up and do not multiply", async () => {
+      await there(world(), "front");
+      const answer = await ask(world(), "front", { path: "/via/retries/fail/chain/99/503" });
+      assert.equal(answer.status, 503);
+      const seen = await attempts(world(), "books-0", "/fail/chain/99/503");
+      // One, three retries of the second hop, and three of the first that the second does not repeat.
+      assert.equal(seen.length, 7, seen.join("\n"));
+    });
+
+    test("a call that is refused with a code of the route is made again", async () => {
+      const client = await session(world().client, world().to("front", AppPort.h2c));
+      const stream = begin(client, "Flaky", { "x-id": "flaky", "x-times": "1" });
+      const outcome = finished(stream);
+      stream.end(frame("again"));
+      const { trailers, body } = await outcome;
+      assert.equal(trailers["grpc-status"], "0");
+      assert.deepEqual([...new Frames().push(body)], ["again"]);
+      const metric = "outbound_http_route_retry_successes_total";
+      assert.ok((await counted(world(), metric, 'parent_name="front"', 'parent_port="8081"')) >= 1);
+      client.destroy();
+    });
+
     test("Retry-After sets the pause within its bounds", async () => {
       const [answer, ms] = await timed(() => ask(world(), "retries", { path: "/fail/later/1/503?60" }));
       assert.equal(answer.status, 200);

@@ -1,5 +1,7 @@
 /** The application's HTTP/2 side: plain requests, and a gRPC service whose messages are plain text. */
 import { constants, createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { setTimeout as sleep } from "node:timers/promises";
+import { check } from "./app-check.ts";
 import { frame, Frames } from "./frames.ts";
 
 /** Serves on `port` without TLS. `note` keeps what happened. */
@@ -41,6 +43,18 @@ async function plain(
   stream.end(JSON.stringify({ replica, headers: { ...headers }, bytes }));
 }
 
+/** Answers as external authorization, after the pause that the question asks for. */
+async function judge(stream: ServerHttp2Stream, note: World["note"]): Promise<void> {
+  const frames = new Frames();
+  for await (const part of stream) {
+    for (const message of frames.pushBytes(part)) {
+      await sleep(Number(/pause-(\d+)/.exec(message.toString("latin1"))?.[1] ?? 0));
+      stream.write(frame(check(message, note)));
+    }
+  }
+  stream.end();
+}
+
 async function grpc(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
@@ -71,6 +85,7 @@ async function grpc(
     say("hanging");
     return;
   }
+  if (headers[":path"] === "/envoy.service.auth.v3.Authorization/Check") return judge(stream, note);
   let count = 0;
   for await (const part of stream) {
     for (const message of frames.push(part)) {

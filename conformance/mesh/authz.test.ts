@@ -14,11 +14,15 @@ before(async () => {
       { name: "other", namespace: "frontend", account: "other" },
       { name: "outside", namespace: "outside" },
     ],
-    servers: [{ name: "payments", namespace: "prod" }],
+    servers: [
+      { name: "payments", namespace: "prod" },
+      { name: "judge", namespace: "prod", account: "judge" },
+    ],
     more: [
       ...namespace("frontend", { isMeshed: true, accounts: ["web", "other"] }),
       ...namespace("outside", { isMeshed: false }),
-      ...namespace("prod", { isMeshed: true }),
+      ...namespace("prod", { isMeshed: true, accounts: ["prod", "judge"] }),
+      service("judge", "prod", { app: "judge", ports }),
       service("payments", "prod", { app: "payments", ports }),
       service("payments-pods", "prod", { app: "payments", ports, isHeadless: true }),
     ],

@@ -3,7 +3,7 @@
 const HEAD_BYTES = 5;
 
 /** One message. */
-export function frame(text: string): Buffer {
+export function frame(text: string | Uint8Array): Buffer {
   const body = Buffer.from(text);
   const head = Buffer.alloc(HEAD_BYTES);
   head.writeUInt32BE(body.length, 1);
@@ -16,12 +16,17 @@ export class Frames {
 
   /** The messages that became complete. */
   push(part: Buffer): readonly string[] {
+    return this.pushBytes(part).map((message) => message.toString("utf8"));
+  }
+
+  /** Likewise, as bytes. */
+  pushBytes(part: Buffer): readonly Buffer[] {
     this.#left = Buffer.concat([this.#left, part]);
-    const messages: string[] = [];
+    const messages: Buffer[] = [];
     while (this.#left.length >= HEAD_BYTES) {
       const end = HEAD_BYTES + this.#left.readUInt32BE(1);
       if (this.#left.length < end) break;
-      messages.push(this.#left.subarray(HEAD_BYTES, end).toString("utf8"));
+      messages.push(this.#left.subarray(HEAD_BYTES, end));
       this.#left = this.#left.subarray(end);
     }
     return messages;

@@ -1,5 +1,5 @@
 /** What a request may have to bring besides its client's identity: headers, a token, another service's word. */
-import type { Meta } from "./meta.ts";
+import type { Meta, NamespacedName } from "./meta.ts";
 
 /** How every value of a header is judged. */
 export type HeaderTest =
@@ -70,4 +70,19 @@ export interface JwtAuthentication {
   }[];
   readonly forwardsToken: boolean;
   readonly claimHeaders: readonly { readonly path: readonly string[]; readonly header: string }[];
+}
+
+/** A service that is asked about each request (`envoy.service.auth.v3.Authorization`). */
+export interface ExternalAuthorization {
+  readonly meta: Meta;
+  readonly backend: NamespacedName & { readonly port: number };
+  readonly timeoutMs: number;
+  /** How long an answer holds for equal questions; 0: not at all. */
+  readonly cacheMs: number;
+  readonly dangerousAllowOnFailure: boolean;
+  /** Told to the service, in lower case. */
+  readonly requestHeaders: readonly string[];
+  /** What the service may set for the application, in lower case. */
+  readonly setHeaders: readonly string[];
+  readonly context: Readonly<Record<string, string>>;
 }

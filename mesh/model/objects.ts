@@ -1,5 +1,5 @@
 /** All kinds the mesh understands. */
-import type { HeaderAuthentication, JwtAuthentication } from "./authentication.ts";
+import type { ExternalAuthorization, HeaderAuthentication, JwtAuthentication } from "./authentication.ts";
 import { keyOf, type Meta } from "./meta.ts";
 import type {
   AuthorizationPolicy,
@@ -21,6 +21,7 @@ export interface Objects {
   readonly AuthorizationPolicy: AuthorizationPolicy;
   readonly EgressNetwork: EgressNetwork;
   readonly EndpointSlice: EndpointSlice;
+  readonly ExternalAuthorization: ExternalAuthorization;
   readonly ExternalWorkload: ExternalWorkload;
   readonly GRPCRoute: GrpcRoute;
   readonly HTTPFaultInjection: FaultInjection;
@@ -49,6 +50,7 @@ export const KINDS = [
   "AuthorizationPolicy",
   "EgressNetwork",
   "EndpointSlice",
+  "ExternalAuthorization",
   "ExternalWorkload",
   "GRPCRoute",
   "HTTPFaultInjection",

@@ -47,6 +47,7 @@ export interface ServerAuthorization {
 }
 
 type AuthenticationKind =
+  | "ExternalAuthorization"
   | "HeaderAuthentication"
   | "JWTAuthentication"
   | "MeshTLSAuthentication"

@@ -3,7 +3,8 @@ import { create } from "@bufbuild/protobuf";
 import { AuthnSchema, AuthzSchema, NetworkSchema, type Authn, type Authz } from "../api/gen/inbound_pb.ts";
 import { defaultRef, resourceRef, wireNetwork } from "../api/wire.ts";
 import type { Cidr, Network } from "../model/address.ts";
-import type { JwtAuthentication, VerificationKey } from "../model/authentication.ts";
+import type { ExternalAuthorization, JwtAuthentication, VerificationKey } from "../model/authentication.ts";
+import { serviceName } from "../model/authority.ts";
 import { workloadIdentity } from "../model/identity.ts";
 import { keyOfLocation, type KeySets } from "../model/jwks.ts";
 import { compare, keyOf, type Meta, type NamespacedName } from "../model/meta.ts";
@@ -19,6 +20,7 @@ import { selects } from "../model/selector.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import {
+  externalCheck,
   headerConditions,
   NO_REQUIREMENTS,
   tokenRequirement,
@@ -116,7 +118,7 @@ export function probeAuthz({ settings }: InboundContext): Authz {
 
 /** Why a policy lets nobody in. */
 interface PolicyProblem {
-  readonly reason: "AuthenticationNotFound" | "UnknownAuthentication" | "KeysUnavailable";
+  readonly reason: "AuthenticationNotFound" | "UnknownAuthentication" | "KeysUnavailable" | "BackendNotFound";
   readonly message: string;
 }
 
@@ -145,6 +147,17 @@ function keysOf(
   { keySets }: InboundContext,
 ): readonly VerificationKey[] | undefined {
   return keys.type === "inline" ? keys.keys : keySets?.get(keyOfLocation(keys))?.keys;
+}
+
+/** Where the service is reached that is to be asked. */
+function addressOf({ backend }: ExternalAuthorization, { snapshot, settings }: InboundContext) {
+  const service = snapshot.Service.get(keyOf(backend));
+  const [ip] = service?.clusterIps ?? [];
+  if (ip === undefined || service?.ports.some(({ port }) => port === backend.port) !== true) return undefined;
+  return {
+    address: ip.includes(":") ? `[${ip}]:${backend.port}` : `${ip}:${backend.port}`,
+    authority: `${serviceName(backend, settings.clusterDomain)}:${backend.port}`,
+  };
 }
 
 function refuse(reason: PolicyProblem["reason"], message: string): ResolvedPolicy {
@@ -182,6 +195,20 @@ export function resolvePolicy(policy: AuthorizationPolicy, context: InboundConte
         const found = snapshot.HeaderAuthentication.get(keyOf(reference));
         if (found === undefined) return missing();
         requirements = { ...requirements, headers: [...requirements.headers, ...headerConditions(found)] };
+        break;
+      }
+      case "ExternalAuthorization": {
+        const found = snapshot.ExternalAuthorization.get(keyOf(reference));
+        if (found === undefined) return missing();
+        const where = addressOf(found, context);
+        if (where === undefined) {
+          const { name, namespace, port } = found.backend;
+          return refuse(
+            "BackendNotFound",
+            `Service ${namespace}/${name} of ${kind} ${keyOf(reference)} has no cluster address with port ${port}`,
+          );
+        }
+        requirements = { ...requirements, external: externalCheck(found, where) };
         break;
       }
       case "JWTAuthentication": {

@@ -2,16 +2,19 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { extend } from "../api/extend.ts";
 import {
+  ExternalCheckSchema,
   HeaderConditionSchema,
   TextsSchema,
   TokenRequirementSchema,
   VerificationKeySchema,
+  type ExternalCheck,
   type HeaderCondition,
   type TokenRequirement,
 } from "../api/gen/hauberk/proxy/v1/authz_pb.ts";
 import { AuthzExtensionSchema } from "../api/gen/hauberk/proxy/v1/inbound_pb.ts";
 import { AuthnSchema, type Authn, type Authz } from "../api/gen/inbound_pb.ts";
 import type {
+  ExternalAuthorization,
   HeaderAuthentication,
   HeaderTest,
   JwtAuthentication,
@@ -23,9 +26,10 @@ import { keyOf } from "../model/meta.ts";
 export interface Requirements {
   readonly headers: readonly HeaderCondition[];
   readonly token: TokenRequirement | undefined;
+  readonly external: ExternalCheck | undefined;
 }
 
-export const NO_REQUIREMENTS: Requirements = { headers: [], token: undefined };
+export const NO_REQUIREMENTS: Requirements = { headers: [], token: undefined, external: undefined };
 
 /** Who the client must be. `anyone`: nothing need be proven. */
 export type Proof =
@@ -47,19 +51,21 @@ const NOBODY_AUTHN: Authn = create(AuthnSchema, {
   },
 });
 
-function isNone({ headers, token }: Requirements): boolean {
-  return headers.length === 0 && token === undefined;
-}
-
 /** `authz`, whose own authentication says who the client must be, with what else is required. */
 export function withRequirements(authz: Authz, proof: Proof, requirements: Requirements): Authz {
-  if (isNone(requirements)) return authz;
-  const { headers, token } = requirements;
+  const { headers, token, external } = requirements;
+  const requires = [
+    ...(headers.length > 0 ? ["headers"] : []),
+    ...(token === undefined ? [] : ["token"]),
+    ...(external === undefined ? [] : ["external"]),
+  ];
+  if (requires.length === 0) return authz;
   const extension: MessageInitShape<typeof AuthzExtensionSchema> = {
-    requires: [...(headers.length > 0 ? ["headers"] : []), ...(token === undefined ? [] : ["token"])],
+    requires,
     proof: proof.type === "anyone" ? { anyone: true } : { identities: [...proof.patterns] },
     headers: [...headers],
     ...(token === undefined ? {} : { token }),
+    ...(external === undefined ? {} : { external }),
   };
   return extend({ ...authz, authentication: NOBODY_AUTHN }, AuthzExtensionSchema, extension);
 }
@@ -119,5 +125,23 @@ export function tokenRequirement(jwt: JwtAuthentication, keys: readonly Verifica
     })),
     forwardsToken: jwt.forwardsToken,
     headers: jwt.claimHeaders.map(({ path, header }) => ({ path: [...path], header })),
+  });
+}
+
+/** The question to a service, whose address and name are given. */
+export function externalCheck(
+  external: ExternalAuthorization,
+  { address, authority }: { readonly address: string; readonly authority: string },
+): ExternalCheck {
+  return create(ExternalCheckSchema, {
+    name: keyOf(external.meta),
+    address,
+    authority,
+    timeoutMs: external.timeoutMs,
+    cacheMs: external.cacheMs,
+    dangerousAllowOnFailure: external.dangerousAllowOnFailure,
+    headers: [...external.requestHeaders],
+    sets: [...external.setHeaders],
+    context: { ...external.context },
   });
 }

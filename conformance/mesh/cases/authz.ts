@@ -126,6 +126,10 @@ export function authz(world: () => AuthzWorld): void {
     assert.equal(response.headers.get("www-authenticate") !== null, status === 401, code);
   };
 
+  const judged = (verdict: string, method = "GET"): Promise<Response> =>
+    ask("web-0", { method, headers: { "x-verdict": verdict } });
+  const often = async (path: string): Promise<number> => (await ask("web-0", { path })).status;
+
   describe("authorization", () => {
     after(() => world().mesh.withdraw(FILE));
 
@@ -213,6 +217,75 @@ export function authz(world: () => AuthzWorld): void {
       await expectCode(exampleToken({ realm_access: { roles: ["clerk"] } }), 403, "token_claims");
       assert.ok((await sum("hauberk_inbound_tokens_total", 'result="token_expired"')) > 0);
       assert.ok((await sum("hauberk_inbound_tokens_total", 'policy="prod/users"')) > 10);
+    });
+
+    test("another service is asked over mTLS, told what is listed, and its word is carried out", async () => {
+      const { mesh } = world();
+      await mesh.applyYaml(FILE, `${serverOnly()}---\n${example("Another service's word")}`);
+      await come([200, 403, 403]);
+      const headers = { "X-User": "root", "x-verdict": "allow", "x-secret": "1" };
+      const allowed = await ask("web-0", { path: "/a?b=c", headers });
+      assert.equal(allowed.headers.get("x-judged"), "yes");
+      const seen = headersSeen(allowed);
+      // The question came over mTLS: who asks and for whom is proven.
+      assert.equal(seen["x-user"], `ann of ${WEB}`);
+      assert.equal(seen["x-unlisted"], undefined);
+      assert.equal(seen["x-verdict"], undefined);
+      const [question] = (await mesh.events("judge-0")).filter((event) => event.includes("/a?b=c"));
+      assert.deepEqual(JSON.parse(question?.replace("check ", "") ?? ""), {
+        principal: WEB,
+        address: await mesh.ip("web-0"),
+        method: "GET",
+        path: "/a?b=c",
+        headers: { "x-verdict": "allow" },
+        context: { policy: "payments" },
+      });
+      assert.ok((await mesh.sum("judge-0", "inbound_http_authz_allow_total", 'client_id="prod.prod.')) > 0);
+    });
+
+    test("a denial is told in the service's words, and no answer in time is a denial", async () => {
+      const denied = await judged("418");
+      assert.deepEqual(
+        [denied.status, denied.headers.get("x-why"), denied.body.toString()],
+        [418, "because", "denied with 418"],
+      );
+      assert.equal((await judged("418", "HEAD")).status, 418);
+      assert.equal((await judged("200")).status, 403);
+      assert.equal((await judged("silent")).status, 403);
+      const begun = performance.now();
+      const late = await judged("pause-5000");
+      assert.equal(late.status, 403);
+      assert.match(late.headers.get("l5d-proxy-error") ?? "", /external_unavailable$/);
+      assert.ok(performance.now() - begun < 3_000);
+      const results = await Promise.all(
+        ["allowed", "denied", "failed", "cached"].map((result) =>
+          sum("hauberk_inbound_external_authz_total", `result="${result}"`),
+        ),
+      );
+      assert.deepEqual(
+        results.map((count) => count > 0),
+        [true, true, true, false],
+      );
+    });
+
+    test("equal questions are asked once while an answer holds, and a policy may choose to fail open", async () => {
+      const { mesh } = world();
+      const open = example("Another service's word").replace(
+        /^ {2}timeout: 500ms$/m,
+        "  timeout: 500ms\n  cache: 1m\n  failurePolicy: dangerousAllow",
+      );
+      await mesh.applyYaml(FILE, `${serverOnly()}---\n${open}`);
+      const late = { path: "/late", headers: { "x-verdict": "pause-5000" } };
+      await until("the policy fails open", async () => (await ask("web-0", late)).status === 200);
+      const asked = async (): Promise<number> =>
+        (await mesh.events("judge-0")).filter((event) => event.includes("/often")).length;
+      assert.deepEqual(
+        [await often("/often"), await often("/often"), await often("/often")],
+        [200, 200, 200],
+      );
+      assert.equal(await asked(), 1);
+      assert.equal(await often("/often?more"), 200);
+      assert.equal(await asked(), 2);
     });
 
     test("a policy that requires what does not exist or is not known admits nobody", async () => {

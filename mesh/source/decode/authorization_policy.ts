@@ -18,6 +18,7 @@ const TARGETS = {
 } as const;
 
 const AUTHENTICATIONS = {
+  "policy.hauberk.io/ExternalAuthorization": "ExternalAuthorization",
   "policy.hauberk.io/HeaderAuthentication": "HeaderAuthentication",
   "policy.hauberk.io/JWTAuthentication": "JWTAuthentication",
   "policy.linkerd.io/MeshTLSAuthentication": "MeshTLSAuthentication",
@@ -54,6 +55,7 @@ const AT_MOST_ONE: readonly (readonly Authentication["kind"][])[] = [
   ["NetworkAuthentication"],
   ["MeshTLSAuthentication", "ServiceAccount"],
   ["JWTAuthentication"],
+  ["ExternalAuthorization"],
 ];
 
 const Body = z.object({

@@ -4,6 +4,7 @@ import { meshTlsAuthentication, networkAuthentication } from "./authentication.t
 import { authorizationPolicy } from "./authorization_policy.ts";
 import { egressNetwork } from "./egress_network.ts";
 import { endpointSlice } from "./endpoint_slice.ts";
+import { externalAuthorization } from "./external_authorization.ts";
 import { externalWorkload } from "./external_workload.ts";
 import { faultInjection } from "./fault_injection.ts";
 import { grpcRoute } from "./grpc_route.ts";
@@ -27,6 +28,7 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map(
     authorizationPolicy,
     egressNetwork,
     endpointSlice,
+    externalAuthorization,
     externalWorkload,
     faultInjection,
     gatewayHttpRoute,

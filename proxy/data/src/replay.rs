@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
+
 use crate::body::{Body, BodyError, Frame};
 use crate::tee::{self, Tee, TeeWatch};
 
@@ -49,6 +51,18 @@ impl Source {
         let (tee, body, watch) = tee::tee();
         self.tees.borrow_mut().push(tee);
         (Body::Tee(body), Some(watch))
+    }
+
+    /// A body that is known as a whole.
+    pub(crate) fn whole(bytes: Bytes) -> Rc<Self> {
+        let kept = Kept {
+            bytes: bytes.len(),
+            bytes_max: bytes.len(),
+            frames: VecDeque::from([Frame::Data(bytes)]),
+            lost: false,
+            ended: true,
+        };
+        Rc::new(Self { body: RefCell::new(Body::Empty), kept: RefCell::new(kept) })
     }
 
     /// Whether the whole body, or what there has been of it, can be sent again.

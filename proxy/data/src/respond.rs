@@ -1,6 +1,6 @@
 //! Answers that the proxy gives itself: errors, injected failures, redirections.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use hauberk_model::canonical::Ambiguous;
 use hauberk_model::filters::Answer;
 use hauberk_model::filters::cors::Header;
@@ -9,14 +9,16 @@ use hauberk_model::status::{Failure, GrpcCode};
 use hauberk_model::story;
 use hauberk_wire::h1::H1Error;
 use hauberk_wire::{Edits, strip};
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::body::{Body, Pump, Rescue};
 use crate::exchange::Reply;
 use crate::heads::ResponseMeta;
+use crate::inbound::Denied;
 use crate::meters::Ended;
 use crate::recorder::Telling;
+use crate::replay::Source;
 
 /// Why a proxy answered in the application's place.
 const PROXY_ERROR: &str = "l5d-proxy-error";
@@ -40,11 +42,20 @@ pub(crate) struct Synthesised {
     failure: Failure,
     text: String,
     headers: Vec<Header>,
+    /// In the words of another service.
+    given: Option<Box<Given>>,
+}
+
+/// Headers and body that another service chose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Given {
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
 }
 
 impl From<Failure> for Synthesised {
     fn from(failure: Failure) -> Self {
-        Self { failure, text: failure.row().text.to_owned(), headers: Vec::new() }
+        Self { failure, text: failure.row().text.to_owned(), headers: Vec::new(), given: None }
     }
 }
 
@@ -57,7 +68,7 @@ impl From<Ambiguous> for Synthesised {
 impl Synthesised {
     /// A failure with more to say than its row.
     pub(crate) fn saying(failure: Failure, text: impl Into<String>) -> Self {
-        Self { failure, text: text.into(), headers: Vec::new() }
+        Self { failure, text: text.into(), headers: Vec::new(), given: None }
     }
 
     /// No authorization admits the request, for this reason.
@@ -80,6 +91,17 @@ impl Synthesised {
             answer.headers.push(("www-authenticate", challenge));
         }
         answer
+    }
+
+    /// Another service denies the request, and says how. `is_head`: the answer may have no body.
+    pub(crate) fn refuted(denied: Denied, is_head: bool) -> Self {
+        let Denied { status, headers, body } = denied;
+        let failure = Failure::Refuted(status);
+        let body = if is_head { Bytes::new() } else { Bytes::from(body) };
+        Self {
+            given: Some(Box::new(Given { headers, body })),
+            ..Self::saying(failure, format!("{}: {}", failure.row().text, Unmet::Refused.code()))
+        }
     }
 
     pub(crate) fn of_filter(answer: Answer) -> Self {
@@ -130,6 +152,13 @@ async fn answer_with(reply: Reply, answer: &Synthesised, to: Audience<'_>) -> En
             }
         }
     }
+    let given = answer.given.as_deref().filter(|_| !to.is_grpc);
+    let body = given.map(|given| given.body.clone()).filter(|body| !body.is_empty());
+    if let Some(given) = given {
+        let headers = response.headers_mut();
+        headers.extend(given.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(given.body.len()));
+    }
     let text = header_text(&answer.text);
     let id = to.story.id.digits();
     let code = answer.failure.explained().code.as_bytes();
@@ -147,9 +176,10 @@ async fn answer_with(reply: Reply, answer: &Synthesised, to: Audience<'_>) -> En
     let strip = strip::RESPONSE_FROM_STRANGER;
     let edits = Edits { own: own.get(..said).unwrap_or_default(), ..Edits::strip(&strip) };
     let grpc_status = to.is_grpc.then_some(row.grpc);
-    let complete = match reply.head(ResponseMeta::of(response), &edits, true) {
+    let complete = match reply.head(ResponseMeta::of(response), &edits, body.is_none()) {
         Ok(sink) => {
-            let mut pump = Pump::new(Body::Empty, sink);
+            let body = body.map_or(Body::Empty, |body| Source::whole(body).replay());
+            let mut pump = Pump::new(body, sink);
             std::future::poll_fn(|cx| pump.poll(cx)).await.is_ok()
         }
         Err(_) => false,

@@ -245,6 +245,7 @@ impl Failure {
             Self::NoBackend => row(500, G::Unavailable, "no backend", Some("UNKNOWN"), FINAL, "route has no backend"),
             Self::Unauthorized => row(403, G::PermissionDenied, "unauthorized", Some("UNKNOWN"), FINAL, "unauthorized request on route"),
             Self::Unauthenticated => row(401, G::Unauthenticated, "unauthenticated", Some("UNKNOWN"), FINAL, "request has no acceptable token"),
+            Self::Refuted(401) => row(401, G::Unauthenticated, "externally denied", Some("UNKNOWN"), FINAL, "denied by external authorization"),
             Self::Refuted(status) => row(status, G::PermissionDenied, "externally denied", Some("UNKNOWN"), FINAL, "denied by external authorization"),
             Self::RateLimited => row(429, G::ResourceExhausted, "rate limited", Some("UNKNOWN"), FINAL, "rate limit exceeded"),
             Self::InvalidPolicy => row(500, G::Internal, "invalid policy", Some("UNKNOWN"), CLOSE, "invalid policy configuration"),

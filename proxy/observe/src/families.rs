@@ -90,6 +90,13 @@ pub static HAUBERK_INBOUND_TOKENS_TOTAL: CounterFamily = CounterFamily {
     help: "JSON Web Tokens that were judged, by result.",
 };
 
+/// How long questions to external authorization took. Labels: `policy`.
+pub static HAUBERK_INBOUND_EXTERNAL_AUTHZ_DURATION_SECONDS: HistogramFamily = HistogramFamily::seconds(
+    "hauberk_inbound_external_authz_duration_seconds",
+    "Time until external authorization answered or was given up.",
+    ROUTE_REQUEST_BOUNDS,
+);
+
 /// Questions to external authorization. Labels: `policy`, `result` (`allowed`, `denied`, `failed`, `cached`).
 pub static HAUBERK_INBOUND_EXTERNAL_AUTHZ_TOTAL: CounterFamily = CounterFamily {
     name: "hauberk_inbound_external_authz_total",

@@ -8,15 +8,15 @@ use std::time::Duration;
 use hauberk_model::identity::Identity;
 use hauberk_model::inbound::Authentication;
 use hauberk_model::requirement::{
-    Algorithm, ClaimRequirement, HeaderRequirement, HeaderTest, KeyMaterial, Pattern, Requirements,
-    TokenRequirement, TokenSource, VerificationKey,
+    Algorithm, ClaimRequirement, ExternalCheck, HeaderRequirement, HeaderTest, KeyMaterial, Pattern,
+    Requirements, TokenRequirement, TokenSource, VerificationKey,
 };
 
 use super::Malformed;
 use crate::extension::proto;
 
 /// Requirements that this proxy can judge.
-const KNOWN: [&str; 2] = ["headers", "token"];
+const KNOWN: [&str; 3] = ["external", "headers", "token"];
 
 /// Reads an extension: who the client must be, and what the request must bring.
 ///
@@ -30,7 +30,7 @@ pub(super) fn read(extension: proto::AuthzExtension) -> Result<(Authentication, 
     let requirements = Requirements {
         headers: extension.headers.into_iter().map(header).collect::<Result<_, _>>()?,
         token: extension.token.map(token).transpose()?.map(Arc::new),
-        external: None,
+        external: extension.external.map(external).transpose()?.map(Arc::new),
     };
     Ok((authentication(&proof)?, requirements))
 }
@@ -124,6 +124,30 @@ fn source(proto: proto::TokenSource) -> Result<TokenSource, Malformed> {
         Some(At::Cookie(name)) => Ok(TokenSource::Cookie(name.into())),
         None => Err(Malformed::Missing("source of a token")),
     }
+}
+
+fn external(proto: proto::ExternalCheck) -> Result<ExternalCheck, Malformed> {
+    let address = proto.address.parse();
+    let context = proto.context.into_iter().map(|(name, value)| (name.into(), value.into()));
+    if proto.timeout_ms == 0 || proto.authority.is_empty() {
+        return Err(Malformed::Missing("timeout or authority of external authorization"));
+    }
+    Ok(ExternalCheck {
+        name: proto.name.into(),
+        address: address
+            .map_err(|error| Malformed::unreadable("address of external authorization", error))?,
+        authority: proto.authority.into(),
+        timeout: Duration::from_millis(proto.timeout_ms.into()),
+        cache: Duration::from_millis(proto.cache_ms.into()),
+        dangerous_allow_on_failure: proto.dangerous_allow_on_failure,
+        headers: lower(proto.headers),
+        sets: lower(proto.sets),
+        context: context.collect(),
+    })
+}
+
+fn lower(all: Vec<String>) -> Vec<Arc<str>> {
+    all.into_iter().map(|name| name.to_ascii_lowercase().into()).collect()
 }
 
 fn texts(all: Vec<String>) -> Vec<Arc<str>> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use h2::Reason;
 use hauberk_model::authorize::{self, Judged};
 use hauberk_model::canonical::Ambiguous;
-use hauberk_model::inbound::{InboundProtocol, RouteAuthorizations};
+use hauberk_model::inbound::{Authorization, InboundProtocol, RouteAuthorizations};
 use hauberk_model::matching::RequestView;
 use hauberk_model::metadata::Metadata;
 use hauberk_model::ratelimit::Asking;
@@ -22,6 +22,7 @@ use hauberk_wire::{Edits, strip};
 use tokio::time::Instant;
 
 use super::Accepted;
+use super::external::Decision;
 use super::meters::{ClientMeters, RouteMeters};
 use super::port::Plan;
 use super::requirements::{Met, Passage};
@@ -55,6 +56,21 @@ struct Admitted<'p> {
     /// What its authorization changes of it.
     passage: Passage,
     meters: Rc<RouteMeters>,
+}
+
+/// A request on which another service must be heard.
+struct Unasked<'p, 'h> {
+    view: View<'h>,
+    matched: Matched<'p>,
+    asks: Vec<authorize::Admitted<'p, Met<'p>>>,
+    audit: Option<&'p Authorization>,
+    unmet: Unmet,
+}
+
+/// What is next for a request that nobody has turned away.
+enum Step<'p, 'h> {
+    On(Admitted<'p>),
+    Ask(Unasked<'p, 'h>),
 }
 
 /// A request that may not.
@@ -101,7 +117,13 @@ impl Handler for Inbound {
             return self.turn(request.reply, is_grpc, Failure::Unexpected.into(), start, &story).await;
         };
         let clients = self.client_meters(&plan);
-        match self.judge(&plan, &clients, &request.head, &story) {
+        let judged = match self.judge(&plan, &clients, &request.head, &story) {
+            Ok(Step::On(admitted)) => Ok(admitted),
+            // Boxed: rare, and larger than all the rest.
+            Ok(Step::Ask(asking)) => Box::pin(self.ask(&plan, &clients, asking, &story)).await,
+            Err(turned) => Err(turned),
+        };
+        match judged {
             Ok(admitted) => self.forward(&admitted, request, start, &story).await,
             Err(turned) => self.turn(request.reply, is_grpc, turned, start, &story).await,
         }
@@ -126,13 +148,13 @@ impl Inbound {
     }
 
     /// Decides on one request by the policy as it is now.
-    fn judge<'p>(
+    fn judge<'p, 'h>(
         &self,
         plan: &'p Plan,
         clients: &ClientMeters,
-        head: &RequestMeta,
+        head: &'h RequestMeta,
         story: &Telling<'_>,
-    ) -> Result<Admitted<'p>, Turned> {
+    ) -> Result<Step<'p, 'h>, Turned> {
         if head.is_connect() {
             return Err(Failure::TunnelForbidden.into());
         }
@@ -149,12 +171,54 @@ impl Inbound {
         });
         let by = match judged {
             Ok(Judged::Admitted(by)) => by,
-            Ok(Judged::Asks { .. }) => {
-                return Err(self.denied(clients, &matched, head, Unmet::Unanswered, story));
+            Ok(Judged::Asks { asks, audit, unmet }) => {
+                return Ok(Step::Ask(Unasked { view, matched, asks, audit, unmet }));
             }
             Err(unmet) => return Err(self.denied(clients, &matched, head, unmet, story)),
         };
-        self.admit(plan, clients, view, &matched, &by, story)
+        self.admit(plan, clients, view, &matched, &by, story).map(Step::On)
+    }
+
+    /// Asks the services whose word is missing, one after the other, until one is content.
+    async fn ask<'p>(
+        &self,
+        plan: &'p Plan,
+        clients: &ClientMeters,
+        unasked: Unasked<'p, '_>,
+        story: &Telling<'_>,
+    ) -> Result<Admitted<'p>, Turned> {
+        let Unasked { view, matched, asks, audit, mut unmet } = unasked;
+        let asker = self.accepted.asker();
+        let mut denial = None;
+        for mut one in asks {
+            let (Some(checks), Some(requirements)) = (&plan.checks, &one.by.requirements) else { continue };
+            let Some(check) = &requirements.external else { continue };
+            let word = checks.external.ask(check, &view, &asker).await;
+            match word.as_deref() {
+                Some(Decision::Denied(denied)) => {
+                    unmet = unmet.max(Unmet::Refused);
+                    denial = denial.or_else(|| Some(denied.clone()));
+                }
+                None if !check.dangerous_allow_on_failure => unmet = unmet.max(Unmet::Unanswered),
+                Some(Decision::Allowed(_)) | None => {
+                    if let Some(met) = &mut one.met {
+                        met.word = word;
+                    }
+                    return self.admit(plan, clients, view, &matched, &one, story);
+                }
+            }
+        }
+        if let Some(by) = audit {
+            let audited = authorize::Admitted { by, met: None, audited: Some(unmet) };
+            return self.admit(plan, clients, view, &matched, &audited, story);
+        }
+        let turned = self.denied(clients, &matched, view.request(), unmet, story);
+        Err(match denial {
+            Some(denied) => {
+                Turned { answer: Synthesised::refuted(denied, view.method() == "HEAD"), ..turned }
+            }
+            None => turned,
+        })
     }
 
     /// Lets a request on that `by` admits, as far as limits and filters do.
@@ -259,7 +323,8 @@ impl Inbound {
             }
             Some(Ok(exchange)) => {
                 story.answered(answered - start);
-                let modifiers = heads::response_modifiers([admitted.filters], &admitted.response);
+                let own = admitted.response.iter().chain(&admitted.passage.response);
+                let modifiers = heads::response_modifiers([admitted.filters], own);
                 let edits = Edits { strip: &strip::RESPONSE_FROM_APP, modifiers: &modifiers, own: &[] };
                 let (ended, fault) = relay(exchange, reply, &edits, is_grpc, Bounds::default()).await;
                 story.breaks(fault);

@@ -2,6 +2,7 @@
 
 mod audit;
 mod direct;
+mod external;
 mod gate;
 mod http;
 mod meters;
@@ -26,6 +27,7 @@ use crate::meters::{Direction, NoTls, TlsSession, TlsState};
 use crate::outbound::endpoint::{DialError, Endpoint, Session};
 use crate::worker::Worker;
 
+pub(crate) use external::Denied;
 pub(crate) use gate::Gate;
 pub(crate) use port::{Port, Ports};
 
@@ -147,6 +149,16 @@ impl Accepted {
             ClientTls::Peer(identity) => Tls::Peer(identity),
         };
         Client { addr: self.client, tls }
+    }
+
+    /// As another service is told of this connection.
+    fn asker(&self) -> external::Asker<'_> {
+        external::Asker {
+            worker: &self.worker,
+            client: self.client,
+            identity: self.tls.peer(),
+            target: self.target,
+        }
     }
 
     /// Says that an audit admits what nothing else does, unless that was said a moment ago.

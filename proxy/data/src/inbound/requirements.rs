@@ -6,8 +6,10 @@ use std::sync::Arc;
 use hauberk_model::inbound::{Authorization, InboundPolicy, InboundProtocol, RouteAuthorizations};
 use hauberk_model::matching::RequestView;
 use hauberk_model::requirement::{HeaderRequirement, Requirements, TokenRequirement, Unmet};
+use hauberk_model::route::HeaderModifier;
 use hauberk_wire::Modifier;
 
+use super::external::{Decision, External};
 use super::token::{self, Place, Tokens};
 use crate::heads::{RequestMeta, View};
 use crate::worker::Worker;
@@ -17,11 +19,14 @@ pub(crate) struct Checks {
     /// Headers that are the proxy's to write, in lower case.
     written: Vec<Arc<str>>,
     tokens: Tokens,
+    pub(super) external: External,
 }
 
 /// How the requirements of an authorization are met.
 pub(super) struct Met<'p> {
     token: Option<token::Verified<'p>>,
+    /// What another service said, if it had to be asked.
+    pub(super) word: Option<Rc<Decision>>,
 }
 
 /// Changes to a request that was admitted.
@@ -30,6 +35,8 @@ pub(super) struct Passage {
     /// Header names, as they stand in the request.
     pub(super) removed: Vec<Arc<str>>,
     pub(super) added: Vec<(Arc<str>, Vec<u8>)>,
+    /// Added to the response.
+    pub(super) response: Option<HeaderModifier>,
 }
 
 impl Checks {
@@ -49,7 +56,8 @@ impl Checks {
         }
         written.sort();
         written.dedup();
-        is_required.then(|| Rc::new(Self { written, tokens: Tokens::default() }))
+        is_required
+            .then(|| Rc::new(Self { written, tokens: Tokens::default(), external: External::default() }))
     }
 
     /// Judges all requirements but asking another service.
@@ -64,7 +72,7 @@ impl Checks {
         }
         let verify = |token: &'p Arc<TokenRequirement>| self.tokens.verify(token, view, worker);
         let token = requirements.token.as_ref().map(verify).transpose()?;
-        Ok(Met { token })
+        Ok(Met { token, word: None })
     }
 
     /// A header that only the proxy may write says nothing while it is the client's.
@@ -78,6 +86,11 @@ impl Checks {
         let mut passage = Passage::default();
         if !self.written.is_empty() {
             passage.removed = head.names_like(&self.written);
+        }
+        if let Some(Decision::Allowed(allowed)) = met.and_then(|met| met.word.as_deref()) {
+            passage.removed.extend(allowed.removed.iter().cloned());
+            passage.added.extend(allowed.set.iter().cloned());
+            passage.response.clone_from(&allowed.response);
         }
         let Some(token) = met.and_then(|met| met.token.as_ref()) else { return passage };
         for (path, header) in &token.requirement.headers {

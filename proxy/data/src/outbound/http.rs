@@ -40,14 +40,14 @@ pub(super) struct Outbound {
 }
 
 /// A request and the rule it follows.
-struct Routed<'p> {
-    rule: &'p Rc<Rule>,
-    filters: &'p [Filter],
-    prefix_len: Option<usize>,
-    path_and_query: Option<String>,
+pub(super) struct Routed<'p> {
+    pub(super) rule: &'p Rc<Rule>,
+    pub(super) filters: &'p [Filter],
+    pub(super) prefix_len: Option<usize>,
+    pub(super) path_and_query: Option<String>,
     /// What the response says besides, by the rule's filters.
-    response: Option<HeaderModifier>,
-    fault: Option<Arc<Injected>>,
+    pub(super) response: Option<HeaderModifier>,
+    pub(super) fault: Option<Arc<Injected>>,
 }
 
 impl Handler for Outbound {
@@ -76,7 +76,7 @@ impl Outbound {
     }
 
     /// Decides on one request by the policy as it is now.
-    fn route<'p>(&self, plan: &'p Plan, head: &RequestMeta) -> Result<Routed<'p>, Synthesised> {
+    pub(super) fn route<'p>(&self, plan: &'p Plan, head: &RequestMeta) -> Result<Routed<'p>, Synthesised> {
         if head.is_connect() {
             return Err(Failure::TunnelForbidden.into());
         }

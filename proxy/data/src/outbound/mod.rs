@@ -1,5 +1,6 @@
 //! Connections of the application: what they mean, and where they go.
 
+mod ask;
 mod attempt;
 mod backend;
 mod byte_meters;
@@ -37,6 +38,7 @@ use crate::io::{Io, Socket, Stream};
 use crate::sniff::{Look, Sniffed, sniff_both};
 use crate::worker::Worker;
 
+pub(crate) use ask::{AskError, call};
 pub(crate) use endpoint::Endpoints;
 pub(crate) use target::Targets;
 

@@ -62,7 +62,7 @@ impl Source {
             lost: false,
             ended: true,
         };
-        Rc::new(Self { body: RefCell::new(Body::Empty), kept: RefCell::new(kept) })
+        Rc::new(Self { body: RefCell::new(Body::Empty), kept: RefCell::new(kept), tees: RefCell::default() })
     }
 
     /// Whether the whole body, or what there has been of it, can be sent again.

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::attempt::{Attempts, Won};
 use super::demands::Demands;
+use super::fault;
 use super::http::Outbound;
 use crate::body::{Frame, grpc_status};
 use crate::exchange::Exchange;
@@ -67,6 +68,12 @@ pub(crate) async fn call(
     let outbound = Outbound::new(worker, &target, to);
     let routed = outbound.route(&plan, &head).map_err(|answer| AskError::Failed(answer.failure()))?;
     let demands = Demands::of(&routed.rule.target, &head, Instant::now());
+    if let Some(fault) = &routed.fault {
+        let struck = Box::pin(fault::carry_out(fault, true, demands.deadline, worker)).await;
+        if let Some(answer) = struck {
+            return Err(AskError::Failed(answer.failure()));
+        }
+    }
     let chosen = routed.rule.choose(worker).ok_or(AskError::Failed(Failure::NoBackend))?;
     let filters = [routed.filters, chosen.reference.filters.as_slice()];
     let modifiers = heads::request_modifiers(filters);

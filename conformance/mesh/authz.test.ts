@@ -1,5 +1,6 @@
 import { after, before } from "node:test";
-import { authz } from "./cases/authz.ts";
+import { authz, type AuthzWorld } from "./cases/authz.ts";
+import { authzKeys } from "./cases/authz_keys.ts";
 import { host, TestMesh } from "./mesh.ts";
 import { namespace, service } from "./objects.ts";
 import { AppPort } from "./ports.ts";
@@ -30,7 +31,10 @@ before(async () => {
 });
 after(() => mesh.close());
 
-authz(() => ({
+const world = (): AuthzWorld => ({
   mesh,
   to: (caller, port) => ({ host: host(caller === "outside-0" ? "payments-pods" : "payments", "prod"), port }),
-}));
+});
+
+authz(world);
+authzKeys(world);

@@ -9,6 +9,8 @@ import { quotaMethods } from "../policy/quota_grpc.ts";
 import { serveAdmin } from "./admin.ts";
 import type { ControllerConfig, Listen } from "./config.ts";
 import { startIdentity } from "./identity.ts";
+import { fetchKeySet } from "./key_fetch.ts";
+import { followKeys } from "./key_sets.ts";
 import type { Log } from "./log.ts";
 import { adminPages, type Role } from "./report.ts";
 import { followManifests } from "./world.ts";
@@ -40,11 +42,12 @@ export async function startController(config: ControllerConfig, log: Log): Promi
   const { settings } = config;
   const world = followManifests(config.manifests, { log, signal });
   const { snapshots } = world;
+  const keys = followKeys(snapshots, { fetch: fetchKeySet, log, signal });
   const open: Closable[] = [];
   const close = async (spreadMs?: number): Promise<void> => {
     stop.abort();
     await Promise.all(open.map((server) => server.close(spreadMs)));
-    await world.done;
+    await Promise.all([world.done, keys.done]);
   };
   const keep = <S extends Closable>(server: S): S => {
     open.push(server);
@@ -66,6 +69,7 @@ export async function startController(config: ControllerConfig, log: Log): Promi
     const judging = policyMethods(policy.methods, {
       snapshots,
       settings,
+      keySets: keys.sets,
       endpointAt: (ip, port) =>
         endpointAt(ip, port, { snapshot: snapshots.value, settings, clientZone: undefined }),
     });
@@ -89,7 +93,7 @@ export async function startController(config: ControllerConfig, log: Log): Promi
       policy: (await listen(policy, config.policyListen)).address.port,
       identity:
         issuing === undefined ? undefined : (await listen(identity, config.identityListen)).address.port,
-      admin: keep(await serveAdmin(adminPages({ world, roles, gauges, settings }), config.adminListen))
+      admin: keep(await serveAdmin(adminPages({ world, keys, roles, gauges, settings }), config.adminListen))
         .address.port,
     };
     log("info", "ready", {

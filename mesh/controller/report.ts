@@ -6,6 +6,7 @@ import type { MeshSettings } from "../model/settings.ts";
 import type { QuotaGauges } from "../policy/quota_grpc.ts";
 import { statusesOf, warningsOf } from "../policy/status.ts";
 import { json, type Page } from "./admin.ts";
+import type { KeyFollower } from "./key_sets.ts";
 import { renderMetrics, type Family } from "./metrics.ts";
 import type { World } from "./world.ts";
 
@@ -132,6 +133,33 @@ function families(
   ];
 }
 
+function keyFamilies({ reports }: KeyFollower): readonly Family[] {
+  const all = reports();
+  const now = Date.now();
+  return [
+    {
+      name: "hauberk_key_set_keys",
+      type: "gauge",
+      help: "Keys in force of each issuer that is followed.",
+      series: all.map(({ uri, keys }) => ({ labels: { uri }, value: keys })),
+    },
+    {
+      name: "hauberk_key_set_age_seconds",
+      type: "gauge",
+      help: "Time since the keys in force were fetched.",
+      series: all.flatMap(({ uri, fetchedMs }) =>
+        fetchedMs === undefined ? [] : [{ labels: { uri }, value: (now - fetchedMs) / 1000 }],
+      ),
+    },
+    {
+      name: "hauberk_key_set_failures_total",
+      type: "counter",
+      help: "Fetches of keys that failed.",
+      series: all.map(({ uri, failures }) => ({ labels: { uri }, value: failures })),
+    },
+  ];
+}
+
 function text(body: string): Page {
   return { contentType: "text/plain", render: () => ({ status: 200, body }) };
 }
@@ -139,11 +167,13 @@ function text(body: string): Page {
 /** Every page of the admin endpoint. */
 export function adminPages({
   world,
+  keys,
   roles,
   gauges,
   settings,
 }: {
   readonly world: World;
+  readonly keys: KeyFollower;
   readonly roles: readonly Role[];
   readonly gauges: Gauges;
   readonly settings: MeshSettings;
@@ -155,15 +185,19 @@ export function adminPages({
       "/metrics",
       {
         contentType: "text/plain; version=0.0.4",
-        render: () => ({ status: 200, body: renderMetrics(families(roles, world, gauges)) }),
+        render: () => ({
+          status: 200,
+          body: renderMetrics([...families(roles, world, gauges), ...keyFamilies(keys)]),
+        }),
       },
     ],
     ["/problems", json(() => ({ problems: world.problems.value }))],
     [
       "/status",
       json(() => ({
-        statuses: statusesOf(world.snapshots.value, settings),
+        statuses: statusesOf(world.snapshots.value, settings, keys.sets.value),
         warnings: warningsOf(world.snapshots.value),
+        keySets: keys.reports(),
       })),
     ],
   ]);

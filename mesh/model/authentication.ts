@@ -47,6 +47,8 @@ export interface KeyLocation {
   readonly uri: string;
   /** PEM certificates to trust instead of the system's. */
   readonly caBundle: string | undefined;
+  /** How long after one look the next one is due. */
+  readonly refreshMs: number;
 }
 
 /** Where a request carries its token. */

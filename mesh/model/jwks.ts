@@ -113,6 +113,6 @@ export function parseKeySet(json: unknown): ParsedKeys {
 export type KeySets = ReadonlyMap<string, { readonly keys: readonly VerificationKey[] }>;
 
 /** Locations with one key are one. */
-export function keyOfLocation({ uri, caBundle }: KeyLocation): string {
-  return JSON.stringify([uri, caBundle ?? ""]);
+export function keyOfLocation({ uri, caBundle, refreshMs }: KeyLocation): string {
+  return JSON.stringify([uri, caBundle ?? "", refreshMs]);
 }

@@ -17,6 +17,7 @@ import { Code, RpcError } from "../api/status.ts";
 import { bitsOfWireIp } from "../api/wire.ts";
 import { formatIp, type IpAddress } from "../model/address.ts";
 import { parseAuthority, type Authority } from "../model/authority.ts";
+import type { KeySets } from "../model/jwks.ts";
 import { isPort } from "../model/ports.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import { changeOf, touchesIp, touchesNamespace, touchesWorkload, type Change } from "../state/change.ts";
@@ -29,6 +30,8 @@ import { requireWorkload } from "./workload.ts";
 export interface PolicyOptions {
   readonly snapshots: Latest<Snapshot>;
   readonly settings: MeshSettings;
+  /** Keys of token issuers, as fetched. */
+  readonly keySets: Latest<KeySets>;
   /** Who lies at an address that is no service's; destination knows. */
   readonly endpointAt: (ip: IpAddress, port: number) => WeightedAddr;
 }
@@ -106,7 +109,7 @@ function touchesTarget(change: Change, { target }: OutboundQuery): boolean {
 
 /** Adds both policy services to a listener's methods. */
 export function policyMethods(methods: Methods, options: PolicyOptions): PolicyGauges {
-  const { snapshots, settings, endpointAt } = options;
+  const { snapshots, settings, keySets, endpointAt } = options;
   const inbound = new Answers<Versioned<Server>, Change>({
     encode: (_, { version, value }) =>
       encodeFrame(ServerSchema, extend(value, InboundExtensionSchema, { version: BigInt(version) })),
@@ -118,7 +121,7 @@ export function policyMethods(methods: Methods, options: PolicyOptions): PolicyG
     same: (before, after) => equalExtended(OutboundPolicySchema, before.value, after.value),
   });
   const inboundAnswer = (query: InboundQuery) =>
-    answer(inboundPolicy(query, { snapshot: snapshots.value, settings }), "workload");
+    answer(inboundPolicy(query, { snapshot: snapshots.value, settings, keySets: keySets.value }), "workload");
   const outboundAnswer = (query: OutboundQuery) =>
     answer(outboundPolicy(query, { snapshot: snapshots.value, settings, endpointAt }), "service");
   const versioned = <S>(given: Answer<S>): Answer<Versioned<S>> =>
@@ -142,10 +145,15 @@ export function policyMethods(methods: Methods, options: PolicyOptions): PolicyG
         (change) => touchesTarget(change, query),
       );
     });
-  const stop = snapshots.listen((after, before) => {
+  const stopSnapshots = snapshots.listen((after, before) => {
     const change = changeOf(before, after);
     inbound.refresh(change);
     outbound.refresh(change);
   });
+  const stopKeys = keySets.listen(() => inbound.refresh({ reach: "everything" }));
+  const stop = () => {
+    stopSnapshots();
+    stopKeys();
+  };
   return { topics: () => ({ inbound: inbound.size, outbound: outbound.size }), stop };
 }

@@ -1,4 +1,5 @@
 /** What became of routes and policies: the conditions that a cluster would write into their `status`. Pure. */
+import type { KeySets } from "../model/jwks.ts";
 import { byAge, keyOf, type Meta, type NamespacedName } from "../model/meta.ts";
 import type { AuthorizationPolicy } from "../model/policy.ts";
 import type { BackendRef, ByteRule, GrpcRoute, HttpRoute, ParentRef } from "../model/route.ts";
@@ -8,7 +9,7 @@ import type { Snapshot } from "../state/snapshot.ts";
 import type { BadAnnotation } from "./annotation_reader.ts";
 import { failureAccrual, trafficPolicy } from "./annotations.ts";
 import { isKnownAppProtocol } from "./app_protocol.ts";
-import { resolvePolicy } from "./authz.ts";
+import { resolvePolicy, type InboundContext } from "./authz.ts";
 import { resolveBackend } from "./backend.ts";
 import { isOutboundOnly } from "./filters.ts";
 import { profileWarnings } from "./profile_status.ts";
@@ -200,9 +201,10 @@ function targetAccepted({ meta, target }: AuthorizationPolicy, snapshot: Snapsho
   return found() ? ACCEPTED : refused("NoMatchingParent", `${target.kind} ${key} not found`);
 }
 
-function policyStatus(policy: AuthorizationPolicy, snapshot: Snapshot, settings: MeshSettings): ObjectStatus {
+function policyStatus(policy: AuthorizationPolicy, context: InboundContext): ObjectStatus {
+  const { snapshot } = context;
   const { meta, target } = policy;
-  const resolved = resolvePolicy(policy, { snapshot, settings });
+  const resolved = resolvePolicy(policy, context);
   return {
     group: "policy.linkerd.io",
     kind: "AuthorizationPolicy",
@@ -238,7 +240,12 @@ function faultStatuses(snapshot: Snapshot): ObjectStatus[] {
 }
 
 /** The conditions of everything that attaches to something. */
-export function statusesOf(snapshot: Snapshot, settings: MeshSettings): readonly ObjectStatus[] {
+export function statusesOf(
+  snapshot: Snapshot,
+  settings: MeshSettings,
+  keySets?: KeySets,
+): readonly ObjectStatus[] {
+  const context: InboundContext = { snapshot, settings, ...(keySets === undefined ? {} : { keySets }) };
   const routes = [
     ...[...snapshot.HTTPRoute.values()].map((route) => routeOf("HTTPRoute", route)),
     ...[...snapshot.GRPCRoute.values()].map((route) => routeOf("GRPCRoute", route)),
@@ -247,7 +254,7 @@ export function statusesOf(snapshot: Snapshot, settings: MeshSettings): readonly
   ];
   return [
     ...routes.flatMap((route) => routeStatuses(route, snapshot)),
-    ...[...snapshot.AuthorizationPolicy.values()].map((policy) => policyStatus(policy, snapshot, settings)),
+    ...[...snapshot.AuthorizationPolicy.values()].map((policy) => policyStatus(policy, context)),
     ...localRateLimitStatuses(snapshot),
     ...rateLimitStatuses(snapshot),
     ...faultStatuses(snapshot),

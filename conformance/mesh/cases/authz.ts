@@ -1,6 +1,6 @@
 /** Authorization beyond the client's identity, by the examples of `docs/guide/authorization.md`, applied as they stand. */
 import assert from "node:assert/strict";
-import { createPrivateKey, sign } from "node:crypto";
+import { createPrivateKey, sign, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -53,7 +53,12 @@ function encoded(value: object | Uint8Array): string {
 }
 
 /** A token of the page's issuer that is good for all that the page asks, but for `changes`. */
-export function exampleToken(changes: object = {}, header: object = {}): string {
+function exampleToken(changes: object = {}, header: object = {}): string {
+  return tokenBy(EXAMPLE_KEY, changes, header);
+}
+
+/** Likewise, by another key. */
+export function tokenBy(key: KeyObject, changes: object, header: object): string {
   const claims = {
     iss: "https://issuer.example",
     aud: "payments",
@@ -64,7 +69,7 @@ export function exampleToken(changes: object = {}, header: object = {}): string 
     ...changes,
   };
   const signed = `${encoded({ alg: "ES256", kid: "example", ...header })}.${encoded(claims)}`;
-  const signature = sign("sha256", Buffer.from(signed), { key: EXAMPLE_KEY, dsaEncoding: "ieee-p1363" });
+  const signature = sign("sha256", Buffer.from(signed), { key, dsaEncoding: "ieee-p1363" });
   return `${signed}.${encoded(signature)}`;
 }
 
@@ -303,7 +308,7 @@ export function authz(world: () => AuthzWorld): void {
 }
 
 /** The Server of the first example, without anything that lets anybody in. */
-function serverOnly(): string {
+export function serverOnly(): string {
   return `${example("One caller, and nobody else").split("---\n")[0] ?? ""}`;
 }
 

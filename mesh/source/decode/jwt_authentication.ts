@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ALGORITHMS, type KeySource, type TokenSource } from "../../model/authentication.ts";
+import { parseGatewayDurationMs } from "../../model/duration.ts";
 import { parseKeySet } from "../../model/jwks.ts";
 import { HeaderName } from "./header_name.ts";
 import { decoder, isGiven } from "./kind.ts";
@@ -69,13 +70,25 @@ const BEARER: TokenSource = { type: "header", name: "authorization", prefix: "Be
 
 const Uri = z.url({ protocol: /^https$/, error: "must be an https URL" }).max(2048);
 
+const REFRESH_MS_DEFAULT = 300_000;
+const REFRESH_MS_MIN = 5_000;
+const REFRESH_MS_MAX = 86_400_000;
+
+const Refresh = z.string().transform((text, context): number => {
+  const ms = parseGatewayDurationMs(text);
+  if (ms !== undefined && ms >= REFRESH_MS_MIN && ms <= REFRESH_MS_MAX) return ms;
+  context.addIssue({ code: "custom", message: "must be a duration of 5s to 24h" });
+  return z.NEVER;
+});
+
 const Keys = z
   .object({
+    jwksRefresh: Refresh.nullish(),
     jwks: z.unknown().optional(),
     jwksUri: Uri.nullish(),
     caBundle: z.string().max(65_536).nullish(),
   })
-  .transform(({ jwks, jwksUri, caBundle }, context): KeySource => {
+  .transform(({ jwks, jwksUri, jwksRefresh, caBundle }, context): KeySource => {
     const refuse = (path: string, message: string): never => {
       context.addIssue({ code: "custom", path: [path], message });
       return z.NEVER;
@@ -83,7 +96,10 @@ const Keys = z
     if (isGiven(jwks) === isGiven(jwksUri)) {
       return refuse("jwks", "exactly one of jwks and jwksUri is required");
     }
-    if (isGiven(jwksUri)) return { type: "uri", uri: jwksUri, caBundle: caBundle ?? undefined };
+    if (isGiven(jwksUri)) {
+      const refreshMs = jwksRefresh ?? REFRESH_MS_DEFAULT;
+      return { type: "uri", uri: jwksUri, caBundle: caBundle ?? undefined, refreshMs };
+    }
     const { keys, problems } = parseKeySet(typeof jwks === "string" ? jsonOf(jwks) : jwks);
     if (problems[0] !== undefined) return refuse("jwks", problems.join("; "));
     return keys.length > 0 ? { type: "inline", keys } : refuse("jwks", "has no key");

@@ -52,6 +52,10 @@ function byUri(ip: string, caBundle: string): string {
   return `${serverOnly()}---\n${before}${lines.join("")}${after}`;
 }
 
+function jwk(key: KeyObject, kid: string): object {
+  return { ...key.export({ format: "jwk" }), kid };
+}
+
 /** Needs the world of `authz`; the issuer runs in `outside-0`. */
 export function authzKeys(world: () => AuthzWorld): void {
   const first = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -61,7 +65,6 @@ export function authzKeys(world: () => AuthzWorld): void {
   let issuer: { key: string; certificate: string };
   const publish = (keys: readonly object[]): Promise<void> =>
     writeFile(join(dir, "jwks.json"), JSON.stringify({ keys }));
-  const jwk = (key: KeyObject, kid: string): object => ({ ...key.export({ format: "jwk" }), kid });
   const status = async (key: KeyObject, kid: string): Promise<number> => {
     const headers = { Authorization: `Bearer ${tokenBy(key, {}, { kid })}` };
     const { mesh, to } = world();

@@ -22,6 +22,7 @@ use crate::body::{Frame, grpc_status};
 use crate::exchange::Exchange;
 use crate::heads::{self, RequestMeta};
 use crate::meters::Ended;
+use crate::recorder::Telling;
 use crate::replay::Source;
 use crate::worker::Worker;
 
@@ -64,6 +65,7 @@ pub(crate) async fn call(
     let target = worker.targets.obtain(worker, to);
     let plan = target.first_plan(worker).await.ok_or(AskError::NoPolicy(to))?;
     let head = head(authority, path, within).ok_or(AskError::Unsayable)?;
+    let story = worker.tell_outbound(&head, (to, to), Instant::now());
     let source = Source::whole(framed(message).ok_or(AskError::Unsayable)?);
     let outbound = Outbound::new(worker, &target, to);
     let routed = outbound.route(&plan, &head).map_err(|answer| AskError::Failed(answer.failure()))?;
@@ -88,8 +90,10 @@ pub(crate) async fn call(
         source,
         demands: &demands,
         repeats: Cell::new(0),
+        story: &story,
     };
-    let Won { exchange, mut load, slot, started } = attempts.run().await.map_err(AskError::Failed)?;
+    let Won { exchange, mut load, slot, started } =
+        attempts.run().await.inspect_err(|failure| unanswered(&story, *failure)).map_err(AskError::Failed)?;
     let (status, latency) = (exchange.response.status(), started.elapsed());
     let answer = read(exchange).await;
     let (grpc_status, complete) = match &answer {
@@ -97,13 +101,20 @@ pub(crate) async fn call(
         Err(AskError::Broken) => (None, false),
         Ok(_) | Err(_) => (Some(0), true),
     };
-    slot.http.responded(Ended { status, grpc_status, complete }, latency);
+    let ended = Ended { status, grpc_status, complete };
+    slot.http.responded(ended, latency);
+    story.ends(ended);
     load.end(match &answer {
         Ok(_) => Outcome::Success,
         Err(AskError::Broken) => Outcome::Unreachable,
         Err(_) => Outcome::Failure,
     });
     answer
+}
+
+fn unanswered(story: &Telling<'_>, failure: Failure) {
+    story.fails(failure);
+    story.ends(Ended { status: failure.row().http, grpc_status: None, complete: false });
 }
 
 fn head(authority: &str, path: &'static str, within: Duration) -> Option<RequestMeta> {

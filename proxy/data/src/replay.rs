@@ -62,7 +62,9 @@ impl Source {
             lost: false,
             ended: true,
         };
-        Rc::new(Self { body: RefCell::new(Body::Empty), kept: RefCell::new(kept), tees: RefCell::default() })
+        let source = Self::new(Body::Empty, 0);
+        *source.kept.borrow_mut() = kept;
+        source
     }
 
     /// Whether the whole body, or what there has been of it, can be sent again.

@@ -26,6 +26,7 @@ export function worldOf(texts: readonly string[], args: readonly string[] = []) 
   const snapshot: Snapshot = applyAll(emptySnapshot(), relistAll(completed.objects));
   const context = { snapshot, settings, clientZone: undefined };
   return {
+    objects: completed.objects,
     snapshot,
     settings,
     context,

@@ -79,12 +79,21 @@ const podSpec: fc.Arbitrary<PodSpec> = fc.record({
   account: fc.constantFrom("default", "special"),
   isReady: fc.boolean(),
 });
-const podsOf = fc
-  .uniqueArray(podSpec, { selector: ({ namespace, name }) => `${namespace}/${name}`, maxLength: 4 })
-  .map((pods) => pods.map(pod));
+/** One pod comes, changes or goes at a time. */
+const steps = fc
+  .array(fc.record({ spec: podSpec, goes: fc.boolean() }), { minLength: 4, maxLength: 16 })
+  .map((all) => {
+    const present = new Map<string, string>();
+    return all.map(({ spec, goes }) => {
+      const key = `${spec.namespace}/${spec.name}`;
+      if (goes && present.has(key)) present.delete(key);
+      else present.set(key, pod(spec));
+      return [...present.values()];
+    });
+  });
 const history = fc.record({
   fixed: fc.constantFrom(FIXED, [...FIXED, ...LIMITED], [...FIXED, CROSSING]),
-  worlds: fc.array(podsOf, { minLength: 2, maxLength: 6 }),
+  worlds: steps,
 });
 
 function methodsOf(snapshots: Latest<Snapshot>): Methods {
@@ -94,6 +103,7 @@ function methodsOf(snapshots: Latest<Snapshot>): Methods {
   policyMethods(methods, {
     snapshots,
     settings,
+    keySets: new Latest(new Map()),
     endpointAt: (ip, port) =>
       endpointAt(ip, port, {
         snapshot: snapshots.value,

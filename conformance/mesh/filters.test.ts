@@ -1,4 +1,5 @@
 import { after, before } from "node:test";
+import { affinity } from "./cases/affinity.ts";
 import { filters, type TrafficWorld } from "./cases/filters.ts";
 import { host, TestMesh } from "./mesh.ts";
 import { namespace, service } from "./objects.ts";
@@ -29,3 +30,4 @@ const world = (): TrafficWorld => ({
 });
 
 filters(world);
+affinity(world);

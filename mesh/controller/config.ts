@@ -21,6 +21,8 @@ export interface ControllerConfig {
   readonly adminListen: Listen;
   /** How many control planes share out cluster-wide limits; each leases an even part. */
   readonly quotaReplicas: number;
+  /** File of the secret for sessions. Absent: it is made from the issuer's key. */
+  readonly sessionKey: string | undefined;
   /** Absent: this process issues no certificates. */
   readonly identity: { readonly issuerDir: string; readonly joinTokenKey: string } | undefined;
 }
@@ -50,6 +52,7 @@ const FLAGS = {
   "issuer-dir": { type: "string" },
   "join-token-key": { type: "string" },
   "quota-replicas": { type: "string" },
+  "session-key": { type: "string" },
 } as const;
 
 const Listening = z.string().transform((text, context): Listen => {
@@ -102,6 +105,7 @@ const Flags = z.strictObject({
     .regex(/^[1-9]\d?$/, "is not a number from 1 to 99")
     .transform(Number)
     .prefault("1"),
+  "session-key": z.string().min(1).optional(),
 });
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -153,6 +157,7 @@ export function parseConfig(args: readonly string[], environment: Environment): 
     identityListen: flags["identity-listen"],
     adminListen: flags["admin-listen"],
     quotaReplicas: flags["quota-replicas"],
+    sessionKey: flags["session-key"],
     identity: issuerDir === undefined || joinTokenKey === undefined ? undefined : { issuerDir, joinTokenKey },
   };
 }

@@ -13,6 +13,7 @@ import { fetchKeySet } from "./key_fetch.ts";
 import { followKeys } from "./key_sets.ts";
 import type { Log } from "./log.ts";
 import { adminPages, type Role } from "./report.ts";
+import { sessionSecret } from "./session_secret.ts";
 import { followManifests } from "./world.ts";
 
 /** Where a running controller listens, and how it is stopped. */
@@ -39,7 +40,7 @@ interface Closable {
 export async function startController(config: ControllerConfig, log: Log): Promise<Controller> {
   const stop = new AbortController();
   const { signal } = stop;
-  const { settings } = config;
+  const settings = { ...config.settings, sessionSecret: await sessionSecret(config) };
   const world = followManifests(config.manifests, { log, signal });
   const { snapshots } = world;
   const keys = followKeys(snapshots, { fetch: fetchKeySet, log, signal });

@@ -23,7 +23,8 @@ const LAYOUTS = [
   { certificates: "tls.crt", privateKey: "tls.key", anchors: "ca.crt" },
 ] as const;
 
-async function findIssuer(dir: string): Promise<IssuerPaths> {
+/** The files of the issuer in a directory. */
+export async function findIssuer(dir: string): Promise<IssuerPaths> {
   for (const { certificates, privateKey, anchors } of LAYOUTS) {
     const paths = {
       certificates: join(dir, certificates),

@@ -122,12 +122,25 @@ export interface RouteRetry {
   readonly backoffMs: number | undefined;
 }
 
+/** SessionPersistence: the requests of one client go to the endpoint that had the first. */
+export interface SessionPersistence {
+  readonly type: "Cookie" | "Header";
+  /** Of the cookie or header; none is the mesh's own. */
+  readonly name: string | undefined;
+  /** 0 is none. */
+  readonly absoluteMs: number | undefined;
+  readonly idleMs: number | undefined;
+  /** Whether the cookie outlives the browser. */
+  readonly isPermanent: boolean;
+}
+
 export interface HttpRule {
   readonly matches: readonly HttpMatch[];
   readonly filters: readonly HttpFilter[];
   readonly backends: readonly BackendRef<HttpFilter>[];
   readonly timeouts: RouteTimeouts;
   readonly retry: RouteRetry | undefined;
+  readonly session: SessionPersistence | undefined;
   /** Parts other than filters that have a meaning which we do not know: the rule must fail closed. */
   readonly unsupported: readonly string[];
 }
@@ -153,6 +166,7 @@ export interface GrpcRule {
   readonly matches: readonly GrpcMatch[];
   readonly filters: readonly GrpcFilter[];
   readonly backends: readonly BackendRef<GrpcFilter>[];
+  readonly session: SessionPersistence | undefined;
   /** As of an HTTP rule. */
   readonly unsupported: readonly string[];
 }

@@ -17,4 +17,6 @@ export interface MeshSettings {
   readonly defaultInboundPolicy: AccessPolicy;
   /** Ports that are opaque where no annotation speaks. */
   readonly opaquePorts: PortSet;
+  /** From which the tokens of sessions are made; without it there are no sessions. */
+  readonly sessionSecret?: Uint8Array;
 }

@@ -7,6 +7,7 @@ import { keyOf, type NamespacedName } from "../model/meta.ts";
 import type { BackendRef } from "../model/route.ts";
 import { profileFor } from "../state/derive.ts";
 import type { Snapshot } from "../state/snapshot.ts";
+import { hashing } from "./affinity.ts";
 import { penaltyLoad, treated, treatmentOf } from "./resilience.ts";
 
 /** Requests that may wait for an endpoint before more are refused. */
@@ -45,7 +46,8 @@ export function serviceBackend(name: ServicePortName, { snapshot, ...context }: 
   if (service === undefined) return plainBackend(name, context.clusterDomain, PEAK_EWMA);
   const treatment = treatmentOf(service, profileFor(snapshot, service.meta, context));
   const load = treatment.penalty === undefined ? PEAK_EWMA : penaltyLoad(treatment.penalty, MEASURE);
-  return treated(plainBackend(name, context.clusterDomain, load), treatment);
+  const backend = treated(plainBackend(name, context.clusterDomain, load), treatment);
+  return hashing(backend, service.meta);
 }
 
 function plainBackend(

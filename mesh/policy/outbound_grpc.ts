@@ -17,6 +17,7 @@ import type { ExtendedFilter } from "../api/gen/hauberk/proxy/v1/filters_pb.ts";
 import { OutboundRuleExtensionSchema } from "../api/gen/hauberk/proxy/v1/outbound_pb.ts";
 import { defaultRef, resourceRef } from "../api/wire.ts";
 import type { BackendRef, GrpcFilter, GrpcRoute, GrpcRule } from "../model/route.ts";
+import { withSession } from "./affinity.ts";
 import { grpcRetryOf, timeoutsOf, type TrafficPolicy } from "./annotations.ts";
 import { isBroken, outboundGrpcFilters } from "./filters.ts";
 import { grpcFailure, grpcMethodPatterns, wireGrpcMatch, wireHost } from "./match.ts";
@@ -72,7 +73,8 @@ function wireRule(
   }
   const patterns = grpcMethodPatterns(rule.matches);
   const filters = outboundGrpcFilters(rule, parent, faults);
-  const wire = withHedge(create(GrpcRoute_RuleSchema, { ...fields, filters, backends }), policy.hedge);
+  const plain = create(GrpcRoute_RuleSchema, { ...fields, filters, backends });
+  const wire = withHedge(withSession(plain, parent.sessionFor(rule.session)), policy.hedge);
   return patterns === undefined ? wire : extend(wire, OutboundRuleExtensionSchema, patterns);
 }
 
@@ -96,10 +98,9 @@ export function defaultGrpcRoute(parent: Parent): WireRoute {
     kind: { case: "firstAvailable", value: { backends: [{ backend: parent.backend }] } },
   });
   const filters = outboundGrpcFilters({ filters: [] }, parent, parent.faultsFor(undefined));
-  return create(GrpcRouteSchema, {
-    metadata: defaultRef("grpc"),
-    rules: [{ matches: [ANY], filters, backends }],
-  });
+  const plain = create(GrpcRoute_RuleSchema, { matches: [ANY], filters, backends });
+  const rules = [withSession(plain, parent.sessionFor(undefined))];
+  return create(GrpcRouteSchema, { metadata: defaultRef("grpc"), rules });
 }
 
 /** Refuses every call. */

@@ -17,6 +17,7 @@ import {
 import type { ExtendedFilter } from "../api/gen/hauberk/proxy/v1/filters_pb.ts";
 import { defaultRef, resourceRef, wireDuration } from "../api/wire.ts";
 import type { BackendRef, HttpFilter, HttpRoute, HttpRule } from "../model/route.ts";
+import { withSession } from "./affinity.ts";
 import { grpcCodesOf, httpRetryOf, timeoutsOf, type TrafficPolicy } from "./annotations.ts";
 import { isBroken, outboundHttpFilters } from "./filters.ts";
 import { httpFailure, wireHost, wireHttpMatch } from "./match.ts";
@@ -90,7 +91,8 @@ function wireRule(
     return create(HttpRoute_RuleSchema, { ...fields, filters, backends: NOWHERE });
   }
   const filters = outboundHttpFilters(rule, parent, faults);
-  const wire = withHedge(create(HttpRoute_RuleSchema, { ...fields, filters, backends }), policy.hedge);
+  const plain = create(HttpRoute_RuleSchema, { ...fields, filters, backends });
+  const wire = withHedge(withSession(plain, parent.sessionFor(rule.session)), policy.hedge);
   return rule.retry === undefined ? withGrpcCodes(wire, grpcCodesOf(policy)) : wire;
 }
 
@@ -117,10 +119,11 @@ export function defaultHttpRoute(parent: Parent): WireRoute {
   const policy = parent.policyFor(undefined);
   const backends = parent.split?.http ?? only(parent.backend);
   const filters = outboundHttpFilters({ filters: [] }, parent, parent.faultsFor(undefined));
-  const rule = create(HttpRoute_RuleSchema, { ...ruleFields([ANY], policy, undefined), filters, backends });
+  const plain = create(HttpRoute_RuleSchema, { ...ruleFields([ANY], policy, undefined), filters, backends });
+  const rule = withHedge(withSession(plain, parent.sessionFor(undefined)), policy.hedge);
   return create(HttpRouteSchema, {
     metadata: defaultRef("http"),
-    rules: [withGrpcCodes(withHedge(rule, policy.hedge), grpcCodesOf(policy))],
+    rules: [withGrpcCodes(rule, grpcCodesOf(policy))],
   });
 }
 

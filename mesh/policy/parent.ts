@@ -1,11 +1,13 @@
 /** What routes attach to on the way out: a service's port, or a network outside of the cluster. Pure. */
 import type { Backend, FailureAccrual } from "../api/gen/outbound_pb.ts";
+import type { SessionPersistence as WireSession } from "../api/gen/hauberk/proxy/v1/affinity_pb.ts";
 import type { ExtendedFilter } from "../api/gen/hauberk/proxy/v1/filters_pb.ts";
 import type { Meta } from "../model/meta.ts";
-import type { BackendRef } from "../model/route.ts";
+import type { BackendRef, SessionPersistence } from "../model/route.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { Split } from "./profile_routes.ts";
+import { sessionFor } from "./affinity.ts";
 import { effectivePolicy, failureAccrual, type TrafficPolicy } from "./annotations.ts";
 import { faultsFor, type FaultTarget } from "./fault.ts";
 import { resolveBackend, serviceBackend, unresolvedBackend, type BackendProblem } from "./backend.ts";
@@ -26,6 +28,8 @@ export interface Parent {
   readonly policyFor: (route: Meta | undefined) => TrafficPolicy;
   /** The faults for requests of a route, or of the parent alone. */
   readonly faultsFor: (route: FaultTarget | undefined) => readonly ExtendedFilter[];
+  /** The session of a rule, or of the parent where the rule has none. */
+  readonly sessionFor: (own: SessionPersistence | undefined) => WireSession | undefined;
   readonly resolve: (reference: Omit<BackendRef<unknown>, "filters" | "weight">) => Resolved;
 }
 
@@ -57,6 +61,7 @@ export function parentOf({
     split: undefined,
     policyFor: (route) => effectivePolicy(route, meta),
     faultsFor: (route) => faultsFor(route === undefined ? service : [...service, route], snapshot, settings),
+    sessionFor: (own) => (egress ? undefined : sessionFor(own, meta, settings.sessionSecret)),
     resolve: (reference) => {
       const isItself =
         egress &&

@@ -7,6 +7,7 @@ import type { MeshSettings } from "../model/settings.ts";
 import { serversOf } from "../state/derive.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { BadAnnotation } from "./annotation_reader.ts";
+import { affinityOf } from "./affinity.ts";
 import { failureAccrual, trafficPolicy } from "./annotations.ts";
 import { isKnownAppProtocol } from "./app_protocol.ts";
 import { resolvePolicy, type InboundContext } from "./authz.ts";
@@ -266,6 +267,7 @@ function annotationWarnings(kind: string, meta: Meta): readonly Warning[] {
     ...trafficPolicy(meta).bad,
     ...failureAccrual(meta).bad,
     ...treatmentOf({ meta, prefersZone: false }, undefined).bad,
+    ...affinityOf(meta).bad,
   ];
   return bad.map(({ name, value }) => ({
     kind,

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { GrpcMatch, GrpcRule } from "../../model/route.ts";
 import { filtersOf, GrpcRouteFilter } from "./filters.ts";
-import { decoder, type Issue } from "./kind.ts";
+import { decoder } from "./kind.ts";
 import {
   Backend,
   backendOf,
@@ -12,6 +12,7 @@ import {
   understood,
   type Understood,
 } from "./route_refs.ts";
+import { Session } from "./session.ts";
 
 const GROUP = "gateway.networking.k8s.io";
 
@@ -57,7 +58,7 @@ const Rule = z.object({
     .array(Backend.extend({ filters: z.array(GrpcRouteFilter).nullish() }))
     .max(16)
     .nullish(),
-  sessionPersistence: z.unknown().optional(),
+  sessionPersistence: Session.nullish(),
 });
 
 const Body = z.object({
@@ -68,17 +69,12 @@ const Body = z.object({
   }),
 });
 
-function matchesOf(parts: readonly Understood<GrpcMatch>[]): Pick<GrpcRule, "matches" | "unsupported"> {
+function matchesOf(
+  parts: readonly Understood<GrpcMatch>[],
+  others: readonly string[] = [],
+): Pick<GrpcRule, "matches" | "unsupported"> {
   const { matches, unsupported } = understood(parts);
-  return { matches: matches.length > 0 ? matches : [ANY_METHOD], unsupported };
-}
-
-function unhonoured({ spec }: z.infer<typeof Body>): readonly Issue[] {
-  return (spec.rules ?? []).flatMap(({ sessionPersistence }, at) =>
-    sessionPersistence === undefined || sessionPersistence === null
-      ? []
-      : [{ path: ["spec", "rules", at, "sessionPersistence"], message: "is not honoured yet" }],
-  );
+  return { matches: matches.length > 0 ? matches : [ANY_METHOD], unsupported: [...unsupported, ...others] };
 }
 
 export const grpcRoute = decoder(
@@ -86,7 +82,8 @@ export const grpcRoute = decoder(
   Body,
   (meta, { spec }) => {
     const rules = (spec.rules ?? []).map((rule): GrpcRule => ({
-      ...matchesOf(rule.matches ?? []),
+      ...matchesOf(rule.matches ?? [], rule.sessionPersistence?.unsupported),
+      session: rule.sessionPersistence?.session,
       filters: filtersOf(rule.filters, meta.namespace),
       backends: (rule.backendRefs ?? []).map((backend) => ({
         ...backendOf(backend, meta.namespace),
@@ -100,9 +97,9 @@ export const grpcRoute = decoder(
         group: GROUP,
         hosts: spec.hostnames ?? [],
         parents: parentsOf(spec.parentRefs, { group: GROUP, namespace: meta.namespace }),
-        rules: rules.length > 0 ? rules : [{ ...matchesOf([]), filters: [], backends: [] }],
+        rules:
+          rules.length > 0 ? rules : [{ ...matchesOf([]), session: undefined, filters: [], backends: [] }],
       },
     };
   },
-  unhonoured,
 );

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { parseGatewayDurationMs } from "../../model/duration.ts";
 import type { HttpMatch, HttpRule, PathMatch, RouteGroup, RouteRetry } from "../../model/route.ts";
 import { filtersOf, HttpRouteFilter, prefixlessReplacements } from "./filters.ts";
-import { decoder, type Decoder, type Issue } from "./kind.ts";
+import { decoder, type Decoder } from "./kind.ts";
 import {
   Backend,
   backendOf,
@@ -14,6 +14,7 @@ import {
   understood,
   type Understood,
 } from "./route_refs.ts";
+import { Session } from "./session.ts";
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"] as const;
 
@@ -93,7 +94,7 @@ const Rule = z
       .nullish(),
     timeouts: z.object({ request: Duration.nullish(), backendRequest: Duration.nullish() }).nullish(),
     retry: Retry.nullish(),
-    sessionPersistence: z.unknown().optional(),
+    sessionPersistence: Session.nullish(),
   })
   .superRefine((rule, context) => {
     const message = "ReplacePrefixMatch needs a PathPrefix match in every match of the rule";
@@ -124,35 +125,22 @@ function ruleOf(rule: Rule, namespace: string): HttpRule {
       backendRequestMs: rule.timeouts?.backendRequest ?? undefined,
     },
     retry: rule.retry ?? undefined,
-    unsupported,
+    session: rule.sessionPersistence?.session,
+    unsupported: [...unsupported, ...(rule.sessionPersistence?.unsupported ?? [])],
   };
 }
 
-/** Experimental fields that are read and have no effect yet. */
-function unhonoured({ spec }: z.infer<typeof Body>): readonly Issue[] {
-  return (spec.rules ?? []).flatMap((rule, at) =>
-    rule.sessionPersistence === undefined || rule.sessionPersistence === null
-      ? []
-      : [{ path: ["spec", "rules", at, "sessionPersistence"], message: "is not honoured yet" }],
-  );
-}
-
 function httpRoute(group: RouteGroup, versions: readonly string[]): Decoder {
-  return decoder(
-    { group, kind: "HTTPRoute", versions },
-    Body,
-    (meta, { spec }) => ({
-      kind: "HTTPRoute",
-      object: {
-        meta,
-        group,
-        hosts: spec.hostnames ?? [],
-        parents: parentsOf(spec.parentRefs, { group, namespace: meta.namespace }),
-        rules: (spec.rules ?? [{}]).map((rule) => ruleOf(rule, meta.namespace)),
-      },
-    }),
-    unhonoured,
-  );
+  return decoder({ group, kind: "HTTPRoute", versions }, Body, (meta, { spec }) => ({
+    kind: "HTTPRoute",
+    object: {
+      meta,
+      group,
+      hosts: spec.hostnames ?? [],
+      parents: parentsOf(spec.parentRefs, { group, namespace: meta.namespace }),
+      rules: (spec.rules ?? [{}]).map((rule) => ruleOf(rule, meta.namespace)),
+    },
+  }));
 }
 
 export const gatewayHttpRoute = httpRoute("gateway.networking.k8s.io", ["v1alpha2", "v1beta1", "v1"]);

@@ -168,6 +168,7 @@ fn backend(metadata: Metadata, kind: BackendKind) -> Backend {
         failfast_timeout: FAILFAST_WITHIN,
         queue_capacity: QUEUE_CAPACITY,
         allowance: Allowance::default(),
+        hashing: None,
     }
 }
 

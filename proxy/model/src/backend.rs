@@ -86,6 +86,7 @@ mod tests {
             failfast_timeout: Duration::from_secs(3),
             queue_capacity: 1,
             allowance: Default::default(),
+            hashing: None,
         };
         RouteBackend { backend: Arc::new(backend), filters: Vec::new() }
     }

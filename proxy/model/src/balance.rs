@@ -4,7 +4,9 @@
 //! one with the lower expected wait gets the request (Mitzenmacher 2001; Finagle's peak EWMA). Endpoints that do
 //! not answer are ejected and probed with single requests: see [`health`].
 
+mod affinity;
 mod ewma;
+pub mod hash;
 pub mod health;
 pub mod zones;
 
@@ -12,6 +14,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::affinity::Affinity;
+use self::affinity::Hashing;
 use self::ewma::Ewma;
 use self::health::{Admission, Health, Limits, Reason};
 use self::zones::{Overflow, ZoneBand, ZoneLoad};
@@ -81,6 +85,8 @@ pub struct Wanted<'a> {
     pub exclude: &'a [EndpointKey],
     /// Whether the request may go elsewhere if it is not answered. Such requests are preferred as probes.
     pub movable: bool,
+    /// To which endpoint it belongs.
+    pub affinity: Affinity,
 }
 
 /// How a balancer measures.
@@ -154,6 +160,9 @@ pub struct Balancer {
     overflow: Option<Overflow>,
     /// The earliest moment at which an ejected endpoint may be probed.
     next_probe: Option<Instant>,
+    /// Requests that all endpoints of the set have.
+    pending: u64,
+    hashing: Option<Hashing>,
     ejections: Ejections,
 }
 
@@ -171,6 +180,8 @@ impl Balancer {
             ready_own: 0,
             overflow: None,
             next_probe: None,
+            pending: 0,
+            hashing: None,
             ejections: Ejections::default(),
         }
     }
@@ -215,7 +226,8 @@ impl Balancer {
             }
         }
         for (slot, kept) in self.slots.iter_mut().zip(kept) {
-            if !kept && slot.member.take().is_some() {
+            if !kept && let Some(member) = slot.member.take() {
+                self.pending = self.pending.saturating_sub(u64::from(member.pending));
                 slot.generation = slot.generation.wrapping_add(1);
             }
         }
@@ -239,15 +251,20 @@ impl Balancer {
             }
         }
         self.members = self.members().count();
+        self.place();
         self.rebuild();
     }
 
     /// Chooses the endpoint of a request. `None`: none is there, all are excluded, or the circuits of all are open.
     pub fn pick(&mut self, now: Instant, random: &mut Random, wanted: Wanted<'_>) -> Option<EndpointKey> {
-        if self.next_probe.is_some_and(|due| due <= now)
+        if wanted.affinity == Affinity::None
+            && self.next_probe.is_some_and(|due| due <= now)
             && let Some(slot) = self.due_probe(now, wanted)
         {
             return self.key(slot);
+        }
+        if let Some(key) = self.belonging(now, random, wanted) {
+            return Some(key);
         }
         // Each round either chooses or ejects one endpoint that turned out to be frozen.
         for _ in 0..=self.ready.len() {
@@ -280,6 +297,7 @@ impl Balancer {
             }
             member.pending = member.pending.saturating_add(1);
             member.unanswered = member.unanswered.saturating_add(1);
+            self.pending = self.pending.saturating_add(1);
         }
         InFlight { key, since: now, answered: false, come_back: None }
     }
@@ -320,9 +338,10 @@ impl Balancer {
     /// Notes the end of a request. May eject the endpoint, or take it back.
     pub fn finished(&mut self, request: InFlight, outcome: Outcome, now: Instant, random: &mut Random) {
         let ready = self.ready.len();
-        let Self { slots, limits, .. } = self;
+        let Self { slots, limits, pending, .. } = self;
         let Some(member) = member_of(slots, request.key) else { return };
         member.pending = member.pending.saturating_sub(1);
+        *pending = pending.saturating_sub(1);
         if !request.answered {
             // A wait without an answer is no latency: counted as one, it would make the next wait longer.
             member.unanswered = member.unanswered.saturating_sub(1);

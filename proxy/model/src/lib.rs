@@ -32,5 +32,6 @@ pub mod requirement;
 pub mod retry;
 pub mod route;
 pub mod server_name;
+pub mod session;
 pub mod status;
 pub mod story;

@@ -9,6 +9,7 @@ use crate::budget::BudgetLimits;
 use crate::endpoint::Endpoint;
 use crate::metadata::Metadata;
 use crate::route::{Filter, GrpcRoute, HostMatch, HttpRoute, Timeouts};
+use crate::session::Session;
 
 /// How connections to one original destination are handled.
 #[derive(Clone, Debug)]
@@ -131,6 +132,8 @@ pub struct RouteTarget {
     pub failures: Option<Arc<[(u16, u16)]>>,
     /// Attempts beside one that is not answered.
     pub hedge: Option<Hedge>,
+    /// How requests of one session find the same endpoint.
+    pub session: Option<Arc<Session>>,
 }
 
 impl RouteTarget {
@@ -189,6 +192,30 @@ pub struct Backend {
     pub queue_capacity: u32,
     /// What it is spared.
     pub allowance: Allowance,
+    /// By what requests go to the same endpoint; `None`: by load alone.
+    pub hashing: Option<Arc<ConsistentHash>>,
+}
+
+/// Requests with the same key go to the same endpoint while it has no more than its share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsistentHash {
+    /// Where the key is; requests without one go by load alone.
+    pub by: HashKey,
+    /// Most requests in flight of one endpoint, in percent of the mean.
+    pub load_percent: u32,
+}
+
+/// Where the key of a request is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashKey {
+    /// In a header, lower case.
+    Header(Arc<str>),
+    /// In a cookie.
+    Cookie(Arc<str>),
+    /// In a query parameter.
+    Query(Arc<str>),
+    /// It is the client's address.
+    SourceIp,
 }
 
 /// What a service takes at most from this client, and how far its own zone is preferred.

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hauberk_model::balance::{Balancer, EndpointKey, Outcome, STALL_MIN, Settings, Wanted};
+use hauberk_model::balance::{Affinity, Balancer, EndpointKey, Outcome, STALL_MIN, Settings, Wanted};
 use hauberk_model::endpoint::{Endpoint, EndpointSet, Http2Params, ProtocolHint, TlsTarget};
 use hauberk_model::identity::Identity;
 use hauberk_model::outbound::{Backoff, FailureAccrual};
@@ -19,7 +19,7 @@ use hauberk_model::random::Random;
 use proptest::prelude::*;
 
 const MS: Duration = Duration::from_millis(1);
-const ANY: Wanted<'static> = Wanted { exclude: &[], movable: true };
+const ANY: Wanted<'static> = Wanted { exclude: &[], movable: true, affinity: Affinity::None };
 
 fn addr(host: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, host], 80))
@@ -217,7 +217,7 @@ fn a_request_that_cannot_be_moved_does_not_probe_an_endpoint_that_did_not_answer
     let key = rig.key_of(1);
     (0..3).for_each(|_| rig.request(key, MS, Outcome::Unanswered));
     rig.now += Duration::from_millis(1_600);
-    let fixed = Wanted { exclude: &[], movable: false };
+    let fixed = Wanted { exclude: &[], movable: false, affinity: Affinity::None };
     assert!((0..50).all(|_| rig.pick(fixed) != Some(key)));
     // Unless nobody else came for as long again.
     rig.now += Duration::from_millis(1_600);
@@ -312,10 +312,10 @@ fn excluded_endpoints_are_not_chosen() {
     let mut rig = Rig::new(&hosts(&[1, 2, 3]), None);
     let keys = [rig.key_of(1), rig.key_of(2), rig.key_of(3)];
     for _ in 0..200 {
-        let wanted = Wanted { exclude: &keys[..2], movable: true };
+        let wanted = Wanted { exclude: &keys[..2], movable: true, affinity: Affinity::None };
         assert_eq!(rig.pick(wanted), Some(keys[2]));
     }
-    assert_eq!(rig.pick(Wanted { exclude: &keys, movable: true }), None);
+    assert_eq!(rig.pick(Wanted { exclude: &keys, movable: true, affinity: Affinity::None }), None);
 }
 
 proptest! {
@@ -340,7 +340,7 @@ proptest! {
                 1 | 2 => {
                     let exclude: Vec<EndpointKey> = held.iter().map(hauberk_model::balance::InFlight::key).take(2).collect();
                     let movable = which % 2 == 0;
-                    let picked = rig.pick(Wanted { exclude: &exclude, movable });
+                    let picked = rig.pick(Wanted { exclude: &exclude, movable, affinity: Affinity::None });
                     if let Some(key) = picked {
                         prop_assert!(!exclude.contains(&key));
                         let found = rig.host(key);

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hauberk_model::balance::{Balancer, EndpointKey, InFlight, Outcome, Settings, Wanted};
+use hauberk_model::balance::{Affinity, Balancer, EndpointKey, InFlight, Outcome, Settings, Wanted};
 use hauberk_model::budget::{Budget, BudgetLimits};
 use hauberk_model::endpoint::{Endpoint, EndpointSet, Http2Params, ProtocolHint};
 use hauberk_model::pushback::Pushback;
@@ -139,7 +139,7 @@ impl Simulation {
 
     fn attempt(&mut self, tries: u32, failed_at: Vec<EndpointKey>) {
         let movable = retry::is_idempotent(self.method);
-        let wanted = Wanted { exclude: &failed_at, movable };
+        let wanted = Wanted { exclude: &failed_at, movable, affinity: Affinity::None };
         let Some(key) = self.balancer.pick(self.now, &mut self.random, wanted) else {
             self.tally.failed += 1;
             return;

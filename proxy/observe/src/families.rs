@@ -500,6 +500,12 @@ pub static HAUBERK_FLIGHT_RECORDER_LOST_TOTAL: CounterFamily = CounterFamily {
     help: "Open requests whose story was overwritten because too many were open.",
 };
 
+/// Labels: `parent_*`, `route_*`, `outcome` (`began`, `kept`, `lost`).
+pub static HAUBERK_SESSION_REQUESTS_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_session_requests_total",
+    help: "Requests of rules with sessions: the first of one, answered by its endpoint, or begun anew elsewhere.",
+};
+
 /// Labels: `family`. Made by the registry itself.
 pub static SERIES_REFUSED_TOTAL: CounterFamily = CounterFamily {
     name: "hauberk_metrics_series_refused_total",

@@ -7,6 +7,7 @@ mod anchors;
 mod credentials;
 mod handshake;
 mod keypair;
+mod mac;
 mod provider;
 #[cfg(test)]
 mod testing;
@@ -19,6 +20,7 @@ pub use credentials::{
 };
 pub use handshake::{ClientStream, Handshake, HandshakeError, ServerStream, accept, connect};
 pub use keypair::{Keypair, KeypairError};
+pub use mac::MacKey;
 pub use provider::{PostQuantum, ProviderFacts, facts, warm_up};
 pub use token::{sha256, signature_holds};
 pub use verify::VerifiedPeer;

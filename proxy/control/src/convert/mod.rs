@@ -3,6 +3,7 @@
 //! What we do not know in a security decision never widens it: an authorization of an unknown kind admits nobody,
 //! an unknown filter refuses its requests, and a message that makes no sense is [`Malformed`] as a whole.
 
+mod affinity;
 mod authz;
 pub mod endpoint;
 pub mod filters;

@@ -13,6 +13,7 @@ use hauberk_model::route::{Filter, GrpcRoute, GrpcRule, HttpRoute, HttpRule, Tim
 use linkerd2_proxy_api::{http_route, outbound as proto};
 use prost::Message;
 
+use super::affinity;
 use super::resilience;
 use super::{Malformed, duration, endpoint, filters, limit, matches, metadata};
 use crate::extension::{Extended, paired, proto as extension};
@@ -206,6 +207,7 @@ impl Reader<'_> {
                 allow_l5d_request_headers: proto.allow_l5d_request_headers,
                 failures: extension.failures.map(resilience::failures).transpose()?,
                 hedge: extension.hedge.as_ref().and_then(resilience::hedge),
+                session: extension.session.map(affinity::session).transpose()?.flatten(),
             }),
         })
     }
@@ -249,6 +251,7 @@ impl Reader<'_> {
                 allow_l5d_request_headers: proto.allow_l5d_request_headers,
                 failures: extension.failures.map(resilience::failures).transpose()?,
                 hedge: extension.hedge.as_ref().and_then(resilience::hedge),
+                session: extension.session.map(affinity::session).transpose()?.flatten(),
             }),
         })
     }
@@ -290,6 +293,7 @@ fn backend(proto: proto::Backend, overlay: extension::BackendOverlay) -> Result<
         failfast_timeout: limit("failfast timeout", failfast)?.unwrap_or(FAILFAST_WITHIN),
         queue_capacity: most_pending.unwrap_or(capacity),
         allowance: resilience::allowance(&extension)?,
+        hashing: extension.hash.and_then(affinity::hashing),
     })
 }
 

@@ -156,6 +156,7 @@ mod tests {
                 max_concurrent_requests: None,
             }),
             zones: None,
+            ..Default::default()
         };
         let read = allowance(&given).unwrap();
         let budget = BudgetLimits { ratio: 0.5, min_per_second: 0.0, ttl: Duration::from_secs(2) };

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use hauberk_model::balance::Outcome;
+use hauberk_model::balance::{Affinity, Outcome};
 use hauberk_model::status::Failure;
 use hauberk_wire::translate::{H2Request, Honour};
 use hauberk_wire::{Edits, strip};
@@ -89,6 +89,7 @@ pub(crate) async fn call(
         edits: Edits { strip: &strip::REQUEST_FROM_APP, modifiers: &modifiers, own: &[] },
         source,
         demands: &demands,
+        affinity: Affinity::None,
         repeats: Cell::new(0),
         story: &story,
     };

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hauberk_model::balance::{EndpointKey, Outcome, Wanted};
+use hauberk_model::balance::{Affinity, EndpointKey, Outcome, Wanted};
 use hauberk_model::endpoint::ProtocolHint;
 use hauberk_model::matching::RequestView;
 use hauberk_model::pushback::Pushback;
@@ -51,6 +51,8 @@ pub(super) struct Attempts<'a> {
     pub(super) edits: Edits<'a>,
     pub(super) source: Rc<Source>,
     pub(super) demands: &'a Demands,
+    /// Where the request belongs.
+    pub(super) affinity: Affinity,
     /// Attempts so far that may have had an effect.
     pub(super) repeats: Cell<u32>,
     pub(super) story: &'a Telling<'a>,
@@ -139,12 +141,12 @@ impl Attempts<'_> {
     /// An endpoint that has not failed this request, or any if all have.
     async fn pick(&self, failed: &[EndpointKey]) -> Result<Picked, Failure> {
         let backend = &self.chosen.backend;
-        let movable = self.is_movable();
-        let picked = match backend.pick(self.worker, Wanted { exclude: failed, movable }) {
+        let (movable, affinity) = (self.is_movable(), self.affinity);
+        let picked = match backend.pick(self.worker, Wanted { exclude: failed, movable, affinity }) {
             Some(picked) => picked,
             None => {
                 backend.tell_skipped(self.story);
-                backend.ready(self.worker, Wanted { exclude: &[], movable }).await.map_err(
+                backend.ready(self.worker, Wanted { exclude: &[], movable, affinity }).await.map_err(
                     |none| match none {
                         NoEndpoint::FailFast => Failure::FailFast,
                         NoEndpoint::Full => Failure::LoadShed,

@@ -14,6 +14,7 @@ use hauberk_observe::families as f;
 use hauberk_observe::{Counter, Gauge, Labels};
 use tokio::time::{sleep, timeout};
 
+use super::affinity::SetVersion;
 use super::endpoint::{Endpoint, endpoint_labels, plain};
 use super::limit::{ConnectionLimit, ServiceLimits};
 use crate::meters::{BACKEND, Http, object_labels};
@@ -41,6 +42,7 @@ pub(crate) struct Backend {
     ejections: Ejections,
     endpoints: EndpointGauges,
     limits: ServiceLimits,
+    set_version: SetVersion,
 }
 
 /// An endpoint among a backend's.
@@ -102,6 +104,9 @@ impl Backend {
             penalty,
             zones: spec.allowance.zones,
         });
+        if let Some(hashing) = &spec.hashing {
+            balancer.hash(hashing.load_percent);
+        }
         let set = match &spec.kind {
             BackendKind::Balance { authority, .. } => Some(worker.discovery.endpoints(authority)),
             BackendKind::Forward(endpoint) => {
@@ -131,6 +136,7 @@ impl Backend {
             slots: RefCell::default(),
             budget: RefCell::new(Budget::new(spec.allowance.budget, now)),
             failing: Cell::new(false),
+            set_version: SetVersion::default(),
             waiting: Cell::new(0),
         })
     }
@@ -144,6 +150,24 @@ impl Backend {
     pub(crate) fn is_ready(&self) -> bool {
         self.refresh();
         self.balancer.borrow().ready() > 0
+    }
+
+    /// Grows with every change of the set of endpoints.
+    pub(super) fn set_version(&self) -> u64 {
+        self.refresh();
+        self.set_version.get()
+    }
+
+    /// Shows all endpoints of the set.
+    pub(super) fn each_endpoint(&self, mut show: impl FnMut(EndpointKey, &Spec)) {
+        for (key, spec) in self.balancer.borrow().endpoints() {
+            show(key, spec);
+        }
+    }
+
+    /// Whether an endpoint is ready.
+    pub(super) fn takes(&self, key: EndpointKey) -> bool {
+        self.balancer.borrow().is_ready(key)
     }
 
     /// An endpoint for a request now.
@@ -280,6 +304,7 @@ impl Backend {
         let Some(set) = set else { return };
         let mut balancer = self.balancer.borrow_mut();
         balancer.update(&set, Instant::now());
+        self.set_version.changed();
         self.endpoints.show(&balancer);
         let mut slots = self.slots.borrow_mut();
         for place in &mut slots.0 {

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hauberk_model::balance::{EndpointKey, Wanted};
+use hauberk_model::balance::{Affinity, EndpointKey, Wanted};
 use hauberk_model::matching::RequestView;
 use hauberk_model::retry::is_idempotent;
 use tokio::time::Instant;
@@ -96,7 +96,8 @@ impl Attempts<'_> {
             return None;
         }
         let backend = &self.chosen.backend;
-        let other = backend.pick(self.worker, Wanted { exclude: failed, movable: true })?;
+        let other =
+            backend.pick(self.worker, Wanted { exclude: failed, movable: true, affinity: Affinity::None })?;
         if failed.contains(&other.key) {
             return None;
         }

@@ -15,6 +15,7 @@ use hauberk_wire::translate::Honour;
 use hauberk_wire::{Edits, strip};
 use tokio::time::{Instant, timeout_at};
 
+use super::affinity::Placed;
 use super::attempt::{Attempts, Won};
 use super::demands::Demands;
 use super::plan::{GrpcPlan, HttpPlan, Plan, Protocol, Rule, RuleBackend};
@@ -106,10 +107,11 @@ impl Outbound {
                 return self.turn(reply, is_grpc, &answer, story).await;
             }
         }
-        let Some(chosen) = routed.rule.choose(&self.worker) else {
+        let Some(placed) = Placed::of(routed.rule, &head, &self.worker, self.client) else {
             story.routed(&routed.rule.place, None);
             return self.turn(reply, is_grpc, &Failure::NoBackend.into(), story).await;
         };
+        let chosen = placed.chosen;
         story.routed(&routed.rule.place, Some(&chosen.reference.backend.metadata));
         let filters = [routed.filters, chosen.reference.filters.as_slice()];
         let filtered = match self.backend_filtered(&head, routed, filters[1]) {
@@ -130,6 +132,7 @@ impl Outbound {
             edits: Edits { strip: &strip::REQUEST_FROM_APP, modifiers: &modifiers, own: &[] },
             source,
             demands: &demands,
+            affinity: placed.affinity,
             repeats: Cell::new(0),
             story,
         };
@@ -145,7 +148,8 @@ impl Outbound {
                 Ended { status: Failure::Cancelled.row().http, grpc_status: None, complete: false }
             }
             Some(Ok(won)) => {
-                let own = routed.response.iter().chain(&filtered.response);
+                let session = placed.given(&won.slot.endpoint.spec);
+                let own = routed.response.iter().chain(&filtered.response).chain(&session);
                 let modifiers = heads::response_modifiers(filters, own);
                 story.answered(start.elapsed());
                 let (ended, fault) = self.pass_on(won, reply, &modifiers, is_grpc, &demands, chosen).await;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use hauberk_model::balance::Outcome;
+use hauberk_model::balance::{Affinity, Outcome};
 use hauberk_model::filters::strikes;
 use hauberk_model::metadata::Metadata;
 use hauberk_model::route::{Filter, Ratio};
@@ -145,6 +145,7 @@ impl Copy {
             edits: Edits { strip: &strip::REQUEST_FROM_APP, modifiers: &modifiers, own: &[] },
             source: Source::new(body, 0),
             demands: &demands,
+            affinity: Affinity::None,
             repeats: Cell::new(0),
             story: &story,
         };

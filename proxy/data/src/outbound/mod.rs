@@ -1,5 +1,6 @@
 //! Connections of the application: what they mean, and where they go.
 
+mod affinity;
 mod ask;
 mod attempt;
 mod backend;

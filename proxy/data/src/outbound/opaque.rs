@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use hauberk_model::balance::{EndpointKey, Outcome, Wanted};
+use hauberk_model::balance::{Affinity, EndpointKey, Outcome, Wanted};
 use hauberk_model::retry::ATTEMPTS_MAX;
 
 use super::backend::{Load, NoEndpoint};
@@ -79,7 +79,9 @@ async fn connect_by(worker: &Rc<Worker>, rule: &Rule) -> Result<Connected, Opaqu
     let backend = Rc::clone(&chosen.backend);
     let mut failed: Vec<EndpointKey> = Vec::new();
     loop {
-        let picked = backend.ready(worker, Wanted { exclude: &failed, movable: true }).await?;
+        let picked = backend
+            .ready(worker, Wanted { exclude: &failed, movable: true, affinity: Affinity::None })
+            .await?;
         let mut load = Load::new(worker, &backend, picked.key);
         match picked.slot.endpoint.connect_within(worker, Session::Opaque, backend.connection_limit()).await {
             Ok(io) => {
@@ -90,7 +92,9 @@ async fn connect_by(worker: &Rc<Worker>, rule: &Rule) -> Result<Connected, Opaqu
                 load.end(error.outcome());
                 failed.push(picked.key);
                 let tried = u32::try_from(failed.len()).unwrap_or(u32::MAX);
-                let others = backend.pick(worker, Wanted { exclude: &failed, movable: true }).is_some();
+                let others = backend
+                    .pick(worker, Wanted { exclude: &failed, movable: true, affinity: Affinity::None })
+                    .is_some();
                 if tried >= ATTEMPTS_MAX || !others {
                     return Err(error.into());
                 }

@@ -19,6 +19,7 @@ use hauberk_model::server_name::NameRefusal;
 use hauberk_model::story::Place;
 use hauberk_observe::Labels;
 
+use super::affinity::Sessions;
 use super::backend::Backend;
 use super::byte_meters::{ByteKind, ByteMeters};
 use super::egress::{self, Egress};
@@ -100,6 +101,7 @@ pub(crate) struct Rule {
     pub(crate) target: Arc<RouteTarget>,
     pub(crate) backends: Vec<RuleBackend>,
     pub(crate) mirrors: Vec<Rc<Mirror>>,
+    pub(super) sessions: Option<Sessions>,
     pub(crate) meters: RouteMeters,
     pub(crate) place: Arc<Place>,
 }
@@ -245,6 +247,10 @@ impl Resolver<'_> {
             target: Arc::clone(target),
             backends: backends.collect(),
             mirrors: self.mirrors(filters, accrual, &labels),
+            sessions: target
+                .session
+                .as_ref()
+                .map(|session| Sessions::new(session, &self.worker.registry, &labels)),
             meters: RouteMeters::new(&self.worker.registry, kind, labels),
             place: Arc::new(Place { parent: self.policy.parent.clone(), route: Some(route.clone()) }),
         })

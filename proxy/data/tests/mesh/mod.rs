@@ -273,6 +273,7 @@ pub fn backend() -> RouteBackend {
         failfast_timeout: Duration::from_millis(500),
         queue_capacity: 100,
         allowance: Default::default(),
+        hashing: None,
     };
     RouteBackend { backend: Arc::new(backend), filters: Vec::new() }
 }

@@ -1,0 +1,126 @@
+/** Requests that belong together: sessions and hashed keys, as the guide writes them. */
+import assert from "node:assert/strict";
+import { afterEach, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { guideYaml } from "../guide.ts";
+import { until } from "../mesh.ts";
+import { fetchOnce, type Response } from "../wire.ts";
+import { ask, follow, type TrafficWorld } from "./filters.ts";
+
+const ROUNDS = 12;
+const CLIENTS = 12;
+
+function replicaOf(response: Response): string {
+  return response.headers.get("x-replica") ?? "none";
+}
+
+/** The token in a `Set-Cookie` of the cookie `cart`. */
+function cartOf({ headers }: Response): string | undefined {
+  return /^cart=([0-9a-f]{80}); Path=\/; HttpOnly; SameSite=Lax; Max-Age=\d+$/.exec(
+    headers.get("set-cookie") ?? "",
+  )?.[1];
+}
+
+function given({ headers }: Response): string | undefined {
+  return headers.get("x-session") ?? undefined;
+}
+
+export function affinity(world: () => TrafficWorld): void {
+  describe("affinity", () => {
+    afterEach(() => world().mesh.withdraw("guide"));
+
+    test("a cookie leads back to the same endpoint, over backends, and each client has its own", async () => {
+      await follow(world(), "Sessions");
+      const cart = (token?: string): Promise<Response> =>
+        ask(world(), { path: "/cart", headers: token === undefined ? {} : { cookie: `a=b; cart=${token}` } });
+      await until("the route holds", async () => cartOf(await cart()) !== undefined);
+      const homes = new Set<string>();
+      for (let client = 0; client < CLIENTS; client += 1) {
+        const first = await cart();
+        const token = cartOf(first);
+        assert.ok(token !== undefined, "a token is given");
+        homes.add(replicaOf(first));
+        for (let round = 0; round < ROUNDS; round += 1) {
+          const again = await cart(token);
+          assert.deepEqual([replicaOf(again), again.headers.get("set-cookie")], [replicaOf(first), null]);
+        }
+      }
+      assert.ok(homes.size > 1, `all went to ${[...homes].join()}`);
+    });
+
+    test("a token that was made up or changed begins a new session", async () => {
+      await follow(world(), "Sessions");
+      const asked = (cookie: string): Promise<Response> =>
+        ask(world(), { path: "/cart", headers: { cookie } });
+      const token = await until("the route holds", async () => cartOf(await asked("")));
+      const changed = `${token.slice(0, -1)}${token.endsWith("0") ? "1" : "0"}`;
+      for (const cookie of ["cart=10.0.0.1", `cart=${"0".repeat(80)}`, `cart=${changed}`])
+        assert.notEqual(cartOf(await asked(cookie)), undefined, cookie);
+    });
+
+    test("a header leads back, is renewed while it is used, and ends when it was silent for too long", async () => {
+      await follow(world(), "Sessions");
+      const api = (token?: string): Promise<Response> =>
+        ask(world(), { path: "/api", headers: token === undefined ? {} : { "x-session": token } });
+      let token = await until("the route holds", async () => given(await api()));
+      const home = replicaOf(await api(token));
+      // Longer than the idle timeout in all, but never silent for so long.
+      for (let round = 0; round < 6; round += 1) {
+        await sleep(700);
+        const again = await api(token);
+        assert.equal(replicaOf(again), home);
+        token = given(again) ?? token;
+      }
+      await sleep(3_100);
+      assert.notEqual(given(await api(token)), undefined, "a silent session begins anew");
+    });
+
+    test("a session survives its client's proxy, and begins anew where its endpoint is none of the rule's any more", async () => {
+      const { mesh } = world();
+      await follow(world(), "Sessions");
+      const cart = (token?: string): Promise<Response> =>
+        ask(world(), { path: "/cart", headers: token === undefined ? {} : { cookie: `cart=${token}` } });
+      const first = await until("the route holds, and one came to stable", async () => {
+        const response = await cart();
+        const isHome = cartOf(response) !== undefined && replicaOf(response).startsWith("stable-");
+        return isHome ? response : undefined;
+      });
+      const token = cartOf(first);
+      const pid = await mesh.proxyPid("agent-0");
+      process.kill(pid, "SIGKILL");
+      await until("another proxy serves", async () => (await mesh.proxyPid("agent-0")) !== pid);
+      const again = await until("it answers", () => cart(token));
+      assert.deepEqual([replicaOf(again), again.headers.get("set-cookie")], [replicaOf(first), null]);
+      const counted = (outcome: string): Promise<number> =>
+        mesh.sum("agent-0", "hauberk_session_requests_total", `outcome="${outcome}"`);
+      assert.ok((await counted("kept")) >= 1);
+      const stable = "        - { name: stable, port: 8080, weight: 1 }\n";
+      await mesh.applyYaml("guide", guideYaml("traffic", "Sessions").replace(stable, ""));
+      const moved = await until("the session moves", async () => {
+        const response = await cart(token);
+        return replicaOf(response) === "canary-0" ? response : undefined;
+      });
+      assert.notEqual(cartOf(moved), undefined);
+      assert.ok((await counted("lost")) >= 1);
+    });
+
+    test("a key goes to one endpoint, and the keys go to all of them", async () => {
+      await follow(world(), "Consistent hashing");
+      const of = async (user: string): Promise<string> =>
+        replicaOf(
+          await fetchOnce(world().client, world().to("hashed"), {
+            headers: user === "" ? {} : { "x-user": user },
+          }),
+        );
+      const homes = new Map<string, string>();
+      await until("the service is there", async () => (await of("first")).startsWith("stable-"));
+      for (let user = 0; user < 30; user += 1) homes.set(`user-${user}`, await of(`user-${user}`));
+      for (const [user, home] of homes)
+        for (let round = 0; round < 3; round += 1) assert.equal(await of(user), home, user);
+      assert.equal(new Set(homes.values()).size, 3);
+      const plain = new Set<string>();
+      for (let round = 0; round < 40; round += 1) plain.add(await of(""));
+      assert.ok(plain.size > 1, "requests without the key are balanced");
+    });
+  });
+}

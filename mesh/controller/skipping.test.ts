@@ -16,6 +16,7 @@ import { destinationMethods } from "../destination/grpc.ts";
 import { endpointAt } from "../destination/profile.ts";
 import { parseIp } from "../model/address.ts";
 import { policyMethods } from "../policy/grpc.ts";
+import type { KeySets } from "../model/jwks.ts";
 import { applyAll, relistAll, type Snapshot } from "../state/snapshot.ts";
 import { Latest } from "../state/subscribe.ts";
 import { worldOf } from "./fixture.ts";
@@ -103,7 +104,7 @@ function methodsOf(snapshots: Latest<Snapshot>): Methods {
   policyMethods(methods, {
     snapshots,
     settings,
-    keySets: new Latest(new Map()),
+    keySets: new Latest<KeySets>(new Map()),
     endpointAt: (ip, port) =>
       endpointAt(ip, port, {
         snapshot: snapshots.value,
@@ -259,6 +260,6 @@ test("what is followed through changes is what somebody is told who asks now", (
         }
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 30 },
   );
 });

@@ -69,6 +69,11 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// How long a client may take to send a head once it has begun. Ends slow-header attacks.
     pub head_timeout: Duration,
+    /// How long an HTTP/1 client may leave a body that it has begun standing still; up to twice that. Calls of HTTP/2 may be
+    /// quiet for as long as they like.
+    pub body_idle_timeout: Duration,
+    /// How long a client may leave an answer unread that waits for it; up to twice that.
+    pub unread_timeout: Duration,
     /// How long a TLS handshake may take, in either role.
     pub handshake_timeout: Duration,
     /// How long a new connection may wait for the first policy of its target.
@@ -83,6 +88,8 @@ impl Default for Limits {
             http2_streams_max: 512,
             head_bytes_max: 128 * 1024,
             head_timeout: Duration::from_secs(10),
+            body_idle_timeout: Duration::from_secs(60),
+            unread_timeout: Duration::from_secs(300),
             handshake_timeout: Duration::from_secs(10),
             discovery_timeout: Duration::from_secs(3),
             connections_max: 65_536,

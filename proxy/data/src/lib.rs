@@ -16,6 +16,7 @@ mod filtering;
 mod h1;
 mod h2;
 mod heads;
+mod idle;
 mod inbound;
 mod io;
 mod meters;

@@ -187,3 +187,65 @@ async fn select_any(
     })
     .await
 }
+
+const SHORT: Duration = Duration::from_millis(100);
+
+/// A pair whose proxies have little patience with clients.
+async fn impatient(app: SocketAddr) -> Pair {
+    let pair = Pair::before(app);
+    let hasty = |config: &mut hauberk_data::Config| {
+        config.limits.body_idle_timeout = SHORT;
+        config.limits.unread_timeout = SHORT;
+    };
+    let client = mesh::Proxy::start_with(&pair.world, pair.ca.credentials(mesh::CLIENT), hasty);
+    Pair { client, ..pair }
+}
+
+#[test]
+fn a_body_that_stands_still_ends_its_connection_and_one_that_moves_does_not() {
+    run(async {
+        let pair = impatient(mesh::echo_head().await).await;
+        let begin = b"POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 20\r\n\r\n";
+        let mut still = pair.connect().await;
+        still.write_all(begin).await.unwrap();
+        let mut moving = pair.connect().await;
+        moving.write_all(begin).await.unwrap();
+        for _ in 0..20 {
+            tokio::time::sleep(SHORT / 4).await;
+            moving.write_all(b"a").await.unwrap();
+        }
+        let mut seen = Vec::new();
+        let (head, _) = mesh::response_of(&mut moving, &mut seen).await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        // The application answers the head alone; what is owed then is the rest of the body, which is not awaited for long.
+        mesh::all_of(&mut still).await;
+    });
+}
+
+#[test]
+fn an_answer_that_nobody_reads_ends_its_connection() {
+    run(async {
+        let sent = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let ended = std::sync::Arc::clone(&sent);
+        let at = app(move |mut stream| {
+            let ended = std::sync::Arc::clone(&ended);
+            async move {
+                let mut seen = Vec::new();
+                mesh::head_of(&mut stream, &mut seen).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 400000000\r\n\r\n").await;
+                while stream.write_all(&[0; 65_536]).await.is_ok() {}
+                ended.store(true, std::sync::atomic::Ordering::SeqCst);
+            }
+        })
+        .await;
+        let pair = impatient(at).await;
+        let mut deaf = pair.connect().await;
+        deaf.write_all(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n").await.unwrap();
+        soon(async {
+            while !sent.load(std::sync::atomic::Ordering::SeqCst) {
+                tokio::time::sleep(SHORT).await;
+            }
+        })
+        .await;
+    });
+}

@@ -130,6 +130,11 @@ impl Conn {
         self.poll_flush(cx)
     }
 
+    /// Bytes that are queued.
+    pub(crate) fn waiting(&self) -> usize {
+        self.output.borrow().waiting
+    }
+
     /// Writes everything that is queued.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut output = self.output.borrow_mut();

@@ -12,6 +12,7 @@ use http::HeaderMap;
 
 use super::Conn;
 use crate::body::{BodyError, Frame};
+use crate::idle::{Idle, timed_out};
 
 /// What a client that waits is told before it sends its body (RFC 9110 §10.1.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -23,11 +24,19 @@ pub(crate) struct Incoming {
     decoder: Decoder,
     /// The client sends nothing before it is told to.
     owes_continue: bool,
+    /// Bounds a client's body; an application's answer may take its time.
+    idle: Option<Idle>,
 }
 
 impl Incoming {
     pub(crate) fn new(conn: &Rc<Conn>, framing: Framing, limits: &Limits, owes_continue: bool) -> Self {
-        Self { conn: Rc::clone(conn), decoder: Decoder::new(framing, limits), owes_continue }
+        Self { conn: Rc::clone(conn), decoder: Decoder::new(framing, limits), owes_continue, idle: None }
+    }
+
+    /// The same, which must not stand still for long.
+    pub(crate) fn bounded(mut self, idle: Idle) -> Self {
+        self.idle = Some(idle);
+        self
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
@@ -52,12 +61,24 @@ impl Incoming {
                     flushed?;
                 }
             }
-            if ready!(self.conn.poll_fill(cx))? == 0 {
+            if ready!(self.poll_fill(cx))? == 0 {
                 self.conn.reusable.set(false);
                 self.decoder.close()?;
                 self.conn.body_read.set(true);
             }
         }
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        let filled = self.conn.poll_fill(cx);
+        let Some(idle) = &mut self.idle else { return filled };
+        if filled.is_ready() {
+            idle.moved();
+            return filled;
+        }
+        ready!(idle.poll(cx));
+        self.conn.reusable.set(false);
+        Poll::Ready(Err(timed_out()))
     }
 
     pub(crate) fn is_end(&self) -> bool {
@@ -75,7 +96,7 @@ impl Incoming {
 
     /// A body that was given up before its end.
     pub(crate) fn resume(conn: &Rc<Conn>, left: Unread) -> Self {
-        Self { conn: Rc::clone(conn), decoder: left.decoder, owes_continue: left.owes_continue }
+        Self { conn: Rc::clone(conn), decoder: left.decoder, owes_continue: left.owes_continue, idle: None }
     }
 }
 
@@ -100,6 +121,8 @@ impl Drop for Incoming {
 pub(crate) struct Outgoing {
     conn: Rc<Conn>,
     encoder: Encoder,
+    /// Bounds how long a client leaves an answer unread; what waits since the last look.
+    unread: Option<(Idle, usize)>,
 }
 
 impl Outgoing {
@@ -109,11 +132,37 @@ impl Outgoing {
             conn.reusable.set(false);
         }
         conn.body_written.set(false);
-        Self { conn: Rc::clone(conn), encoder: Encoder::new(framing) }
+        Self { conn: Rc::clone(conn), encoder: Encoder::new(framing), unread: None }
+    }
+
+    /// The same, which must not stay unread for long.
+    pub(crate) fn bounded(self, idle: Idle) -> Self {
+        Self { unread: Some((idle, 0)), ..self }
+    }
+
+    /// Has what waits for the receiver wait no longer than it may.
+    fn poll_unread(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<std::io::Result<()>>,
+    ) -> Poll<Result<(), BodyError>> {
+        let Some((idle, before)) = &mut self.unread else { return Poll::Ready(Ok(ready!(polled)?)) };
+        if let Poll::Ready(done) = polled {
+            idle.moved();
+            return Poll::Ready(Ok(done?));
+        }
+        let waiting = self.conn.waiting();
+        if std::mem::replace(before, waiting) != waiting {
+            idle.moved();
+        }
+        ready!(idle.poll(cx));
+        self.conn.reusable.set(false);
+        Poll::Ready(Err(timed_out().into()))
     }
 
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
-        Poll::Ready(Ok(ready!(self.conn.poll_room(cx))?))
+        let polled = self.conn.poll_room(cx);
+        self.poll_unread(cx, polled)
     }
 
     pub(crate) fn data(&mut self, bytes: Bytes, end: bool) -> Result<(), BodyError> {
@@ -140,7 +189,8 @@ impl Outgoing {
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
-        Poll::Ready(Ok(ready!(self.conn.poll_flush(cx))?))
+        let polled = self.conn.poll_flush(cx);
+        self.poll_unread(cx, polled)
     }
 
     /// The message cannot be completed: the connection ends without the body's end.

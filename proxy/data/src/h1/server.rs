@@ -17,6 +17,7 @@ use crate::config::Limits;
 use crate::drain::{DrainBell, DrainListener};
 use crate::exchange::{Handler, Reply, Request};
 use crate::heads::{self, RequestMeta, ResponseMeta};
+use crate::idle::Idle;
 use crate::io::Io;
 use crate::respond;
 
@@ -43,7 +44,7 @@ pub(crate) async fn serve<H: Handler>(io: Io, limits: &Limits, drain: DrainBell,
                 break;
             }
         };
-        let request = begin(&conn, head, &wire, &drain);
+        let request = begin(&conn, head, limits, &drain);
         // Boxed, so that a connection without a request holds nothing of one.
         Box::pin(Rc::clone(&handler).handle(request)).await;
         if !conn.body_written.get() || !conn.reusable.get() || !rest_of_body(&conn).await {
@@ -87,7 +88,7 @@ async fn next_head(conn: &Conn, limits: &WireLimits, within: Duration, drained: 
     .await
 }
 
-fn begin(conn: &Rc<Conn>, head: Box<RequestHead>, limits: &WireLimits, drain: &DrainBell) -> Request {
+fn begin(conn: &Rc<Conn>, head: Box<RequestHead>, limits: &Limits, drain: &DrainBell) -> Request {
     let framing = head.body();
     let ends_with_head = matches!(framing, Framing::None | Framing::Length(0));
     conn.body_read.set(ends_with_head);
@@ -95,7 +96,8 @@ fn begin(conn: &Rc<Conn>, head: Box<RequestHead>, limits: &WireLimits, drain: &D
     let body = if ends_with_head {
         Body::Empty
     } else {
-        Body::H1(Incoming::new(conn, framing, limits, head.expect_continue()))
+        let body = Incoming::new(conn, framing, &wire_limits(limits), head.expect_continue());
+        Body::H1(body.bounded(Idle::new(limits.body_idle_timeout)))
     };
     let reply = Respond {
         conn: Rc::clone(conn),
@@ -103,6 +105,7 @@ fn begin(conn: &Rc<Conn>, head: Box<RequestHead>, limits: &WireLimits, drain: &D
         asked: Asked::by(head.method()),
         keep_alive: head.keep_alive(),
         drain: drain.clone(),
+        unread: limits.unread_timeout,
     };
     Request { head: RequestMeta::H1(head), body, reply: Reply::H1(reply) }
 }
@@ -116,6 +119,8 @@ pub(crate) struct Respond {
     keep_alive: bool,
     /// Asked when the response begins: a drain may have begun since the request.
     drain: DrainBell,
+    /// How long the answer may stay unread.
+    unread: Duration,
 }
 
 impl Respond {
@@ -133,7 +138,7 @@ impl Respond {
         if !persist {
             self.conn.reusable.set(false);
         }
-        Ok(Outgoing::new(&self.conn, framing))
+        Ok(Outgoing::new(&self.conn, framing).bounded(Idle::new(self.unread)))
     }
 
     /// Ready when the client's connection has failed. A close of its direction alone is no cancellation (RFC 9112 §9.6).

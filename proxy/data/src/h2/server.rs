@@ -25,6 +25,7 @@ use crate::config::Limits;
 use crate::drain::{DrainBell, DrainListener};
 use crate::exchange::{Handler, Reply, Request};
 use crate::heads::{self, RequestMeta, ResponseMeta};
+use crate::idle::Idle;
 use crate::io::Io;
 
 /// Bytes of one stream that may wait in our memory for the connection.
@@ -73,6 +74,7 @@ pub(crate) async fn serve<H: Handler>(
         drained: drain.listen(),
         is_draining: false,
         muted,
+        unread: limits.unread_timeout,
         waker,
     };
     // Boxed, so that only streams that are open weigh.
@@ -102,6 +104,8 @@ struct Serving<F> {
     muted: Arc<Muted>,
     /// Of `muted`.
     waker: Waker,
+    /// How long an answer may stay unread.
+    unread: Duration,
 }
 
 /// A stream that its handler has.
@@ -169,7 +173,7 @@ impl<F: Future<Output = ()>> Serving<F> {
                 return None;
             }
         };
-        Some((of_stream(request, respond, honour)?, room))
+        Some((of_stream(request, respond, honour, self.unread)?, room))
     }
 }
 
@@ -198,13 +202,14 @@ fn of_stream(
     request: http::Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     honour: Honour,
+    unread: Duration,
 ) -> Option<Request> {
     let (parts, stream) = request.into_parts();
     match H2Request::read(parts, honour) {
         Ok(head) => {
             let body = if stream.is_end_stream() { Body::Empty } else { Body::H2(Incoming::new(stream)) };
             let orig_proto = head.orig_proto().is_some();
-            let reply = Reply::H2(Respond { respond, orig_proto });
+            let reply = Reply::H2(Respond { respond, orig_proto, unread });
             Some(Request { head: RequestMeta::H2(Box::new(head)), body, reply })
         }
         Err(error) => {
@@ -222,6 +227,8 @@ fn of_stream(
 pub(crate) struct Respond {
     respond: SendResponse<Bytes>,
     orig_proto: bool,
+    /// How long the answer may stay unread.
+    unread: Duration,
 }
 
 impl Respond {
@@ -236,7 +243,7 @@ impl Respond {
             self.respond.send_reset(Reason::INTERNAL_ERROR);
         })?;
         let stream = self.respond.send_response(head, ends)?;
-        Ok(if ends { Sink::None } else { Sink::H2(Outgoing::new(stream)) })
+        Ok(if ends { Sink::None } else { Sink::H2(Outgoing::new(stream).bounded(Idle::new(self.unread))) })
     }
 
     /// Ready when the client has cancelled.

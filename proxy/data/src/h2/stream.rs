@@ -7,6 +7,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
 
 use crate::body::{BodyError, Frame};
+use crate::idle::{Idle, timed_out};
 
 /// A body that arrives. The window opens only when the frame before has been passed on.
 #[derive(Debug)]
@@ -51,11 +52,18 @@ pub(crate) struct Outgoing {
     stream: SendStream<Bytes>,
     pending: Bytes,
     end: bool,
+    /// Bounds how long a client leaves an answer unread.
+    unread: Option<Idle>,
 }
 
 impl Outgoing {
     pub(crate) fn new(stream: SendStream<Bytes>) -> Self {
-        Self { stream, pending: Bytes::new(), end: false }
+        Self { stream, pending: Bytes::new(), end: false, unread: None }
+    }
+
+    /// The same, which must not stay unread for long.
+    pub(crate) fn bounded(self, idle: Idle) -> Self {
+        Self { unread: Some(idle), ..self }
     }
 
     /// Ready when the frame given last has gone to the connection.
@@ -68,7 +76,7 @@ impl Outgoing {
                         Poll::Ready(Some(Ok(_))) => {}
                         Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(self.explain(cx, error))),
                         Poll::Ready(None) => return Poll::Ready(Err(self.gone(cx))),
-                        Poll::Pending => return self.poll_gone(cx),
+                        Poll::Pending => return self.poll_unread(cx),
                     }
                 }
             }
@@ -77,9 +85,23 @@ impl Outgoing {
                 let bytes = self.pending.split_to(n);
                 let end = self.end && self.pending.is_empty();
                 self.stream.send_data(bytes, end)?;
+                if let Some(idle) = &mut self.unread {
+                    idle.moved();
+                }
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// The client's window is closed: it may cancel, or open it in time.
+    fn poll_unread(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        if let gone @ Poll::Ready(_) = self.poll_gone(cx) {
+            return gone;
+        }
+        let Some(idle) = &mut self.unread else { return Poll::Pending };
+        ready!(idle.poll(cx));
+        self.stream.send_reset(Reason::CANCEL);
+        Poll::Ready(Err(timed_out().into()))
     }
 
     pub(crate) fn data(&mut self, bytes: Bytes, end: bool) -> Result<(), BodyError> {

@@ -43,7 +43,8 @@ export const ROOMS: readonly Room[] = [
     folder: "mesh/standalone",
     may: [MODEL, "mesh/source", "mesh/identity", "mesh/proxy-injector", "crypto"],
   },
-  { folder: "mesh/viz", may: [] },
+  // Only to speak the wire of taps.
+  { folder: "mesh/viz", may: ["mesh/api"] },
   { folder: "mesh/cli", may: [MODEL, "mesh/standalone", "mesh/source", "mesh/viz", "crypto"] },
   { folder: "demo", may: ["mesh/standalone", "mesh/viz", MODEL, "mesh/source"] },
   { folder: "conformance", may: [] },

@@ -62,6 +62,8 @@ export class TestMesh {
     readonly clients: readonly PodPlan[];
     readonly servers: readonly PodPlan[];
     readonly more: readonly object[];
+    /** Further manifests as text, such as the guide's. */
+    readonly yaml?: string;
   }): Promise<TestMesh> {
     const dir = await mkdtemp(join(tmpdir(), "hb-mesh-"));
     const mesh = new TestMesh(dir);
@@ -72,6 +74,7 @@ export class TestMesh {
       ...plan.clients.map((set) => statefulSet({ ...set, containers: [mesh.#agent()] })),
       ...plan.servers.map((set) => statefulSet({ ...set, containers: [mesh.#agent(), mesh.#app()] })),
     ]);
+    if (plan.yaml !== undefined) await mesh.applyYaml("yaml", plan.yaml);
     try {
       await hauberk(["up", "-f", manifests, "--state", mesh.state, "--wait", String(UP_S_MAX)]);
       const all = [...plan.clients, ...plan.servers];

@@ -1,5 +1,6 @@
 /** A small gRPC client on `node:http2`: for the command line, for probes, and for tests of the server. */
 import * as http2 from "node:http2";
+import type { Duplex } from "node:stream";
 import type {
   DescMessage,
   DescMethodServerStreaming,
@@ -50,9 +51,9 @@ function failureOf(fields: http2.IncomingHttpHeaders): RpcFailure | undefined {
 export class GrpcClient {
   readonly #session: http2.ClientHttp2Session;
 
-  /** `authority` is a URL such as `http://127.0.0.1:8086`. */
-  constructor(authority: string) {
-    this.#session = http2.connect(authority);
+  /** `authority` is a URL such as `http://127.0.0.1:8086`; `dial` makes the connection where that is not enough. */
+  constructor(authority: string, dial?: () => Duplex) {
+    this.#session = http2.connect(authority, dial === undefined ? {} : { createConnection: dial });
     // Every open call hears of a broken session by its own "error" or "close".
     this.#session.on("error", () => undefined);
   }

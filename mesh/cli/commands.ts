@@ -5,6 +5,7 @@ import { EdgesCommand } from "./command/edges.ts";
 import { ExplainCommand } from "./command/explain.ts";
 import { IdentityCommand } from "./command/identity.ts";
 import { StatCommand } from "./command/stat.ts";
+import { TapCommand } from "./command/tap.ts";
 import { UpCommand } from "./command/up.ts";
 import { VersionCommand } from "./command/version.ts";
 
@@ -19,4 +20,5 @@ export const COMMANDS = {
   stat: StatCommand,
   up: UpCommand,
   version: VersionCommand,
+  "viz:tap": TapCommand,
 };

@@ -21,6 +21,33 @@ const config: SidecarConfig = {
   environment: {},
 };
 
+test("an access log may choose its fields, and an annotation of ours that is not known is a problem", () => {
+  const made = sidecar(
+    pod({
+      "config.linkerd.io/access-log": "json",
+      "config.hauberk.io/access-log-fields": "status,uri",
+      "config.hauberk.io/access-log-feilds": "status",
+    }),
+    config,
+  );
+  assert.equal(made.sidecar.environment["LINKERD2_PROXY_ACCESS_LOG"], "json");
+  assert.equal(made.sidecar.environment["HAUBERK_PROXY_ACCESS_LOG_FIELDS"], "status,uri");
+  assert.deepEqual(
+    made.problems.map(({ annotation }) => annotation),
+    ["config.hauberk.io/access-log-feilds"],
+  );
+});
+
+test("a pod is tapped by the one who may, unless it says no", () => {
+  const tap = "tap.linkerd-viz.serviceaccount.identity.linkerd.cluster.local";
+  const variable = "LINKERD2_PROXY_TAP_SVC_NAME";
+  const withTap = { ...config, tap };
+  const disabled = pod({ "viz.linkerd.io/disable-tap": "true" });
+  assert.equal(sidecar(pod(), config).sidecar.environment[variable], undefined);
+  assert.equal(sidecar(pod(), withTap).sidecar.environment[variable], tap);
+  assert.equal(sidecar(disabled, withTap).sidecar.environment[variable], undefined);
+});
+
 function pod(
   annotations: Record<string, string> = {},
   namespaceAnnotations: Record<string, string> = {},

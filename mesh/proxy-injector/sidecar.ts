@@ -44,6 +44,8 @@ export interface SidecarConfig {
   readonly tokenFile: string;
   readonly logLevel: string;
   readonly logFormat: "plain" | "json";
+  /** The identity that may tap proxies; absent: none. */
+  readonly tap?: string;
   /** How the redirection knows the proxy's own traffic. */
   readonly exempt:
     | { readonly type: "uid"; readonly uid: number }
@@ -126,6 +128,20 @@ const VARIABLES: Readonly<Record<string, { readonly variable: string; readonly s
     "shutdown-grace-period": { variable: "SHUTDOWN_GRACE_PERIOD", schema: Duration },
   };
 
+/** Annotations of our own, `config.hauberk.io/*`, and the variables that they become. */
+const OWN: Readonly<Record<string, { readonly variable: string; readonly schema: z.ZodType<string> }>> = {
+  "access-log-fields": {
+    variable: "ACCESS_LOG_FIELDS",
+    schema: z
+      .string()
+      .regex(/^\+?[a-z_.]+( *, *\+?[a-z_.]+)*$/, "is no list of fields, as status,uri or +code"),
+  },
+  "tap-redact-headers": {
+    variable: "TAP_REDACT_HEADERS",
+    schema: z.string().regex(/^[\w-]+( *, *[\w-]+)*$/, "is no list of header names"),
+  },
+};
+
 /** Annotations that mean something elsewhere, or only where a cluster starts the proxy. */
 const ELSEWHERE = new Set([
   "proxy-image",
@@ -188,6 +204,8 @@ export function sidecar(
     ...Object.entries(controlPlane(pod, config)).map(([name, value]) => [`LINKERD2_PROXY_${name}`, value]),
     ...Object.entries(authority(identity, config)).map(([name, value]) => [`LINKERD2_PROXY_${name}`, value]),
     ...Object.entries(chosen(pod, settings)).map(([name, value]) => [`LINKERD2_PROXY_${name}`, value]),
+    ...Object.entries(settings.own()).map(([name, value]) => [`HAUBERK_PROXY_${name}`, value]),
+    ...(tapped(pod, config) ? [["LINKERD2_PROXY_TAP_SVC_NAME", config.tap]] : []),
     ...(config.exempt.type === "mark" ? [["HAUBERK_PROXY_MARK", String(config.exempt.mark)]] : []),
     ...Object.entries(config.environment),
     ...settings.additional(),
@@ -287,6 +305,14 @@ function chosen(pod: SidecarPod, settings: Settings): Variables {
   return variables;
 }
 
+/** Whether the pod lets itself be tapped. */
+function tapped(pod: SidecarPod, config: SidecarConfig): config is SidecarConfig & { readonly tap: string } {
+  const annotation = "viz.linkerd.io/disable-tap";
+  return (
+    config.tap !== undefined && { ...pod.namespaceAnnotations, ...pod.annotations }[annotation] !== "true"
+  );
+}
+
 /** Whole cores, rounded up, as the peer's injector counts them. */
 function cores(cpu: string): number {
   const value = cpu.endsWith("m") ? Number(cpu.slice(0, -1)) / 1_000 : Number(cpu);
@@ -333,6 +359,26 @@ class Settings {
     if (parsed.success) return parsed.data;
     this.problems.push({ annotation, message: parsed.error.issues[0]?.message ?? "is not understood" });
     return undefined;
+  }
+
+  /** What `config.hauberk.io/*` says. */
+  own(): Variables {
+    const prefix = "config.hauberk.io/";
+    const variables: Record<string, string> = {};
+    for (const [annotation, value] of Object.entries(this.#values)) {
+      if (!annotation.startsWith(prefix)) continue;
+      const known = OWN[annotation.slice(prefix.length)];
+      const parsed = known?.schema.safeParse(value);
+      if (known !== undefined && parsed?.success === true) variables[known.variable] = parsed.data;
+      else {
+        const message = parsed?.error?.issues[0]?.message ?? "is no annotation that this version knows";
+        this.problems.push({ annotation, message });
+      }
+    }
+    // A pod may choose another format than its namespace.
+    const { ACCESS_LOG_FIELDS: fields, ...others } = variables;
+    const isJson = this.#values["config.linkerd.io/access-log"] === "json";
+    return fields === undefined || isJson ? variables : others;
   }
 
   /** `proxy-additional-env` of the namespace, then of the pod: merged by name, the later wins. */

@@ -24,6 +24,14 @@ export function controlPlaneIdentity(trustDomain: string): string {
   return identityName(CONTROL_PLANE_ACCOUNT, CONTROL_PLANE_NAMESPACE, { trustDomain });
 }
 
+/** The identity that may tap proxies: that of Linkerd's tap service. */
+export function tapIdentity(trustDomain: string): string {
+  return identityName("tap", "linkerd-viz", { trustDomain });
+}
+
+/** The same in a standalone mesh. */
+export const TAP_IDENTITY = tapIdentity("cluster.local");
+
 /** How the control plane is started. */
 export interface ControlPlaneOptions {
   /** Program and first arguments. */

@@ -16,6 +16,7 @@ import {
   CONTROL_PLANE_PORTS,
   controlPlaneIdentity,
   controlPlanePlan,
+  tapIdentity,
   vizPlan,
 } from "./control-plane.ts";
 import { resolvConf } from "./dns.ts";
@@ -409,6 +410,7 @@ export class Mesh {
       tokenFile: join(dir, "token"),
       logLevel: this.#options.logLevel,
       logFormat: "plain",
+      tap: tapIdentity(TRUST_DOMAIN),
       exempt: { type: "mark", mark: PROXY_MARK },
       environment: this.#options.proxyEnvironment,
     };
@@ -480,7 +482,7 @@ function isSystem({ identity: { plan } }: Pod): boolean {
 /** Annotations of a namespace that its pods inherit when they are injected. */
 function meshAnnotations(annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   return Object.fromEntries(
-    Object.entries(annotations).filter(([name]) => name.startsWith("config.linkerd.io/")),
+    Object.entries(annotations).filter(([name]) => /^config\.(linkerd|hauberk)\.io\//.test(name)),
   );
 }
 

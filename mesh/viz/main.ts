@@ -3,6 +3,7 @@
 //   node main.ts --objects DIR --socket PATH
 import { readFile, readdir } from "node:fs/promises";
 import { createServer } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Agent, request } from "undici";
@@ -11,6 +12,7 @@ import { parseExposition } from "./exposition.ts";
 import { HISTORY_MS, apply, report } from "./history.ts";
 import type { History, Round, ScrapedPod } from "./history.ts";
 import { isWanted, sampleOf } from "./sample.ts";
+import { TapQuestion, tap } from "./tap.ts";
 
 const SCRAPE_MS = 1_000;
 /** A frozen proxy must not hold up the round. */
@@ -108,8 +110,33 @@ async function rounds(objects: string, signal: AbortSignal): Promise<void> {
 
 const Query = z.object({ window: z.coerce.number().int().min(1_000).max(HISTORY_MS).default(WINDOW_MS) });
 
+/** Most bytes of a question: a certificate, a key, and a target for each pod. */
+const QUESTION_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Streams what is tapped, a JSON object per line, until whoever asked leaves. */
+async function serveTap(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const stop = new AbortController();
+  response.once("close", () => stop.abort());
+  try {
+    let text = "";
+    for await (const part of request.setEncoding("utf8")) {
+      text += String(part);
+      if (text.length > QUESTION_BYTES_MAX) throw new Error("the question is too large");
+    }
+    const question = TapQuestion.parse(JSON.parse(text));
+    response.writeHead(200, { "content-type": "application/x-ndjson" }).flushHeaders();
+    await tap(question, stop.signal, (word) => response.write(`${JSON.stringify(word)}\n`));
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    if (!response.headersSent) response.writeHead(400);
+    response.write(`${JSON.stringify({ error: message })}\n`);
+  }
+  response.end();
+}
+
 function serve(socket: string): () => void {
   const server = createServer((request, response) => {
+    if (request.url === "/tap") return void serveTap(request, response);
     const url = new URL(request.url ?? "/", "http://viz");
     const query = Query.safeParse(Object.fromEntries(url.searchParams));
     response.setHeader("content-type", "application/json");

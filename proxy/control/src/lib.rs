@@ -19,6 +19,7 @@ mod join;
 pub mod quota;
 pub mod stream;
 mod table;
+pub mod tap;
 pub mod transport;
 
 pub use directory::{Directory, Services};

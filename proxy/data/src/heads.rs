@@ -31,6 +31,25 @@ impl RequestMeta {
         }
     }
 
+    /// All fields that are passed on, as far as their names are text.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let (h1, h2) = match self {
+            Self::H1(head) => {
+                let text = |name| std::str::from_utf8(name).ok();
+                (
+                    Some(
+                        head.headers().forwarded().filter_map(move |one| Some((text(one.name)?, one.value))),
+                    ),
+                    None,
+                )
+            }
+            Self::H2(head) => {
+                (None, Some(head.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()))))
+            }
+        };
+        h1.into_iter().flatten().chain(h2.into_iter().flatten())
+    }
+
     /// Whether the answer must be one that gRPC understands.
     pub(crate) fn is_grpc(&self) -> bool {
         match self {
@@ -288,6 +307,20 @@ impl ResponseMeta {
             }
             Self::H2(parts) => parts.headers.get(name).map(http::HeaderValue::as_bytes),
         }
+    }
+
+    /// All fields, as far as their names are text.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let (h1, h2) = match self {
+            Self::H1(head) => {
+                let text = |name| std::str::from_utf8(name).ok();
+                (Some(head.headers().all().filter_map(move |one| Some((text(one.name)?, one.value)))), None)
+            }
+            Self::H2(parts) => {
+                (None, Some(parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))))
+            }
+        };
+        h1.into_iter().flatten().chain(h2.into_iter().flatten())
     }
 
     pub(crate) fn grpc_status(&self) -> Option<u16> {

@@ -19,6 +19,7 @@ mod heads;
 mod idle;
 mod inbound;
 mod io;
+mod look;
 mod meters;
 mod origin;
 mod outbound;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 
 use hauberk_model::discovery::Discovery;
 use hauberk_model::drain::Drain;
+use hauberk_model::tap::Taps;
 use hauberk_observe::Registry;
 use hauberk_tls::CredentialsWatch;
 use tokio::net::{TcpListener, TcpStream};
@@ -47,9 +49,11 @@ use tokio::task::{LocalSet, spawn_local};
 pub use accept::{Listeners, bind};
 pub use config::{Config, Limits, Origin};
 pub use drain::Drained;
+pub use look::{AccessLog, Lines};
 pub use recorder::{Asked, Told};
 
 use drain::DrainWatch;
+use look::Lookers;
 use worker::Worker;
 
 /// A question to the flight recorder. It is answered between two requests.
@@ -62,10 +66,16 @@ pub struct Question {
 }
 
 /// How the data thread is watched.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Watching {
     /// Questions to the flight recorder; `None`: nobody asks.
     pub questions: Option<mpsc::Receiver<Question>>,
+    /// The access log of inbound requests; `None`: there is none.
+    pub access_log: Option<AccessLog>,
+    /// Those who tap.
+    pub taps: Taps,
+    /// Further headers whose values taps do not show, in lower case.
+    pub redacted: Vec<String>,
 }
 
 /// Serves both directions until `drain` says to stop, lets open connections finish until the time it gives, and returns.
@@ -84,21 +94,23 @@ pub async fn serve(
     watching: Watching,
 ) -> std::io::Result<Drained> {
     let drain = DrainWatch::new(drain);
-    let worker = Worker::new(config, discovery, credentials, registry, drain.bell());
+    let Watching { questions, access_log: access, taps, redacted } = watching;
+    let lookers = Lookers { access, taps, redacted };
+    let worker = Worker::new(config, discovery, credentials, registry, drain.bell(), lookers);
     worker.inbound_port.set(listeners.inbound_addr()?.port());
     let inbound = TcpListener::from_std(listeners.inbound)?;
     let outbound: Vec<TcpListener> =
         listeners.outbound.into_iter().map(TcpListener::from_std).collect::<Result<_, _>>()?;
-    Ok(LocalSet::new().run_until(run(worker, drain, (inbound, outbound), watching)).await)
+    Ok(LocalSet::new().run_until(run(worker, drain, (inbound, outbound), questions)).await)
 }
 
 async fn run(
     worker: Rc<Worker>,
     mut drain: DrainWatch,
     (inbound, outbound): (TcpListener, Vec<TcpListener>),
-    watching: Watching,
+    questions: Option<mpsc::Receiver<Question>>,
 ) -> Drained {
-    if let Some(mut questions) = watching.questions {
+    if let Some(mut questions) = questions {
         let worker = Rc::clone(&worker);
         spawn_local(async move {
             while let Some(Question { asked, answer }) = questions.recv().await {

@@ -19,6 +19,8 @@ use hauberk_observe::families as f;
 use hauberk_observe::{Counter, Labels, Registry};
 
 use crate::exchange::Fault;
+use crate::heads::{RequestMeta, ResponseMeta};
+use crate::look::{Look, Lookers};
 use crate::meters::Ended;
 
 /// Memory for ordinary requests. Taken as requests come; an idle proxy has none of it.
@@ -38,6 +40,7 @@ pub(crate) struct Recorder {
     rings: RefCell<Rings>,
     /// Open requests whose story was overwritten.
     lost: Counter,
+    lookers: Lookers,
 }
 
 struct Rings {
@@ -81,7 +84,7 @@ pub struct Told {
 }
 
 impl Recorder {
-    pub(crate) fn new(registry: &Registry) -> Self {
+    pub(crate) fn new(registry: &Registry, lookers: Lookers) -> Self {
         let story = size_of::<Story>();
         let troubled = story + size_of::<Trouble>();
         Self {
@@ -91,6 +94,7 @@ impl Recorder {
                 slow: Ring::new(SLOW_BYTES_MAX / story),
             }),
             lost: registry.counter(&f::HAUBERK_FLIGHT_RECORDER_LOST_TOTAL, Labels::new()),
+            lookers,
         }
     }
 
@@ -109,7 +113,8 @@ impl Recorder {
         if was_open {
             self.lost.inc();
         }
-        Telling { recorder: self, place, id, side, began, ended: Cell::new(false) }
+        let look = RefCell::new(None);
+        Telling { recorder: self, place, id, side, began, ended: Cell::new(false), look }
     }
 
     /// Answers a question.
@@ -184,6 +189,8 @@ pub(crate) struct Telling<'r> {
     side: Side,
     began: Instant,
     ended: Cell<bool>,
+    /// `None`: nobody else looks at the request.
+    look: RefCell<Option<Box<Look>>>,
 }
 
 impl Telling<'_> {
@@ -197,6 +204,33 @@ impl Telling<'_> {
     fn story<'s>(&self, recent: &'s mut Ring) -> Option<&'s mut Story> {
         let held = recent.stories.get_mut(self.place)?;
         (held.id == self.id && held.side == self.side).then_some(held)
+    }
+
+    /// Has the access log and taps look at the request, if they are on.
+    pub(crate) fn look_at(
+        &self,
+        head: &RequestMeta,
+        peer: Option<&Identity>,
+        addresses: (SocketAddr, SocketAddr),
+    ) {
+        if let Some(look) = self.recorder.lookers.look(self.side, head, peer, addresses) {
+            *self.look.borrow_mut() = Some(look);
+        }
+    }
+
+    fn looked(&self, act: impl FnOnce(&mut Look, &Story)) {
+        if let Some(look) = self.look.borrow_mut().as_mut() {
+            let mut rings = self.recorder.rings.borrow_mut();
+            let lost;
+            let story = match self.story(&mut rings.recent) {
+                Some(story) => story,
+                None => {
+                    lost = look.story(self.id, self.side, self.began);
+                    &lost
+                }
+            };
+            act(look, story);
+        }
     }
 
     /// What the request asks for.
@@ -222,7 +256,11 @@ impl Telling<'_> {
     }
 
     pub(crate) fn judged(&self, judgement: Judgement) {
+        let goes_on = matches!(judgement, Judgement::Allowed(_));
         self.note(|story| story.judgement = judgement);
+        if goes_on {
+            self.looked(|look, story| look.sends(story, None, self.began.elapsed()));
+        }
     }
 
     pub(crate) fn tries(&self, endpoint: &Arc<Endpoint>) {
@@ -230,6 +268,7 @@ impl Telling<'_> {
             story.endpoint = Some(Arc::clone(endpoint));
             story.attempts = story.attempts.saturating_add(1);
         });
+        self.looked(|look, story| look.sends(story, Some(endpoint), self.began.elapsed()));
     }
 
     /// An endpoint did not bring the response.
@@ -255,8 +294,9 @@ impl Telling<'_> {
     }
 
     /// The response has begun.
-    pub(crate) fn answered(&self, after: Duration) {
+    pub(crate) fn answered(&self, head: &ResponseMeta, after: Duration) {
         self.note(|story| story.answered = Some(after));
+        self.looked(|look, story| self.recorder.lookers.responds(look, story, head, after));
     }
 
     /// The proxy answers itself, or breaks off.
@@ -290,6 +330,7 @@ impl Telling<'_> {
         if self.ended.replace(true) {
             return;
         }
+        self.looked(|look, story| self.recorder.lookers.ended(look, story, ended, after));
         let Ended { status, grpc_status, complete } = ended;
         let end = End { after, status, grpc_status, complete };
         let mut rings = self.recorder.rings.borrow_mut();
@@ -331,7 +372,11 @@ mod tests {
         fn new() -> Self {
             let registry = Registry::new(Limits::default());
             let addr = SocketAddr::from(([10, 0, 0, 1], 80));
-            Self { recorder: Recorder::new(&registry), random: RefCell::new(Random::seeded(7)), addr }
+            Self {
+                recorder: Recorder::new(&registry, Lookers::default()),
+                random: RefCell::new(Random::seeded(7)),
+                addr,
+            }
         }
 
         fn begin(&self, id: Option<RequestId>) -> Telling<'_> {

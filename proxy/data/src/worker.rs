@@ -23,6 +23,7 @@ use crate::drain::DrainBell;
 use crate::h2::HeadRoom;
 use crate::heads::RequestMeta;
 use crate::inbound::{Gate, Ports};
+use crate::look::Lookers;
 use crate::meters::Errors;
 use crate::outbound::hostnames::Hostnames;
 use crate::outbound::{Endpoints, Targets};
@@ -62,6 +63,7 @@ impl Worker {
         credentials: CredentialsWatch,
         registry: Registry,
         drain: DrainBell,
+        lookers: Lookers,
     ) -> Rc<Self> {
         // Balancing is no secret, but two workers should not make the same choices.
         let seed = RandomState::new().hash_one(std::process::id());
@@ -69,7 +71,7 @@ impl Worker {
             inbound_port: Cell::new(config.inbound_listen.port()),
             errors: Errors::new(&registry),
             hostnames: Hostnames::new(config.outbound_hostname_labels),
-            recorder: Recorder::new(&registry),
+            recorder: Recorder::new(&registry, lookers),
             config,
             discovery,
             credentials,
@@ -96,6 +98,7 @@ impl Worker {
     ) -> Telling<'_> {
         let story = self.recorder.begin(Side::Outbound, None, &self.random, addresses, began.into_std());
         story.asks(head.method(), head.authority(), head.path());
+        story.look_at(head, None, addresses);
         story
     }
 
@@ -111,6 +114,7 @@ impl Worker {
         let story = self.recorder.begin(Side::Inbound, named, &self.random, addresses, began.into_std());
         story.asks(head.method(), head.authority(), head.path());
         story.peer(peer);
+        story.look_at(head, peer, addresses);
         story
     }
 

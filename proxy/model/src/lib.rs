@@ -35,3 +35,4 @@ pub mod server_name;
 pub mod session;
 pub mod status;
 pub mod story;
+pub mod tap;

@@ -37,8 +37,14 @@ pub struct Record<'a> {
     pub status: Option<u16>,
     /// From the request's head to the response's end.
     pub total: Duration,
-    /// The part of it spent in this proxy.
+    /// The part of it before the request was sent on.
     pub processing: Duration,
+    /// `grpc-status`, if the response had one.
+    pub grpc_status: Option<u16>,
+    /// The code of an answer that the proxy gave itself; empty otherwise.
+    pub code: &'a str,
+    /// The request's id in the flight recorder.
+    pub request_id: &'a str,
 }
 
 /// How lines look.
@@ -46,8 +52,91 @@ pub struct Record<'a> {
 pub enum Format {
     /// Apache's combined log format.
     Apache,
-    /// One JSON object, with Linkerd's field names.
-    Json,
+    /// One JSON object with these fields, under Linkerd's names where it has them.
+    Json(Fields),
+}
+
+/// What a JSON line may say, in the order in which it says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    ClientAddr,
+    ClientId,
+    Code,
+    GrpcStatus,
+    Host,
+    Method,
+    ProcessingNs,
+    Referer,
+    RequestBytes,
+    RequestId,
+    ResponseBytes,
+    Status,
+    Timestamp,
+    TotalNs,
+    TraceId,
+    Uri,
+    UserAgent,
+    Version,
+}
+
+/// Names; `true`: Linkerd's lines have it.
+const FIELDS: [(Field, &str, bool); 18] = [
+    (Field::ClientAddr, "client.addr", true),
+    (Field::ClientId, "client.id", true),
+    (Field::Code, "code", false),
+    (Field::GrpcStatus, "grpc_status", false),
+    (Field::Host, "host", true),
+    (Field::Method, "method", true),
+    (Field::ProcessingNs, "processing_ns", true),
+    (Field::Referer, "referer", false),
+    (Field::RequestBytes, "request_bytes", true),
+    (Field::RequestId, "request_id", false),
+    (Field::ResponseBytes, "response_bytes", true),
+    (Field::Status, "status", true),
+    (Field::Timestamp, "timestamp", true),
+    (Field::TotalNs, "total_ns", true),
+    (Field::TraceId, "trace_id", true),
+    (Field::Uri, "uri", true),
+    (Field::UserAgent, "user_agent", true),
+    (Field::Version, "version", true),
+];
+
+/// A choice of fields. The default is Linkerd's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fields(u32);
+
+impl Default for Fields {
+    fn default() -> Self {
+        let linkerds = FIELDS.iter().filter(|(_, _, is_linkerds)| *is_linkerds);
+        Self(linkerds.fold(0, |set, (field, _, _)| set | bit(*field)))
+    }
+}
+
+impl Fields {
+    /// Reads a list such as `timestamp,status,uri`; a name with `+` before it adds to Linkerd's fields.
+    ///
+    /// # Errors
+    /// The name that is none.
+    pub fn parse(list: &str) -> Result<Self, String> {
+        let names = || list.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let adds = names().all(|name| name.starts_with('+'));
+        let mut set = if adds { Self::default() } else { Self(0) };
+        for name in names() {
+            let plain = name.strip_prefix('+').unwrap_or(name);
+            let known = FIELDS.iter().find(|(_, known, _)| *known == plain);
+            let (field, _, _) = known.ok_or_else(|| format!("there is no field {plain}"))?;
+            set.0 |= bit(*field);
+        }
+        Ok(set)
+    }
+
+    fn has(self, field: Field) -> bool {
+        self.0 & bit(field) != 0
+    }
+}
+
+const fn bit(field: Field) -> u32 {
+    1 << field as u32
 }
 
 /// The line of a request, without its line feed.
@@ -55,7 +144,7 @@ pub enum Format {
 pub fn line(format: Format, record: &Record<'_>) -> String {
     match format {
         Format::Apache => apache(record),
-        Format::Json => json(record),
+        Format::Json(fields) => json(record, fields),
     }
 }
 
@@ -83,40 +172,49 @@ fn apache(record: &Record<'_>) -> String {
     out
 }
 
-fn json(record: &Record<'_>) -> String {
+fn json(record: &Record<'_>, fields: Fields) -> String {
     let mut out = String::with_capacity(384);
     out.push('{');
-    let addr = record.client_addr.to_string();
-    let time = rfc3339(record.timestamp);
-    let texts = [
-        ("client.addr", addr.as_str()),
-        ("client.id", record.client_id.unwrap_or("-")),
-        ("host", record.host),
-        ("method", record.method),
-    ];
-    for (name, value) in texts {
-        json_text(&mut out, name, value);
+    for (field, name, _) in FIELDS {
+        if fields.has(field) {
+            json_field(&mut out, field, name, record);
+        }
     }
-    put(&mut out, format_args!("\"processing_ns\":\"{}\",", record.processing.as_nanos()));
-    json_text(&mut out, "request_bytes", &decimal(record.request_bytes));
-    json_text(&mut out, "response_bytes", &decimal(record.response_bytes));
-    if let Some(status) = record.status {
-        put(&mut out, format_args!("\"status\":{status},"));
+    if out.ends_with(',') {
+        out.pop();
     }
-    json_text(&mut out, "timestamp", &time);
-    put(&mut out, format_args!("\"total_ns\":\"{}\",", record.total.as_nanos()));
-    let texts = [
-        ("trace_id", record.trace_id),
-        ("uri", record.uri),
-        ("user_agent", record.user_agent),
-        ("version", record.version),
-    ];
-    for (name, value) in texts {
-        json_text(&mut out, name, value);
-    }
-    out.pop();
     out.push('}');
     out
+}
+
+fn json_field(out: &mut String, field: Field, name: &str, record: &Record<'_>) {
+    match field {
+        Field::ClientAddr => json_text(out, name, &record.client_addr.to_string()),
+        Field::ClientId => json_text(out, name, record.client_id.unwrap_or("-")),
+        Field::Code => json_text(out, name, record.code),
+        Field::GrpcStatus => json_number(out, name, record.grpc_status),
+        Field::Host => json_text(out, name, record.host),
+        Field::Method => json_text(out, name, record.method),
+        Field::ProcessingNs => json_text(out, name, &record.processing.as_nanos().to_string()),
+        Field::Referer => json_text(out, name, record.referer),
+        Field::RequestBytes => json_text(out, name, &decimal(record.request_bytes)),
+        Field::RequestId => json_text(out, name, record.request_id),
+        Field::ResponseBytes => json_text(out, name, &decimal(record.response_bytes)),
+        Field::Status => json_number(out, name, record.status),
+        Field::Timestamp => json_text(out, name, &rfc3339(record.timestamp)),
+        Field::TotalNs => json_text(out, name, &record.total.as_nanos().to_string()),
+        Field::TraceId => json_text(out, name, record.trace_id),
+        Field::Uri => json_text(out, name, record.uri),
+        Field::UserAgent => json_text(out, name, record.user_agent),
+        Field::Version => json_text(out, name, record.version),
+    }
+}
+
+/// Nothing where there is none.
+fn json_number(out: &mut String, name: &str, value: Option<u16>) {
+    if let Some(value) = value {
+        put(out, format_args!("\"{name}\":{value},"));
+    }
 }
 
 fn decimal(value: Option<u64>) -> String {
@@ -239,6 +337,9 @@ mod tests {
             status: Some(200),
             total: Duration::from_micros(1_500),
             processing: Duration::from_nanos(20),
+            grpc_status: None,
+            code: "",
+            request_id: "00000000000000ab",
         }
     }
 
@@ -254,7 +355,7 @@ mod tests {
     #[test]
     fn a_json_line_has_linkerds_fields_and_no_raw_control_character() {
         assert_eq!(
-            line(Format::Json, &record()),
+            line(Format::Json(Fields::default()), &record()),
             concat!(
                 r#"{"client.addr":"10.0.0.7:40000","#,
                 r#""client.id":"web.shop.serviceaccount.identity.linkerd.cluster.local","#,
@@ -264,6 +365,31 @@ mod tests {
                 r#""user_agent":"curl \"7\"\u000a","version":"HTTP/1.1"}"#
             )
         );
+    }
+
+    #[test]
+    fn fields_are_chosen_or_added_by_name() {
+        let of = |list: &str| line(Format::Json(Fields::parse(list).unwrap_or_default()), &record());
+        assert_eq!(of("status, request_id"), r#"{"request_id":"00000000000000ab","status":200}"#);
+        assert!(of("+request_id,+code").contains(r#""client.id""#));
+        assert!(of("+request_id").contains(r#""request_id""#));
+        assert_eq!(of("grpc_status"), "{}");
+        assert_eq!(Fields::parse("status,passwords"), Err("there is no field passwords".into()));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_header_ends_a_line_or_a_string_early(text in "\\PC*|[\\x00-\\x7f]{0,40}") {
+            let hostile = Record { user_agent: &text, uri: &text, host: &text, referer: &text, ..record() };
+            let apache = line(Format::Apache, &hostile);
+            proptest::prop_assert!(apache.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+            let quotes = apache.bytes().zip(std::iter::once(0).chain(apache.bytes()));
+            let bare = quotes.filter(|(byte, before)| *byte == b'"' && *before != b'\\').count();
+            // A backslash of the text is doubled, so that it does not hide the quote after it.
+            proptest::prop_assert!(bare <= 6);
+            let json = line(Format::Json(Fields::default()), &hostile);
+            proptest::prop_assert!(!json.chars().any(char::is_control));
+        }
     }
 
     #[test]

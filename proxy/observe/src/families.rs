@@ -506,6 +506,18 @@ pub static HAUBERK_SESSION_REQUESTS_TOTAL: CounterFamily = CounterFamily {
     help: "Requests of rules with sessions: the first of one, answered by its endpoint, or begun anew elsewhere.",
 };
 
+/// Labels: none.
+pub static HAUBERK_ACCESS_LOG_LINES_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_access_log_lines_total",
+    help: "Lines of the access log that were given to its writer.",
+};
+
+/// Labels: none.
+pub static HAUBERK_ACCESS_LOG_DROPPED_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_access_log_dropped_total",
+    help: "Lines of the access log that were dropped because its reader does not keep up.",
+};
+
 /// Labels: `family`. Made by the registry itself.
 pub static SERIES_REFUSED_TOTAL: CounterFamily = CounterFamily {
     name: "hauberk_metrics_series_refused_total",

@@ -1,6 +1,7 @@
 //! The environment, once and for all (INTERFACE §10), as one value that cannot hold nonsense.
 
 mod known;
+pub mod observing;
 pub mod read;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,6 +19,7 @@ use hauberk_model::inbound::Cidr;
 use hauberk_tls::{PostQuantum, TrustAnchors};
 
 use crate::log::{Filter, Format};
+use observing::Observing;
 use read::{Mistake, Reader, boolean, cidr, duration, ip_addr, list, ports, socket_addr};
 
 /// Networks of a cluster where nothing else is said (INTERFACE §12).
@@ -55,6 +57,8 @@ pub struct Config {
     pub metrics_retain_idle: Duration,
     /// `POST_QUANTUM`, ours.
     pub post_quantum: PostQuantum,
+    /// Who may watch requests pass.
+    pub observing: Observing,
     /// Names that ask for a feature which this proxy does not have.
     pub missing: Vec<&'static str>,
     /// Variables of the peer that we do not know.
@@ -116,6 +120,7 @@ impl Config {
                 .parse("METRICS_RETAIN_IDLE", duration)
                 .unwrap_or(Duration::from_secs(600)),
             post_quantum: env.parse("POST_QUANTUM", post_quantum).unwrap_or_default(),
+            observing: observing::observing(&mut env),
         };
         let (mistakes, unknown) = env.finish();
         match (destination, policy) {
@@ -135,6 +140,7 @@ impl Config {
                 resolv_conf: rest.resolv_conf,
                 metrics_retain_idle: rest.metrics_retain_idle,
                 post_quantum: rest.post_quantum,
+                observing: rest.observing,
                 missing,
                 unknown,
             }),
@@ -155,6 +161,7 @@ struct Rest {
     resolv_conf: PathBuf,
     metrics_retain_idle: Duration,
     post_quantum: PostQuantum,
+    observing: Observing,
 }
 
 /// `X_SVC_ADDR` and `X_SVC_NAME`. A name is needed wherever the address is not this machine.

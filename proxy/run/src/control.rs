@@ -5,8 +5,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use hauberk_control::directory::Directory;
 use hauberk_control::identity::{self, Request};
+use hauberk_control::tap::Tapping;
 use hauberk_control::transport::{Channel, Resolver, Security, Service, maintain};
 use hauberk_control::{Services, directory};
+use hauberk_model::tap::Taps;
 use hauberk_observe::Registry;
 use hauberk_tls::{CredentialsWatch, Dialer};
 use tokio::runtime::Handle;
@@ -24,6 +26,7 @@ pub struct Control {
     pub credentials: CredentialsWatch,
     tasks: TaskTracker,
     stop: CancellationToken,
+    runtime: Handle,
 }
 
 impl Control {
@@ -46,7 +49,34 @@ impl Control {
         };
         let settings: directory::Config = config.directory.clone();
         let directory = Directory::new(services, settings, runtime.clone(), registry);
-        Ok(Self { directory, credentials, tasks, stop })
+        Ok(Self { directory, credentials, tasks, stop, runtime: runtime.clone() })
+    }
+
+    /// Serves those who tap, where somebody is named who may and there is an identity to meet them with.
+    ///
+    /// # Errors
+    /// The port is taken.
+    pub fn tap(&self, config: &Config, taps: Taps) -> anyhow::Result<()> {
+        let (Some(tap), Some(_)) = (&config.observing.tap, &config.identity) else { return Ok(()) };
+        let listener = std::net::TcpListener::bind(tap.listen)
+            .with_context(|| format!("cannot listen on {} for taps", tap.listen))?;
+        listener.set_nonblocking(true)?;
+        let (client, credentials) = (tap.client.clone(), self.credentials.clone());
+        let tapping = Arc::new(Tapping { client, taps, credentials });
+        let stop = self.stop.clone();
+        self.tasks.spawn_on(
+            async move {
+                match tokio::net::TcpListener::from_std(listener) {
+                    Ok(listener) => {
+                        let _ =
+                            stop.run_until_cancelled(hauberk_control::tap::serve(listener, tapping)).await;
+                    }
+                    Err(error) => log::error!(error:%; "taps cannot be served"),
+                }
+            },
+            &self.runtime,
+        );
+        Ok(())
     }
 
     /// Ends the clients and waits for them.

@@ -3,15 +3,17 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
-use hauberk_data::{Drained, Watching};
+use hauberk_data::{AccessLog, Drained, Watching};
 use hauberk_model::drain::Drain;
+use hauberk_model::tap::Taps;
 use hauberk_observe::{Labels, Limits, Registry, families, process};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::access;
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::control::Control;
@@ -19,6 +21,9 @@ use crate::shutdown;
 
 /// Questions to the data thread that may wait; the admin server has no more connections.
 const QUESTIONS_MAX: usize = 32;
+/// Longest wait for the access log's last lines, and how often it is looked for.
+const LINES_WRITTEN_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Longest wait for the control thread once the data thread has ended.
 const CONTROL_STOPS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -46,6 +51,17 @@ pub fn run(config: Config, environment: Vec<(String, String)>) -> anyhow::Result
     let listeners = hauberk_data::bind(&config.data).context("cannot bind the proxy's listeners")?;
     let own = own_address(&config);
     let steering = shutdown::steer(drain, config.shutdown_grace, asked, control.directory.clone(), own);
+    let taps = Taps::default();
+    control.tap(&config, taps.clone())?;
+    let (access_log, writer) = match config.observing.access_log {
+        None => (None, None),
+        Some(format) => {
+            let (log, writer) =
+                access::start(&registry, std::io::stdout()).context("cannot start the access log")?;
+            (Some(AccessLog { format, lines: Box::new(log) }), Some(writer))
+        }
+    };
+    let redacted = config.observing.tap.as_ref().map(|tap| tap.redacted.clone()).unwrap_or_default();
     let serving = async move {
         let listener = tokio::net::TcpListener::from_std(admin_listener)?;
         tokio::select! {
@@ -72,8 +88,11 @@ pub fn run(config: Config, environment: Vec<(String, String)>) -> anyhow::Result
         credentials,
         registry,
         drained,
-        Watching { questions: Some(questions) },
+        Watching { questions: Some(questions), access_log, taps, redacted },
     ));
+    if let Some(writer) = writer {
+        finish(writer);
+    }
     let _ = end.send(());
     let _ = control_thread.join();
     match outcome.context("the data thread failed")? {
@@ -81,6 +100,19 @@ pub fn run(config: Config, environment: Vec<(String, String)>) -> anyhow::Result
         Drained::Cut { open } => ::log::warn!(open; "the time is up; open connections are cut"),
     }
     Ok(())
+}
+
+/// Lets the access log's last lines be written, unless nobody reads them.
+fn finish(writer: thread::JoinHandle<std::io::Result<()>>) {
+    let end = Instant::now() + LINES_WRITTEN_WITHIN;
+    while !writer.is_finished() && Instant::now() < end {
+        thread::sleep(LOOK_AGAIN);
+    }
+    if writer.is_finished()
+        && let Ok(Err(error)) = writer.join()
+    {
+        ::log::warn!(error:%; "the access log could not be written to its end");
+    }
 }
 
 fn control_thread(

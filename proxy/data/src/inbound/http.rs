@@ -322,7 +322,7 @@ impl Inbound {
                 Ended { status: 0, grpc_status: None, complete: false }
             }
             Some(Ok(exchange)) => {
-                story.answered(answered - start);
+                story.answered(&exchange.response, answered - start);
                 let own = admitted.response.iter().chain(&admitted.passage.response);
                 let modifiers = heads::response_modifiers([admitted.filters], own);
                 let edits = Edits { strip: &strip::RESPONSE_FROM_APP, modifiers: &modifiers, own: &[] };

@@ -151,7 +151,7 @@ impl Outbound {
                 let session = placed.given(&won.slot.endpoint.spec);
                 let own = routed.response.iter().chain(&filtered.response).chain(&session);
                 let modifiers = heads::response_modifiers(filters, own);
-                story.answered(start.elapsed());
+                story.answered(&won.exchange.response, start.elapsed());
                 let (ended, fault) = self.pass_on(won, reply, &modifiers, is_grpc, &demands, chosen).await;
                 story.breaks(fault);
                 ended

@@ -32,8 +32,6 @@ const BOTH: &[&str] = &[
 ];
 
 const ONE: &[&str] = &[
-    "ACCESS_LOG",
-    "CONTROL_LISTEN_ADDR",
     "CORES_MAX",
     "CORES_MAX_RATIO",
     "CORES_MIN",
@@ -50,7 +48,6 @@ const ONE: &[&str] = &[
     "INBOUND_PORTS_REQUIRE_TLS",
     "INGRESS_MODE",
     "OUTBOUND_LISTEN_ADDR",
-    "TAP_SVC_NAME",
     "TRACE_ANNOTATIONS_PATH",
     "TRACE_ATTRIBUTES_PATH",
     "TRACE_COLLECTOR_SVC_ADDR",
@@ -69,8 +66,7 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 /// Features of the peer that this proxy does not have: whoever asks for one is told, and served without.
-const MISSING: &[&str] =
-    &["ACCESS_LOG", "INBOUND_GATEWAY_SUFFIXES", "TAP_SVC_NAME", "TRACE_COLLECTOR_SVC_ADDR"];
+const MISSING: &[&str] = &["INBOUND_GATEWAY_SUFFIXES", "TRACE_COLLECTOR_SVC_ADDR"];
 
 /// Accepts the names; returns those that ask for a feature which is missing.
 pub(super) fn accept(env: &mut Reader) -> Vec<&'static str> {

@@ -1,5 +1,7 @@
 use hauberk_control::transport::Authority;
 
+use hauberk_observe::access_log::{Fields, Format as AccessFormat};
+
 use super::*;
 
 const ANCHOR: &str = include_str!("anchor.pem");
@@ -78,6 +80,31 @@ fn every_mistake_is_told_at_once_by_its_variable() {
 fn a_protection_that_we_do_not_have_is_refused_and_not_ignored() {
     assert_eq!(mistakes(&[("LINKERD2_PROXY_INBOUND_PORTS_REQUIRE_TLS", "80")]).len(), 1);
     assert!(mistakes(&[("LINKERD2_PROXY_INGRESS_MODE", "false")]).is_empty());
+}
+
+#[test]
+fn an_access_log_has_a_format_and_json_may_choose_its_fields() {
+    let of = |more: &[(&str, &str)]| env(more).ok().and_then(|config| config.observing.access_log);
+    let (log, fields) = ("LINKERD2_PROXY_ACCESS_LOG", "HAUBERK_PROXY_ACCESS_LOG_FIELDS");
+    assert_eq!(of(&[]), None);
+    assert_eq!(of(&[(log, "apache")]), Some(AccessFormat::Apache));
+    let chosen = Fields::parse("status,uri").map(AccessFormat::Json).ok();
+    assert_eq!(of(&[(log, "json"), (fields, "status,uri")]), chosen);
+    assert_eq!(mistakes(&[(log, "xml")]), ["LINKERD2_PROXY_ACCESS_LOG: must be apache or json"]);
+    assert_eq!(mistakes(&[(fields, "status")]).len(), 1);
+    assert_eq!(mistakes(&[(log, "json"), (fields, "body")]).len(), 1);
+}
+
+#[test]
+fn nobody_taps_unless_named() {
+    let name = "tap.linkerd-viz.serviceaccount.identity.linkerd.cluster.local";
+    let tap = |more: &[(&str, &str)]| env(more).ok().and_then(|config| config.observing.tap);
+    assert_eq!(tap(&[]), None);
+    let named = ("LINKERD2_PROXY_TAP_SVC_NAME", name);
+    let found = tap(&[named, ("HAUBERK_PROXY_TAP_REDACT_HEADERS", "X-Token, x-other")]).expect("tap");
+    assert_eq!((found.client.as_str(), found.listen.port()), (name, 4190));
+    assert_eq!(found.redacted, ["x-token", "x-other"]);
+    assert_eq!(mistakes(&[named, ("HAUBERK_PROXY_TAP_REDACT_HEADERS", "a b")]).len(), 1);
 }
 
 #[test]

@@ -16,7 +16,7 @@ before(async () => {
       { name: "outside", namespace: "outside" },
     ],
     servers: [
-      { name: "payments", namespace: "prod" },
+      { name: "payments", namespace: "prod", probePath: "/live" },
       { name: "judge", namespace: "prod", account: "judge" },
     ],
     more: [

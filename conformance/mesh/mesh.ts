@@ -48,6 +48,8 @@ export interface Sample {
 
 const Status = z.object({ pods: z.array(z.object({ name: z.string(), ip: z.string() })) });
 type PodPlan = Omit<Set, "containers">;
+/** `probePath`: what the node asks the application for, again and again. */
+type ServerPlan = PodPlan & { readonly probePath?: string };
 
 /** A running mesh. */
 export class TestMesh {
@@ -60,7 +62,7 @@ export class TestMesh {
   /** Starts it with the given workloads; `more` are any other objects. */
   static async start(plan: {
     readonly clients: readonly PodPlan[];
-    readonly servers: readonly PodPlan[];
+    readonly servers: readonly ServerPlan[];
     readonly more: readonly object[];
     /** Further manifests as text, such as the guide's. */
     readonly yaml?: string;
@@ -72,7 +74,7 @@ export class TestMesh {
     await mesh.apply("base", [
       ...plan.more,
       ...plan.clients.map((set) => statefulSet({ ...set, containers: [mesh.#agent()] })),
-      ...plan.servers.map((set) => statefulSet({ ...set, containers: [mesh.#agent(), mesh.#app()] })),
+      ...plan.servers.map((set) => statefulSet({ ...set, containers: [mesh.#agent(), mesh.#app(set)] })),
     ]);
     if (plan.yaml !== undefined) await mesh.applyYaml("yaml", plan.yaml);
     try {
@@ -178,12 +180,14 @@ export class TestMesh {
     return { name: "agent", command };
   }
 
-  #app(): object {
+  #app({ probePath }: ServerPlan): object {
     const command = [process.execPath, join(import.meta.dirname, "app.ts"), this.#path(".app.sock")];
     const env = [{ name: "REPLICA", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } }];
     const ports = Object.values(AppPort).map((containerPort) => ({ containerPort }));
     const readinessProbe = { tcpSocket: { port: AppPort.opaque }, periodSeconds: 1 };
-    return { name: "app", command, env, ports, readinessProbe };
+    const livenessProbe = { httpGet: { path: probePath, port: AppPort.http }, periodSeconds: 1 };
+    const probes = probePath === undefined ? { readinessProbe } : { readinessProbe, livenessProbe };
+    return { name: "app", command, env, ports, ...probes };
   }
 
   /** The host name of a pod is its own. */

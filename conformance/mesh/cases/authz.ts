@@ -8,7 +8,7 @@ import { z } from "zod";
 import type { Address } from "../../pair/pair.ts";
 import { until, type TestMesh } from "../mesh.ts";
 import { AppPort } from "../ports.ts";
-import { fetchOnce, type Response } from "../wire.ts";
+import { fetchOnce, Wire, type Response } from "../wire.ts";
 import { finished, session } from "./streams.ts";
 
 const PAGE = join(import.meta.dirname, "..", "..", "..", "docs", "guide", "authorization.md");
@@ -98,7 +98,11 @@ export function authz(world: () => AuthzWorld): void {
   const sum = (name: string, ...parts: readonly string[]): Promise<number> =>
     world().mesh.sum("payments-0", name, ...parts);
 
-  const grpcStatus = async (caller: string, path: string): Promise<string> => {
+  const grpcStatus = async (
+    caller: string,
+    path: string,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<string> => {
     const { mesh, to } = world();
     const client = await session(mesh.place(caller), to(caller, AppPort.h2c));
     try {
@@ -107,6 +111,7 @@ export function authz(world: () => AuthzWorld): void {
         ":path": path,
         "content-type": "application/grpc",
         te: "trailers",
+        ...more,
       });
       stream.end();
       const { headers, trailers } = await finished(stream);
@@ -222,6 +227,78 @@ export function authz(world: () => AuthzWorld): void {
       await expectCode(exampleToken({ realm_access: { roles: ["clerk"] } }), 403, "token_claims");
       assert.ok((await sum("hauberk_inbound_tokens_total", 'result="token_expired"')) > 0);
       assert.ok((await sum("hauberk_inbound_tokens_total", 'policy="prod/users"')) > 10);
+    });
+
+    test("a gRPC client without a good token is UNAUTHENTICATED, with other claims PERMISSION_DENIED", async () => {
+      const ledger = serverOnly().replace("name: payments", "name: ledger").replace("8080", "8081");
+      const users = example("Tokens (JWT)").replace(
+        "kind: Server, name: payments",
+        "kind: Server, name: ledger",
+      );
+      await world().mesh.applyYaml(FILE, `${ledger.replace("HTTP/1", "gRPC")}---\n${users}`);
+      const path = "/ledger.v1.Ledger/Read";
+      const answer = (token: string): Promise<string> => grpcStatus("web-0", path, bearer(token));
+      await until("the ledger asks for tokens", async () => (await grpcStatus("web-0", path)) === "16");
+      assert.equal(await answer(exampleToken()), "0");
+      assert.equal(await answer(exampleToken({ exp: 1 })), "16");
+      assert.equal(await answer(exampleToken({ tier: "lead" })), "7");
+      assert.equal(await grpcStatus("other-0", path, bearer(exampleToken())), "7");
+    });
+
+    test("a token may stand in a header or cookie of its own, and may be left for the application", async () => {
+      const { mesh } = world();
+      const from = "  from: [{header: {name: X-Token}}, {cookie: {name: token}}]\n  claims:";
+      const users = example("Tokens (JWT)").replace(/^ {2}claims:/m, from);
+      await mesh.applyYaml(FILE, `${serverOnly()}---\n${users}`);
+      const [token, bad] = [exampleToken(), exampleToken({ exp: 1 })];
+      await come([200, 403, 403], { headers: { "x-token": token } });
+      assert.equal((await ask("web-0", { headers: bearer(token) })).status, 401);
+      const cookies = headersSeen(await ask("web-0", { headers: { Cookie: `a=1; token=${token}; b=2` } }));
+      assert.equal(cookies["cookie"], "a=1; b=2");
+      // Of two tokens either could be meant, so none is; the first place that has one counts, good or bad.
+      const twice = { Cookie: `token=${token}; token=${bad}` };
+      assert.equal((await ask("web-0", { headers: twice })).status, 401);
+      assert.equal(
+        (await ask("web-0", { headers: { "x-token": bad, Cookie: `token=${token}` } })).status,
+        401,
+      );
+      await mesh.applyYaml(
+        FILE,
+        `${serverOnly()}---\n${users.replace(/^ {2}claims:/m, "  forwardToken: true\n  claims:")}`,
+      );
+      await until("the application sees the token", async () => {
+        const seen = headersSeen(await ask("web-0", { headers: { "x-token": token } }));
+        return seen["x-token"] === token;
+      });
+    });
+
+    test("the pod's own probes pass a Server that lets nobody in; of two Servers for a port the elder counts", async () => {
+      const { mesh } = world();
+      const younger = serverOnly()
+        .replace("name: payments", "name: zz-younger")
+        .replace("proxyProtocol", "accessPolicy: all-unauthenticated\n  proxyProtocol");
+      await mesh.applyYaml(FILE, `${serverOnly()}---\n${younger}`);
+      await come([403, 403, 403]);
+      const probed = (): Promise<number> =>
+        sum("inbound_http_authz_allow_total", 'authz_name="probe"', 'srv_name="payments"');
+      const before = await probed();
+      await until("the pod is probed", async () => (await probed()) > before);
+      await come([403, 403, 403], { path: "/live/else" });
+      await come([403, 403, 403], { path: "/live", method: "POST" });
+    });
+
+    test("an audit of bytes admits and counts connections", async () => {
+      const { mesh, to } = world();
+      const audit = serverOnly()
+        .replace("8080", String(AppPort.opaque))
+        .replace("proxyProtocol: HTTP/1", "proxyProtocol: opaque\n  accessPolicy: audit");
+      await mesh.applyYaml(FILE, audit);
+      await until("connections are audited", async () => {
+        const wire = await Wire.to(mesh.place("other-0"), to("other-0", AppPort.opaque));
+        await wire.through("is here\n");
+        wire.close();
+        return (await sum("hauberk_inbound_tcp_authz_audit_total", `client_id="${OTHER}"`)) > 0;
+      });
     });
 
     test("another service is asked over mTLS, told what is listed, and its word is carried out", async () => {

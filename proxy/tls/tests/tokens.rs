@@ -8,6 +8,7 @@ use std::time::Duration;
 use hauberk_model::jwt::json::{self, Value};
 use hauberk_model::jwt::{self, TokenError};
 use hauberk_model::requirement::{Algorithm, KeyMaterial, TokenRequirement, VerificationKey};
+use proptest::prelude::*;
 
 fn member<'v>(value: &'v Value, name: &str) -> &'v Value {
     value.member(name).unwrap()
@@ -41,15 +42,14 @@ fn key(value: &Value) -> VerificationKey {
     }
 }
 
-#[test]
-fn every_algorithm_is_verified_and_every_attack_is_refused_for_its_own_reason() {
+/// What is stored, the requirement that its good tokens meet, and when.
+fn vectors() -> (Value, TokenRequirement, Duration) {
     let vectors = json::parse(include_str!("vectors/tokens.json")).unwrap();
-    let keys: Vec<VerificationKey> = list(&vectors, "keys").iter().map(key).collect();
     let requirement = TokenRequirement {
         name: Arc::from("test"),
         issuer: Arc::from(text(&vectors, "issuer")),
         audiences: vec![Arc::from(text(&vectors, "audience"))],
-        keys,
+        keys: list(&vectors, "keys").iter().map(key).collect(),
         skew: Duration::from_secs(30),
         sources: vec![],
         claims: vec![],
@@ -57,14 +57,22 @@ fn every_algorithm_is_verified_and_every_attack_is_refused_for_its_own_reason() 
         headers: vec![],
     };
     let now = Duration::from_secs(text(&vectors, "now").parse().unwrap());
-    let judge = |token: &str| {
-        let unverified = jwt::read(token)?;
-        unverified.verify(&requirement.keys, hauberk_tls::signature_holds)?.check(&requirement, now)
-    };
+    (vectors, requirement, now)
+}
+
+fn judge(requirement: &TokenRequirement, now: Duration, token: &str) -> Result<(), TokenError> {
+    let claims = jwt::read(token)?.verify(&requirement.keys, hauberk_tls::signature_holds)?;
+    claims.check(requirement, now)
+}
+
+#[test]
+fn every_algorithm_is_verified_and_every_attack_is_refused_for_its_own_reason() {
+    let (vectors, requirement, now) = vectors();
     let tokens = list(&vectors, "tokens");
     assert!(tokens.len() > 40, "only {} tokens", tokens.len());
     for vector in tokens {
-        let code = judge(text(vector, "token")).map_or_else(TokenError::code, |()| "ok");
+        let judged = judge(&requirement, now, text(vector, "token"));
+        let code = judged.map_or_else(TokenError::code, |()| "ok");
         assert_eq!(code, text(vector, "expect"), "{}", text(vector, "name"));
     }
 }
@@ -82,5 +90,18 @@ fn a_key_of_another_kind_or_size_signs_nothing() {
     ] {
         let key = VerificationKey { id: None, algorithms: vec![algorithm], material };
         assert!(!hauberk_tls::signature_holds(algorithm, &key, b"m", &[0; 64]), "{key:?}");
+    }
+}
+
+proptest! {
+    /// A token is good in one spelling only: no change of one character leaves it so.
+    #[test]
+    fn no_changed_character_is_overlooked(which in 0_usize..9, at: prop::sample::Index, to in "[A-Za-z0-9_.=+/ -]") {
+        let (vectors, requirement, now) = vectors();
+        let good = text(&list(&vectors, "tokens")[which], "token");
+        let at = at.index(good.len());
+        let changed = format!("{}{to}{}", &good[..at], &good[at + 1..]);
+        prop_assume!(changed != good);
+        prop_assert!(judge(&requirement, now, &changed).is_err());
     }
 }

@@ -42,6 +42,8 @@ spec:
 const ref = (kind: string, group = "policy.hauberk.io") => `{group: ${group}, kind: ${kind}, name: it}`;
 const WEB = "{kind: ServiceAccount, name: web, namespace: frontend}";
 
+const jwt = (more: string) => `{issuer: i, audiences: [a], ${more}}`;
+
 function extensionOf(authz: Authz) {
   const [field] = (authz.$unknown ?? []).filter(({ no }) => no === 1000);
   return field === undefined
@@ -142,7 +144,6 @@ test("what is written arrives at the proxy", () => {
 });
 
 test("a mistake names its object and field", () => {
-  const jwt = (more: string) => `{issuer: i, audiences: [a], ${more}}`;
   for (const [kind, spec, field, message] of [
     ["HeaderAuthentication", "{headers: []}", "spec.headers", /./],
     [

@@ -140,6 +140,9 @@ export function authz(world: () => AuthzWorld): void {
     ask("web-0", { method, headers: { "x-verdict": verdict } });
   const often = async (path: string): Promise<number> => (await ask("web-0", { path })).status;
 
+  const probed = (): Promise<number> =>
+    sum("inbound_http_authz_allow_total", 'authz_name="probe"', 'srv_name="payments"');
+
   describe("authorization", () => {
     after(() => world().mesh.withdraw(FILE));
 
@@ -279,8 +282,6 @@ export function authz(world: () => AuthzWorld): void {
         .replace("proxyProtocol", "accessPolicy: all-unauthenticated\n  proxyProtocol");
       await mesh.applyYaml(FILE, `${serverOnly()}---\n${younger}`);
       await come([403, 403, 403]);
-      const probed = (): Promise<number> =>
-        sum("inbound_http_authz_allow_total", 'authz_name="probe"', 'srv_name="payments"');
       const before = await probed();
       await until("the pod is probed", async () => (await probed()) > before);
       await come([403, 403, 403], { path: "/live/else" });

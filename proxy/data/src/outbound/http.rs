@@ -158,8 +158,7 @@ impl Outbound {
             }
             Some(Err(failure)) => {
                 self.worker.errors.outbound_http(failure.row().label);
-                let answer = Synthesised::from(failure);
-                synthesise(reply, &answer, self.audience(is_grpc, story)).await
+                synthesise(reply, &failure.into(), self.audience(is_grpc, story)).await
             }
         };
         story.ended(ended, start.elapsed());

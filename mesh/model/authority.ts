@@ -33,7 +33,10 @@ export function parseAuthority(text: string, clusterDomain: string): Authority |
 }
 
 function parseName(host: string, clusterDomain: string, port: number): Authority | undefined {
-  if (host.length === 0 || host.length > 253) return undefined;
+  // An empty label is no label; `a..` would be one name here and another where its dot is dropped again.
+  if (host.length > 253 || host.split(".").includes("")) return undefined;
+  // `192.0.2.1.` is no address, and no name that anybody could mean.
+  if (parseIp(host) !== undefined) return undefined;
   const suffix = `.svc.${clusterDomain}`;
   if (!host.endsWith(suffix)) return { type: "foreign", host, port };
   const labels = host.slice(0, -suffix.length).split(".");

@@ -17,7 +17,10 @@ export function parseDurationMs(text: string): number | undefined {
   return Number.isSafeInteger(ms) ? ms : undefined;
 }
 
-/** Go's durations, as in `1.5s` or `1m30s`; not negative, rounded down to whole milliseconds. */
+/**
+ * Go's durations, as in `1.5s` or `1m30s`; not negative, rounded down to whole milliseconds. One that cannot be told to the
+ * millisecond is refused.
+ */
 export function parseGoDurationMs(text: string): number | undefined {
   if (text === "0") return 0;
   if (!/^(\d{1,12}(\.\d{1,9})?(ns|us|µs|ms|s|m|h)){1,8}$/.test(text)) return undefined;
@@ -26,7 +29,8 @@ export function parseGoDurationMs(text: string): number | undefined {
     const unitMs = unit === "ns" ? 1e-6 : unit === "us" || unit === "µs" ? 1e-3 : UNIT_MS.get(unit ?? "");
     sum += Number(amount) * (unitMs ?? 0);
   }
-  return Math.floor(sum + 1e-9);
+  const ms = Math.floor(sum + 1e-9);
+  return Number.isSafeInteger(ms) ? ms : undefined;
 }
 
 /** The Gateway API's durations (GEP-2257): up to four of `<1-5 digits><h|m|s|ms>`, as in `1h30m` or `500ms`. */

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { canonicalIp, cidrContains, formatCidr, formatIp, parseCidr, parseIp } from "./address.ts";
 import { parseAuthority } from "./authority.ts";
-import { parseDurationMs, parseGatewayDurationMs } from "./duration.ts";
+import { parseDurationMs, parseGatewayDurationMs, parseGoDurationMs } from "./duration.ts";
 import { hasPort, parsePorts } from "./ports.ts";
 import { selects } from "./selector.ts";
 
@@ -63,6 +63,8 @@ test("durations have a unit and no fraction", () => {
   assert.equal(parseGatewayDurationMs("1h30m"), 5_400_000);
   assert.equal(parseGatewayDurationMs("10s500ms"), 10_500);
   for (const bad of ["", "10", "1d", "1.5s", "123456s"]) assert.equal(parseGatewayDurationMs(bad), undefined);
+  assert.equal(parseGoDurationMs("1m30.5s"), 90_500);
+  for (const bad of ["", "1", "-1s", "999999999999m"]) assert.equal(parseGoDurationMs(bad), undefined);
 });
 
 test("ports are numbers, ranges and names that are known", () => {
@@ -123,6 +125,9 @@ test("authorities are addresses, services, pods of services, or foreign names", 
     ["[nope]:80", undefined],
     ["", undefined],
     ["a:b:c", undefined],
+    ["a..:80", undefined],
+    [".a:80", undefined],
+    ["192.0.2.1.:80", undefined],
   ];
   for (const [text, expected] of table) assert.equal(parse(text), expected, text);
 });

@@ -45,6 +45,10 @@ export const ROOMS: readonly Room[] = [
   },
   // Only to speak the wire of taps.
   { folder: "mesh/viz", may: ["mesh/api"] },
+  {
+    folder: "mesh/fuzz",
+    may: [MODEL, "mesh/api", "mesh/source", "mesh/policy", "mesh/identity", "crypto"],
+  },
   { folder: "mesh/cli", may: [MODEL, "mesh/standalone", "mesh/source", "mesh/viz", "crypto"] },
   { folder: "demo", may: ["mesh/standalone", "mesh/viz", MODEL, "mesh/source"] },
   { folder: "conformance", may: [] },
@@ -181,6 +185,7 @@ export const CRATES: Readonly<Record<string, readonly string[]>> = {
   ],
   "hauberk-sandbox": ["hauberk-init"],
   "hauberk-bench": [],
+  "hauberk-fuzz": ["hauberk-control", "hauberk-model", "hauberk-wire"],
 };
 
 /** The only crate that may name these outside crates. */
@@ -188,5 +193,6 @@ export const CRATE_OWNERS: Readonly<Record<string, readonly string[]>> = {
   rustls: ["hauberk-tls"],
   "aws-lc-rs": ["hauberk-tls"],
   tonic: ["hauberk-control"],
-  "linkerd2-proxy-api": ["hauberk-control"],
+  // The fuzz targets feed the messages that `control` reads.
+  "linkerd2-proxy-api": ["hauberk-control", "hauberk-fuzz"],
 };

@@ -1,4 +1,4 @@
-// `npm run conformance [-- SUITE... --against mesh|OFFSET --out DIR --long --only CASE]`: runs suites that others
+// `npm run conformance [-- SUITE... --against mesh|OFFSET --out DIR --long --only CASE --seconds N]`: runs suites that others
 // wrote, our independent prober, and attacks of ours, against built artefacts.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { attack } from "./attack/suite.ts";
 import { chaos } from "./chaos/suite.ts";
 import { differential } from "./differential/suite.ts";
+import { fuzz } from "./fuzz/suite.ts";
 import { grpcInterop } from "./grpc-interop/suite.ts";
 import { handshake } from "./handshake/suite.ts";
 import { h2spec } from "./h2spec/suite.ts";
@@ -29,6 +30,7 @@ const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
   chaos: () => chaos(values.long ? 1_800 : 10, values.only),
   differential: async () =>
     differential((await install()).python, values.long ? 1_000_000 : 50_000, Number(values.seed)),
+  fuzz: () => fuzz({ seconds: Number(values.seconds), out: join(values.out, "fuzz") }, values.only, say),
 };
 const SUITES: Readonly<Record<string, Run>> = {
   handshake,
@@ -47,6 +49,7 @@ const { values, positionals } = parseArgs({
     long: { type: "boolean", default: false },
     seed: { type: "string", default: "1" },
     only: { type: "string", multiple: true, default: [] },
+    seconds: { type: "string", default: "60" },
   },
 });
 
@@ -64,7 +67,8 @@ async function start(tools: Tools): Promise<Pair> {
 }
 
 const known = [...Object.keys(SUITES), ...Object.keys(ALONE)];
-const chosen = positionals.length === 0 ? known : positionals;
+// Fuzzing takes as long as it is given: it runs where it is asked for.
+const chosen = positionals.length === 0 ? known.filter((name) => name !== "fuzz") : positionals;
 const unknown = chosen.find((name) => !known.includes(name));
 if (unknown !== undefined) throw new Error(`no suite is called ${unknown}: ${known.join(", ")}`);
 const judged: Judged[] = [];

@@ -171,6 +171,13 @@ export class TestMesh {
     return Number(pid);
   }
 
+  /** Process id of the control plane. */
+  controllerPid(): number {
+    const pid = readdirSync("/proc").find((entry) => isControllerOf(entry, this.state));
+    if (pid === undefined) throw new Error("no control plane runs");
+    return Number(pid);
+  }
+
   #agent(): object {
     const command = [
       process.execPath,
@@ -203,6 +210,17 @@ function isProxyIn(entry: string, net: string): boolean {
     return (
       program.endsWith("/hauberk-proxy") && verb === "run" && readlinkSync(`/proc/${entry}/ns/net`) === net
     );
+  } catch {
+    // It ended while we looked.
+    return false;
+  }
+}
+
+function isControllerOf(entry: string, state: string): boolean {
+  if (!/^\d+$/.test(entry)) return false;
+  try {
+    const [, script = "", ...args] = readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0");
+    return script.endsWith("/controller/main.ts") && args.some((arg) => arg.startsWith(state));
   } catch {
     // It ended while we looked.
     return false;

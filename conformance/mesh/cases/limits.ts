@@ -124,6 +124,16 @@ export function limits(world: () => LimitWorld): void {
       assert.ok(soon.admitted <= 10 * (soon.seconds + 1) + 1, `${soon.admitted}`);
     });
 
+    test("a client gains nothing by more connections", async () => {
+      await follow(world(), ["The Server", "Burst"]);
+      const to = ["bob-0", world().to("bob-0", "payments", AppPort.guarded)] as const;
+      const { admitted, seconds } = await hammer(
+        Array.from({ length: 8 }, () => to),
+        3,
+      );
+      assert.ok(admitted <= 30 + 10 * seconds + 1, `${admitted} in ${seconds} s`);
+    });
+
     test("a limit of a route leaves the other routes of its Server alone", async () => {
       await follow(world(), ["The Server", "A limit of one route"], "bob-0", { path: "/orders/1" });
       await sleep(1_500);
@@ -174,6 +184,40 @@ export function limits(world: () => LimitWorld): void {
       const { admitted, seconds } = await moving;
       assert.ok(admitted <= rate * seconds + burst + pods, `${admitted} in ${seconds} s`);
       assert.ok((await mesh.sum("api-0", "inbound_http_local_ratelimit_total", 'scope="cluster"')) > 0);
+    });
+
+    test("without the control plane the shares stay, and together keep the limit", async () => {
+      const { mesh } = world();
+      await mesh.applyYaml("guide", guideYaml(PAGE, "A limit of the whole cluster"));
+      await until("all have a share", async () => {
+        for (const pod of ["api-0", "api-1", "api-2"])
+          assert.ok((await mesh.sum(pod, "hauberk_quota_share")) > 0);
+        return true;
+      });
+      const to = (caller: string) => [caller, world().to(caller, "api", AppPort.guarded)] as const;
+      await hammer([to("alice-0"), to("bob-0")], 3);
+      const pid = mesh.controllerPid();
+      process.kill(pid, "SIGSTOP");
+      try {
+        // Longer than a lease lasts.
+        const { asked, admitted, seconds } = await hammer([to("alice-0"), to("alice-0"), to("bob-0")], 8);
+        assert.ok(asked > 60 * seconds, `only ${asked} were asked`);
+        assert.ok(admitted <= 30 * seconds + 30 + 3, `${admitted} in ${seconds} s`);
+        assert.ok(admitted >= 15 * seconds, `${admitted} in ${seconds} s`);
+        const ages = await Promise.all(
+          ["api-0", "api-1"].map((pod) => mesh.sum(pod, "hauberk_quota_age_seconds")),
+        );
+        assert.ok(
+          ages.every((age) => age > 5),
+          `${ages}`,
+        );
+      } finally {
+        process.kill(pid, "SIGCONT");
+      }
+      await until(
+        "shares are leased again",
+        async () => (await mesh.sum("api-0", "hauberk_quota_age_seconds")) < 3,
+      );
     });
 
     test("at a gRPC port a call above the limit ends with RESOURCE_EXHAUSTED", async () => {

@@ -184,7 +184,7 @@ export const CRATES: Readonly<Record<string, readonly string[]>> = {
     "hauberk-wire",
   ],
   "hauberk-sandbox": ["hauberk-init"],
-  "hauberk-bench": [],
+  "hauberk-bench": ["hauberk-model"],
   "hauberk-fuzz": ["hauberk-control", "hauberk-model", "hauberk-wire"],
 };
 

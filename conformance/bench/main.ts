@@ -1,18 +1,16 @@
 /** `npm run bench`: measures our pair of proxies beside others and writes the results as JSON lines and as a page. */
 
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus, loadavg, release } from "node:os";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus, release } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
-import { Takes } from "./peer.ts";
-import type { Peer } from "./peer.ts";
 import { render } from "./render.ts";
 import { parseResults, ScenarioName, SCENARIOS } from "./results.ts";
-import type { Result, Setting } from "./results.ts";
-import { measure } from "./scenarios.ts";
-import { seeded, shuffled } from "./statistics.ts";
-import { build, findPeers } from "./tools.ts";
+import type { Setting } from "./results.ts";
+import { rounds } from "./rounds.ts";
+import type { Contender } from "./rounds.ts";
+import { build, findPeers, findValgrind } from "./tools.ts";
 import { World } from "./world.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -25,6 +23,8 @@ const USAGE = `usage: npm run bench -- [OPTION]...
   --peers LIST       of ${PEERS.join(",")} (all)
   --scenarios LIST   of ${Object.keys(SCENARIOS).join(",")} (all)
   --rounds N         interleaved rounds (3)
+  --minutes N        begin no round that would not end by then; the page tells how many there were
+  --resume           go on with --out: what it has is kept, and measured again only where it failed
   --seconds N        length of each measured run (8)
   --sched none|rr    rr runs everything measured before all else on the machine (none)
   --seed N           of the random order (from the clock)
@@ -45,6 +45,8 @@ const Options = z.strictObject({
   peers: list(z.enum(PEERS)).prefault(PEERS.join(",")),
   scenarios: list(ScenarioName).prefault(ScenarioName.options.join(",")),
   rounds: z.coerce.number().int().min(1).max(100).default(3),
+  minutes: z.coerce.number().min(1).max(1_440).optional(),
+  resume: z.boolean().default(false),
   seconds: z.coerce.number().min(0.5).max(600).default(8),
   sched: z.enum(["none", "rr"]).default("none"),
   seed: z.coerce.number().int().min(0).optional(),
@@ -64,6 +66,8 @@ function options(words: readonly string[]): Options {
       peers: text,
       scenarios: text,
       rounds: text,
+      minutes: text,
+      resume: { type: "boolean" },
       seconds: text,
       sched: text,
       seed: text,
@@ -90,8 +94,6 @@ async function main(words: readonly string[]): Promise<void> {
   console.log(`${relative(process.cwd(), chosen.page)} written`);
 }
 
-type Contender = { readonly name: string; readonly peer: Peer | undefined };
-
 async function contenders({ peers: names, proxy }: Options): Promise<readonly Contender[]> {
   const found = await findPeers(
     ROOT,
@@ -103,7 +105,10 @@ async function contenders({ peers: names, proxy }: Options): Promise<readonly Co
 }
 
 async function run(chosen: Options): Promise<void> {
-  const seed = chosen.seed ?? Math.floor(Date.now() / 1000) % 100_000;
+  const held =
+    chosen.resume && existsSync(chosen.out) ? parseResults(readFileSync(chosen.out, "utf8")) : undefined;
+  const seed = chosen.seed ?? held?.setting.seed ?? Math.floor(Date.now() / 1000) % 100_000;
+  const kept = held?.results.filter(({ error }) => error === undefined) ?? [];
   const tools = await build(ROOT, "tools", ["hauberk-bench", "hauberk-sandbox"]);
   const program = (name: string): string => {
     const path = tools[name];
@@ -112,18 +117,22 @@ async function run(chosen: Options): Promise<void> {
   };
   const all = await contenders(chosen);
   mkdirSync(dirname(chosen.out), { recursive: true });
-  writeFileSync(chosen.out, `${JSON.stringify({ setting: setting(chosen, seed, all) })}\n`);
+  const lines = [{ setting: setting(chosen, seed, all) }, ...kept].map((line) => `${JSON.stringify(line)}\n`);
+  writeFileSync(chosen.out, lines.join(""));
   const programs = {
     sandbox: program("hauberk-sandbox"),
     hload: program("hload"),
     hserve: program("hserve"),
+    hpolicy: program("hpolicy"),
   };
+  const counts = chosen.scenarios.some((scenario) => scenario === "instructions" || scenario === "policy");
+  const valgrind = counts ? await findValgrind(ROOT) : (["valgrind"] as const);
   const world = await World.open(programs, chosen.sched);
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => void world.close().finally(() => process.exit(INTERRUPTED)));
   }
   try {
-    await rounds(chosen, world, all, seed);
+    await rounds({ ...chosen, seed, kept, all, world, valgrind });
   } finally {
     await world.close();
   }
@@ -155,38 +164,6 @@ function setting(chosen: Options, seed: number, all: readonly Contender[]): Sett
       all.flatMap(({ name, peer }) => (peer === undefined ? [] : [[name, peer.version]])),
     ),
   };
-}
-
-async function rounds(chosen: Options, world: World, all: readonly Contender[], seed: number): Promise<void> {
-  const random = seeded(seed);
-  for (let round = 0; round < chosen.rounds; round += 1) {
-    for (const scenario of chosen.scenarios) {
-      for (const { name, peer } of shuffled(all, random)) {
-        if (!(peer?.scenarios ?? Takes.direct).includes(scenario)) continue;
-        const load = loadavg()[0] ?? 0;
-        const base = { peer: name, scenario, round, load };
-        const result = await measure(scenario, { world, peer, seconds: chosen.seconds }).then(
-          (figures): Result => ({ ...base, figures }),
-          (error: unknown): Result => ({ ...base, figures: {}, error: explain(error) }),
-        );
-        appendFileSync(chosen.out, `${JSON.stringify(result)}\n`);
-        console.log(brief(result));
-      }
-    }
-  }
-}
-
-function explain(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause === undefined ? error.message : `${error.message}: ${explain(error.cause)}`;
-}
-
-function brief({ peer, scenario, round, figures, error }: Result): string {
-  const parts = Object.entries(figures).filter(([name]) => !/ (?:outbound|inbound)$|loaded|p999/.test(name));
-  const text =
-    error ??
-    parts.map(([name, value]) => `${name} ${value >= 100 ? value.toFixed(0) : value.toFixed(2)}`).join(", ");
-  return `${round} ${scenario.padEnd(12)} ${peer.padEnd(8)} ${error === undefined ? text : `FAILED ${text}`}`;
 }
 
 await main(process.argv.slice(2));

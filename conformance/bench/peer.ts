@@ -55,7 +55,7 @@ export type Peer = {
   readonly beside?: (place: Place) => Launch;
 };
 
-const HTTP1_ONLY: readonly ScenarioName[] = ["rate", "h1", "idle", "cold", "instructions"];
+const HTTP1_ONLY: readonly ScenarioName[] = ["rate", "h1", "idle", "idle5k", "close", "cold", "instructions"];
 const EVERYTHING: readonly ScenarioName[] = [
   "rate",
   "rateh2",
@@ -67,6 +67,8 @@ const EVERYTHING: readonly ScenarioName[] = [
   "up",
   "conn",
   "idle",
+  "idle5k",
+  "close",
   "cold",
   "instructions",
 ];
@@ -76,7 +78,9 @@ export const Takes = {
   everything: EVERYTHING,
   http1: HTTP1_ONLY,
   /** What makes sense without a proxy. */
-  direct: EVERYTHING.filter((scenario) => !["idle", "cold", "instructions"].includes(scenario)),
+  direct: EVERYTHING.filter(
+    (scenario) => !["idle", "idle5k", "close", "cold", "instructions"].includes(scenario),
+  ),
 } as const;
 
 /** The ports for the opaque service of peers that have no original destination. */

@@ -54,11 +54,11 @@ test("a ratio is taken within each round, and what is added is told apart from w
 
 test("a target that was not measured is not met", () => {
   const page = render(SETTING, [result("hauberk", 0, { "p99 µs": 200 })]);
-  assert.match(page, /added p99 at 2000 requests\/s, against Envoy \| 0\.6 \| not measured/);
+  assert.match(page, /added p99 at 2000 requests\/s, against Envoy \| 0\.5 \| not measured/);
 });
 
 test("a target is met only when the whole interval is, over enough rounds", () => {
-  assert.match(idle([4, 5, 6, 5, 5, 5]), /idle RSS of the outbound proxy, MiB \| 10 \| [^|]+ \| met \|/);
+  assert.match(idle([4, 5, 6, 5, 5, 5]), /idle RSS outbound, MiB \| 8 \| [^|]+ \| met \|/);
   assert.match(idle([4, 5, 6]), /below, but 3 rounds decide nothing/);
   assert.match(idle([4, 5, 5, 16, 16, 16]), /missed|below by the median only/);
   assert.match(idle([14, 15, 16]), /\*\*missed\*\*/);
@@ -73,8 +73,18 @@ test("a round with nothing to divide by is left out in the open, and no target i
   const page = render(SETTING, results);
   assert.match(
     page,
-    /against Envoy \| 0\.6 \| 0\.29 \(0\.29–0\.29\) in 6 of 7 rounds \| below in the rounds that count: 6 of 7/,
+    /against Envoy \| 0\.5 \| 0\.29 \(0\.29–0\.29\) in 6 of 7 rounds \| below in the rounds that count: 6 of 7/,
   );
+});
+
+test("where a peer is better is told first, in the terms of the round", () => {
+  const results = [0, 1].flatMap((round) => [
+    result("hauberk", round, { "CPU µs/request": 22 }, "h1"),
+    result("haproxy", round, { "CPU µs/request": 20 }, "h1"),
+    result("envoy", round, { "CPU µs/request": 40 }, "h1"),
+  ]);
+  const page = render(SETTING, results);
+  assert.match(page, /## Where we lose\n\n- h1, CPU µs\/request: × 1\.10[^\n]* of haproxy's\n\n/);
 });
 
 test("what failed is listed, and a machine that moved is named", () => {

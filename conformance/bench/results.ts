@@ -14,8 +14,11 @@ export const SCENARIOS = {
   up: "opaque TCP, bulk to the server",
   conn: "opaque TCP, one mTLS connection per sample",
   idle: "memory: idle, and with 1000 idle connections",
+  idle5k: "memory: with 5000 idle connections",
+  close: "memory after 1000 connections have closed",
   cold: "start of the outbound proxy",
-  instructions: "user instructions per HTTP/1.1 request (callgrind)",
+  instructions: "user instructions per request (callgrind)",
+  policy: "user instructions of policy evaluation, by size (callgrind)",
 } as const;
 
 export const ScenarioName = z.enum([
@@ -29,8 +32,11 @@ export const ScenarioName = z.enum([
   "up",
   "conn",
   "idle",
+  "idle5k",
+  "close",
   "cold",
   "instructions",
+  "policy",
 ]);
 export type ScenarioName = z.infer<typeof ScenarioName>;
 

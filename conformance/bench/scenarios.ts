@@ -1,30 +1,29 @@
 /** What is measured of a pair. Each scenario starts its own pair and gives figures whose names carry their unit. */
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { summary } from "./callgrind.ts";
 import type { Role } from "./certificates.ts";
+import { instructions, policy } from "./counting.ts";
 import { AUTHORITY } from "./peer.ts";
 import type { Peer } from "./peer.ts";
 import type { Figures, ScenarioName } from "./results.ts";
 import type { Command } from "./sandbox.ts";
 import { median } from "./statistics.ts";
 import { execTime } from "./world.ts";
+import type { Running } from "./running.ts";
 import type { Pair, Service, World } from "./world.ts";
 
 /** Before each measurement, so that buffers and caches have their size. */
 const WARM_UP_SECONDS = 1.5;
 const IDLE_CONNECTIONS = 1_000;
+const MANY_IDLE_CONNECTIONS = 5_000;
+/** When memory is read after the connections have closed, seconds. */
+const AFTER_CLOSE_S = [5, 30] as const;
 /** How long a pair rests before its memory is read. */
 const REST_MS = 1_500;
 const COLD_STARTS = 3;
 /** By then a client is up and trying. */
 const CLIENT_START_MS = 200;
-/** Requests of the two runs whose difference counts instructions: start-up and connections cancel out. */
-const COUNTED = { less: 100, more: 600 } as const;
-const VALGRIND_END_MS = 30_000;
 
 const Latency = z.object({ p50: z.number(), p99: z.number(), p999: z.number() });
 const HttpLoad = z.object({ requests: z.number(), rps: z.number(), errors: z.number(), lat: Latency });
@@ -32,7 +31,13 @@ const ConnectLoad = z.object({ connections: z.number(), cps: z.number(), errors:
 const BulkLoad = z.object({ bytes: z.number(), gbit: z.number() });
 
 /** What a measurement works with. */
-export type Bench = { readonly world: World; readonly peer: Peer | undefined; readonly seconds: number };
+export type Bench = {
+  readonly world: World;
+  readonly peer: Peer | undefined;
+  readonly seconds: number;
+  /** The command line that valgrind begins with. */
+  readonly valgrind: Command;
+};
 
 /** Runs one scenario. */
 export async function measure(scenario: ScenarioName, bench: Bench): Promise<Figures> {
@@ -55,11 +60,17 @@ export async function measure(scenario: ScenarioName, bench: Bench): Promise<Fig
     case "conn":
       return connections(bench);
     case "idle":
-      return idle(bench);
+      return idle(bench, IDLE_CONNECTIONS);
+    case "idle5k":
+      return idle(bench, MANY_IDLE_CONNECTIONS);
+    case "close":
+      return closing(bench);
     case "cold":
       return cold(bench);
     case "instructions":
-      return instructions(bench);
+      return bench.peer === undefined ? {} : instructions(bench.world, bench.peer, bench.valgrind);
+    case "policy":
+      return policy(bench.world.programs.hpolicy, bench.valgrind);
   }
 }
 
@@ -152,32 +163,58 @@ function memory(pair: Pair, when: string): Figures {
   return Object.fromEntries(entries);
 }
 
-async function idle(bench: Bench): Promise<Figures> {
-  const http1 = await withPair(bench, "http", async (pair) => holding(bench, pair, "http"));
+/** Memory of a pair by itself, and per idle connection. */
+export async function idle(bench: Bench, connections: number): Promise<Figures> {
+  const http1 = await withPair(bench, "http", async (pair) => holding(bench, pair, "http", connections));
   if (bench.peer === undefined || !bench.peer.scenarios.includes("conn")) return http1;
-  const opaque = await withPair(bench, "raw", async (pair) => holding(bench, pair, "raw"));
+  const opaque = await withPair(bench, "raw", async (pair) => holding(bench, pair, "raw", connections));
   return { ...opaque, ...http1 };
 }
 
-async function holding({ world, peer }: Bench, pair: Pair, service: Service): Promise<Figures> {
+/** Opens idle connections and waits until they are there. */
+async function hold(
+  { world, peer }: Bench,
+  service: Service,
+  connections: number,
+  seconds: number,
+): Promise<Running> {
+  const proto = service === "raw" ? "tcp" : "h1";
+  const words = ["idle", world.target(peer, service), `proto=${proto}`, `conns=${connections}`];
+  const load = world.startLoad([...words, `host=${AUTHORITY}`, `secs=${seconds}`]);
+  while (load.alive && !load.printed.includes("ready")) await sleep(20);
+  return load;
+}
+
+/** What is still held of the growth of {@link IDLE_CONNECTIONS} connections, some time after they have closed. */
+export async function closing(bench: Bench): Promise<Figures> {
+  const service = bench.peer?.scenarios.includes("conn") === true ? "raw" : "http";
+  return withPair(bench, service, async (pair) => {
+    await sleep(REST_MS);
+    const before = new Map([...pair.proxies].map(([role, running]) => [role, running.memory().rss]));
+    const load = await hold(bench, service, IDLE_CONNECTIONS, 2);
+    while (load.alive) await sleep(20);
+    const figures: Record<string, number> = {};
+    let waited = 0;
+    for (const after of AFTER_CLOSE_S) {
+      await sleep((after - waited) * 1_000);
+      waited = after;
+      for (const [role, running] of pair.proxies) {
+        figures[`MiB kept ${role} ${after} s after`] = running.memory().rss - (before.get(role) ?? 0);
+      }
+    }
+    return figures;
+  });
+}
+
+async function holding(bench: Bench, pair: Pair, service: Service, connections: number): Promise<Figures> {
   await sleep(REST_MS);
   const before = new Map([...pair.proxies].map(([role, running]) => [role, running.memory().rss]));
   const base = memory(pair, "idle");
-  const proto = service === "raw" ? "tcp" : "h1";
-  const words = [
-    "idle",
-    world.target(peer, service),
-    `proto=${proto}`,
-    `conns=${IDLE_CONNECTIONS}`,
-    `host=${AUTHORITY}`,
-    "secs=4",
-  ];
-  const load = world.startLoad(words);
+  const load = await hold(bench, service, connections, 4);
   try {
-    while (load.alive && !load.printed.includes("ready")) await sleep(20);
     await sleep(REST_MS);
     const grown = [...pair.proxies].map(([role, running]) => {
-      const kibibytes = ((running.memory().rss - (before.get(role) ?? 0)) * 1024) / IDLE_CONNECTIONS;
+      const kibibytes = ((running.memory().rss - (before.get(role) ?? 0)) * 1024) / connections;
       return [`KiB/${service === "raw" ? "opaque mTLS" : "HTTP/1"} connection ${role}`, kibibytes] as const;
     });
     return { ...base, ...Object.fromEntries(grown) };
@@ -217,44 +254,4 @@ async function started({ world }: Bench, peer: Peer, until: () => Promise<number
   } finally {
     await running.stop();
   }
-}
-
-async function instructions(bench: Bench): Promise<Figures> {
-  const less = await counted(bench, COUNTED.less);
-  const more = await counted(bench, COUNTED.more);
-  const per = (role: Role): number =>
-    ((more.get(role) ?? 0) - (less.get(role) ?? 0)) / (COUNTED.more - COUNTED.less);
-  return {
-    "instructions/request": per("outbound") + per("inbound"),
-    "instructions/request outbound": per("outbound"),
-    "instructions/request inbound": per("inbound"),
-  };
-}
-
-/** Instructions of each end in user mode over its whole life, with `requests` requests one after the other. */
-async function counted({ world, peer }: Bench, requests: number): Promise<ReadonlyMap<Role, number>> {
-  if (peer === undefined) return new Map();
-  const file = (role: Role, pid: string): string =>
-    join(world.proxyFolder(peer, role), `callgrind-${requests}.${pid}`);
-  const wrap = (role: Role, command: Command): Command => [
-    "valgrind",
-    "--tool=callgrind",
-    "--vgdb=no",
-    // A child that the proxy forks writes its own.
-    `--callgrind-out-file=${file(role, "%p")}`,
-    ...command,
-  ];
-  const pair = await world.startPair(peer, "http", wrap);
-  const pids = new Map([...pair.proxies].map(([role, running]) => [role, running.pid]));
-  try {
-    const load = ["http", world.target(peer, "http"), `host=${AUTHORITY}`, "conns=1", `requests=${requests}`];
-    const found = HttpLoad.parse(await world.load(load));
-    if (found.errors > 0) throw new Error(`${found.errors} requests failed`);
-  } finally {
-    await pair.stop(VALGRIND_END_MS);
-  }
-  const totals = [...pids].map(
-    ([role, pid]) => [role, summary(readFileSync(file(role, String(pid)), "utf8"))] as const,
-  );
-  return new Map(totals);
 }

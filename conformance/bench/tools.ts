@@ -13,6 +13,7 @@ import { haproxy } from "./peers/haproxy.ts";
 import { hauberk } from "./peers/hauberk.ts";
 import { nginx } from "./peers/nginx.ts";
 import { output } from "./running.ts";
+import type { Command } from "./sandbox.ts";
 
 const Artifact = z.object({ reason: z.literal("compiler-artifact"), executable: z.string() });
 
@@ -94,6 +95,21 @@ async function findPeer(name: string, cache: string): Promise<Peer> {
   }
 }
 
+/**
+ * The command line that valgrind begins with: the system's, or one unpacked from Debian's package. The proxy is one static
+ * binary, so that nothing beside valgrind itself is needed.
+ */
+export async function findValgrind(root: string): Promise<Command> {
+  const installed = "/usr/bin/valgrind";
+  if (existsSync(installed)) return [installed];
+  const folder = join(root, ".cache/bench/valgrind");
+  const binary = join(folder, "root/usr/bin/valgrind");
+  if (!existsSync(binary)) await unpack(["valgrind"], folder);
+  // `valgrind` is a script around `valgrind.bin` that knows only the installed place.
+  const program = existsSync(`${binary}.bin`) ? `${binary}.bin` : binary;
+  return ["env", `VALGRIND_LIB=${join(folder, "root/usr/libexec/valgrind")}`, program];
+}
+
 type Unpacked = { readonly binary: string; readonly libraries?: string };
 
 async function debian(name: string, packages: readonly string[], cache: string): Promise<Unpacked> {
@@ -101,19 +117,21 @@ async function debian(name: string, packages: readonly string[], cache: string):
   if (existsSync(installed)) return { binary: installed };
   const folder = join(cache, name);
   const binary = join(folder, "root/usr/sbin", name);
-  if (!existsSync(binary)) {
-    process.stderr.write(`fetching ${packages.join(" and ")} from Debian\n`);
-    mkdirSync(folder, { recursive: true });
-    const script =
-      'cd "$1" && shift && apt-get download -q "$@" && for file in *.deb; do dpkg -x "$file" root; done';
-    await output(["sh", "-c", script, "sh", folder, ...packages]);
-  }
+  if (!existsSync(binary)) await unpack(packages, folder);
   // Libraries that the system may lack were unpacked beside it.
   const above = join(folder, "root/usr/lib");
   const triplet = existsSync(above)
     ? readdirSync(above).find((entry) => entry.endsWith("-linux-gnu"))
     : undefined;
   return triplet === undefined ? { binary } : { binary, libraries: join(above, triplet) };
+}
+
+async function unpack(packages: readonly string[], folder: string): Promise<void> {
+  process.stderr.write(`fetching ${packages.join(" and ")} from Debian\n`);
+  mkdirSync(folder, { recursive: true });
+  const script =
+    'cd "$1" && shift && apt-get download -q "$@" && for file in *.deb; do dpkg -x "$file" root; done';
+  await output(["sh", "-c", script, "sh", folder, ...packages]);
 }
 
 async function pypi(name: string, program: string, cache: string): Promise<string> {

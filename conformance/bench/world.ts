@@ -14,7 +14,12 @@ import { Sandbox } from "./sandbox.ts";
 import type { Command, Pod } from "./sandbox.ts";
 
 /** Programs of ours. */
-export type Programs = { readonly sandbox: string; readonly hload: string; readonly hserve: string };
+export type Programs = {
+  readonly sandbox: string;
+  readonly hload: string;
+  readonly hserve: string;
+  readonly hpolicy: string;
+};
 
 /** How processes are scheduled: as all others, or before all others (SCHED_RR). */
 export type Scheduling = "none" | "rr";
@@ -42,7 +47,7 @@ export class Pair {
 
 /** Where the benchmark happens. */
 export class World {
-  readonly #programs: Programs;
+  readonly programs: Programs;
   readonly #sandbox: Sandbox;
   readonly #scheduling: Scheduling;
   readonly #folder: string;
@@ -57,7 +62,7 @@ export class World {
     scheduling: Scheduling,
     pods: Readonly<Record<Role, Pod>>,
   ) {
-    this.#programs = programs;
+    this.programs = programs;
     this.#sandbox = sandbox;
     this.#scheduling = scheduling;
     this.#pods = pods;
@@ -152,7 +157,7 @@ export class World {
   ): { running: Running; launch: Launch } {
     const launch = peer.launch(this.#place(peer, role));
     this.#write(launch);
-    const stamped: Command = [this.#programs.hload, "stamp", ...wrap(launch.command)];
+    const stamped: Command = [this.programs.hload, "stamp", ...wrap(launch.command)];
     const running = this.#start(role, `${peer.name}-${role}`, stamped, {
       uid: PROXY_UID,
       env: launch.env ?? {},
@@ -191,7 +196,7 @@ export class World {
   async #probeReady(role: Role, { ready }: Launch): Promise<number> {
     const what = ready.path === undefined ? ["proto=connect"] : [`path=${ready.path}`];
     const words = ["first", `127.0.0.1:${ready.port}`, ...what, `timeout=${READY_MS_MAX / 1000}`];
-    const text = await output(this.#inside(role, [this.#programs.hload, ...words]));
+    const text = await output(this.#inside(role, [this.programs.hload, ...words]));
     return First.parse(JSON.parse(text)).at;
   }
 
@@ -226,13 +231,13 @@ export class World {
 
   /** Runs the load generator beside the client to its end; the last line it prints. */
   async load(words: readonly string[]): Promise<unknown> {
-    const text = await output(this.#inside("outbound", [this.#programs.hload, ...words]));
+    const text = await output(this.#inside("outbound", [this.programs.hload, ...words]));
     return JSON.parse(text.trim().split("\n").at(-1) ?? "");
   }
 
   /** Starts the load generator beside the client. */
   startLoad(words: readonly string[]): Running {
-    return this.#start("outbound", "hload", [this.#programs.hload, ...words]);
+    return this.#start("outbound", "hload", [this.programs.hload, ...words]);
   }
 
   #inside(role: Role, command: Command, uid?: number): Command {

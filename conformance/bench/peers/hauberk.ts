@@ -35,7 +35,7 @@ export function hauberk(binary: string, version: string, controller: readonly [s
   return {
     name: "hauberk",
     version,
-    scenarios: Takes.everything,
+    scenarios: [...Takes.everything, "policy"],
     launch: (place) => launch(binary, joinKey, place),
     beside: (place) => controlPlane(controller, joinKey, place),
   };

@@ -58,13 +58,16 @@ pub(super) struct Placed<'r> {
 impl<'r> Placed<'r> {
     /// The backend of a request, and the endpoint where it belongs, if it does: by its session, else by its key. `None`:
     /// the rule has no backend.
-    pub(super) fn of(
+    pub(super) async fn of(
         rule: &'r Rule,
         head: &RequestMeta,
         worker: &Worker,
         client: SocketAddr,
     ) -> Option<Self> {
-        let recalled = rule.sessions.as_ref().map(|sessions| sessions.recall(head, &rule.backends));
+        let mut recalled = rule.sessions.as_ref().map(|sessions| sessions.recall(head, &rule.backends));
+        if let Some(adrift) = recalled.as_mut().filter(|recalled| recalled.is_adrift(&rule.backends)) {
+            Box::pin(adrift.wait(&rule.backends)).await;
+        }
         let held = recalled.as_ref().and_then(|recalled| recalled.at);
         if let Some((index, key)) = held {
             let chosen = rule.backends.get(index)?;
@@ -132,6 +135,18 @@ impl Codes {
 }
 
 impl Recalled<'_> {
+    /// Whether the session's endpoint may be one that discovery has yet to tell of: this proxy has just begun.
+    fn is_adrift(&self, backends: &[RuleBackend]) -> bool {
+        self.token.is_some() && self.at.is_none() && backends.iter().any(|one| !one.backend.is_known())
+    }
+
+    async fn wait(&mut self, backends: &[RuleBackend]) {
+        for one in backends {
+            one.backend.known().await;
+        }
+        self.at = self.token.and_then(|token| self.sessions.find(&token.code, backends));
+    }
+
     fn given(&self, answered: &Spec) -> Option<HeaderModifier> {
         let Sessions { session, mac, kept, began, lost, .. } = self.sessions;
         let code = endpoint_code(mac, answered);

@@ -158,6 +158,22 @@ impl Backend {
         self.set_version.get()
     }
 
+    /// Whether discovery has said anything of the endpoints.
+    pub(super) fn is_known(&self) -> bool {
+        self.set.borrow().as_ref().is_none_or(|set| set.borrow().is_some())
+    }
+
+    /// Waits until it has, but no longer than a request waits for an endpoint.
+    pub(super) async fn known(&self) {
+        let known = async {
+            while !self.is_known() {
+                self.changed().await;
+            }
+        };
+        // In vain, the request goes on without.
+        let _ = timeout(self.spec.failfast_timeout, known).await;
+    }
+
     /// Shows all endpoints of the set.
     pub(super) fn each_endpoint(&self, mut show: impl FnMut(EndpointKey, &Spec)) {
         for (key, spec) in self.balancer.borrow().endpoints() {

@@ -99,15 +99,13 @@ impl Outbound {
         let is_grpc = head.is_grpc();
         let hostname = self.worker.hostnames.label(head.authority());
         let demands = Demands::of(&routed.rule.target, &head, start);
-        if let Some(fault) = &routed.fault {
-            let mut struck = Box::pin(fault::carry_out(fault, is_grpc, demands.deadline, &self.worker));
-            let answer = unless_gone(&mut reply, struck.as_mut()).await;
-            if let Some(answer) = answer.unwrap_or_else(|| Some(Failure::Cancelled.into())) {
-                story.routed(&routed.rule.place, None);
-                return self.turn(reply, is_grpc, &answer, story).await;
-            }
+        if let Some(fault) = &routed.fault
+            && let Some(answer) = self.suffer(fault, &mut reply, is_grpc, demands.deadline).await
+        {
+            story.routed(&routed.rule.place, None);
+            return self.turn(reply, is_grpc, &answer, story).await;
         }
-        let Some(placed) = Placed::of(routed.rule, &head, &self.worker, self.client) else {
+        let Some(placed) = Placed::of(routed.rule, &head, &self.worker, self.client).await else {
             story.routed(&routed.rule.place, None);
             return self.turn(reply, is_grpc, &Failure::NoBackend.into(), story).await;
         };
@@ -163,6 +161,19 @@ impl Outbound {
         };
         story.ended(ended, start.elapsed());
         routed.rule.meters.ended(ended, start.elapsed(), hostname);
+    }
+
+    /// Carries a fault out while the client waits for it.
+    async fn suffer(
+        &self,
+        fault: &Injected,
+        reply: &mut Reply,
+        is_grpc: bool,
+        deadline: Option<Instant>,
+    ) -> Option<Synthesised> {
+        let mut struck = Box::pin(fault::carry_out(fault, is_grpc, deadline, &self.worker));
+        let answer = unless_gone(reply, struck.as_mut()).await;
+        answer.unwrap_or_else(|| Some(Failure::Cancelled.into()))
     }
 
     /// Passes the response on, and tells the balancer and the metrics how it ended.

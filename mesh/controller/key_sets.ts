@@ -56,7 +56,7 @@ export function followKeys(snapshots: Latest<Snapshot>, options: KeyOptions): Ke
   const { log, signal } = options;
   const sets = new Latest<KeySets>(new Map());
   const follows = new Map<string, Follow>();
-  const ended: Promise<void>[] = [];
+  const ending = new Set<Promise<void>>();
   const begin = (key: string, location: KeyLocation): void => {
     const stop = new AbortController();
     const report: KeyReport = {
@@ -83,7 +83,8 @@ export function followKeys(snapshots: Latest<Snapshot>, options: KeyOptions): Ke
     for (const [key, { stop, done }] of follows) {
       if (wanted.has(key)) continue;
       stop.abort();
-      ended.push(done);
+      const over = done.finally(() => ending.delete(over));
+      ending.add(over);
       follows.delete(key);
       const left = new Map(sets.value);
       if (left.delete(key)) sets.set(left);
@@ -101,7 +102,7 @@ export function followKeys(snapshots: Latest<Snapshot>, options: KeyOptions): Ke
     "abort",
     () => {
       stopListening();
-      Promise.all([...ended, ...[...follows.values()].map(({ done }) => done)]).then(
+      Promise.all([...ending, ...[...follows.values()].map(({ done }) => done)]).then(
         () => over.resolve(),
         over.reject,
       );

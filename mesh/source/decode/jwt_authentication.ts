@@ -25,8 +25,14 @@ const Path = z
     return z.NEVER;
   });
 
+/** A text, or a number or truth value as JSON writes it. */
+const Scalar = z.union([Text, z.number(), z.boolean()]).transform(String);
+
 const Claim = z
-  .object({ anyOf: z.array(Text).min(1).max(64).nullish(), contains: z.array(Text).min(1).max(64).nullish() })
+  .object({
+    anyOf: z.array(Scalar).min(1).max(64).nullish(),
+    contains: z.array(Text).min(1).max(64).nullish(),
+  })
   .loose()
   .transform((condition, context) => {
     const path = Path.safeParse(condition);

@@ -12,9 +12,11 @@ import { handshake } from "./handshake/suite.ts";
 import { h2spec } from "./h2spec/suite.ts";
 import { h2specd } from "./h2specd/suite.ts";
 import { http1Corpus } from "./http1-corpus/suite.ts";
+import { leak } from "./leak/suite.ts";
 import { startMesh } from "./pair/mesh.ts";
 import { startSingle } from "./pair/single.ts";
 import type { Pair } from "./pair/pair.ts";
+import { slow } from "./slow/suite.ts";
 import { Expectations, judge, render, type Judged, type SuiteResult } from "./report.ts";
 import { installTools, type Tools } from "./tools.ts";
 
@@ -27,6 +29,8 @@ const install = (): Promise<Tools> => installTools((step) => say(`· ${step} ...
 /** Suites that need no pair, or start a world of their own. */
 const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
   attack: () => attack({ seconds: values.long ? 7 : 3, isEach: values.long }, values.only),
+  slow: () => slow(values.long ? 10_000 : 1_000, values.only),
+  leak: () => leak(Number(values.requests ?? (values.long ? 10_000_000 : 200_000))),
   chaos: () => chaos(values.long ? 1_800 : 10, values.only),
   differential: async () =>
     differential((await install()).python, values.long ? 1_000_000 : 50_000, Number(values.seed)),
@@ -47,6 +51,7 @@ const { values, positionals } = parseArgs({
     out: { type: "string", default: join(import.meta.dirname, "..", "out", "conformance") },
     "no-expectations": { type: "boolean", default: false },
     long: { type: "boolean", default: false },
+    requests: { type: "string" },
     seed: { type: "string", default: "1" },
     only: { type: "string", multiple: true, default: [] },
     seconds: { type: "string", default: "60" },

@@ -1,11 +1,10 @@
 /** Abuse of HTTP/2 against every listener of a pair, while others use it (docs/reliability.md, G5). */
 import { setTimeout as sleep } from "node:timers/promises";
-import { join } from "node:path";
 import { z } from "zod";
 import { AppPort } from "../mesh/ports.ts";
-import type { Place } from "../pair/pair.ts";
 import type { Case, SuiteResult } from "../report.ts";
 import { ABUSES } from "./abuses.ts";
+import { program, victims } from "./victims.ts";
 import { held, type Listener, World } from "./world.ts";
 
 /** What the goals ask for. */
@@ -13,9 +12,7 @@ const ANSWERED_SHARE_MIN = 0.99;
 const GROWTH_KIB_MAX = 16 * 1024;
 
 const CONNECTIONS = 3;
-const RATE = 100;
 const SAMPLE_MS = 100;
-const RUN_MS_MAX = 120_000;
 const PODS = ["caller-0", "server-0"] as const;
 
 const Attacked = z.object({
@@ -25,15 +22,6 @@ const Attacked = z.object({
   goAways: z.record(z.string(), z.number()),
   resets: z.number(),
 });
-const Served = z.object({
-  asked: z.number(),
-  answered: z.number(),
-  p50Ms: z.number(),
-  p99Ms: z.number(),
-  errors: z.record(z.string(), z.number()),
-});
-type Served = z.infer<typeof Served>;
-
 /** Seconds of one attack, and whether each listener has its own. */
 export interface Length {
   readonly seconds: number;
@@ -56,25 +44,6 @@ export async function attack({ seconds, isEach }: Length, only: readonly string[
   } finally {
     await world.close();
   }
-}
-
-/** One program of ours in a pod, to its end. */
-async function program(from: Place, file: string, order: object): Promise<unknown> {
-  const words = [join(import.meta.dirname, file), JSON.stringify(order)];
-  const ran = await from.run(process.execPath, words, RUN_MS_MAX);
-  if (ran.code !== 0) throw new Error(`${file} ended with ${ran.code}: ${ran.stderr || ran.reason}`);
-  return JSON.parse(ran.stdout);
-}
-
-/** A meshed victim over both proxies, and a plain one over the server's. */
-async function victims(world: World, seconds: number): Promise<readonly Served[]> {
-  const ask = (from: Place, origin: string): Promise<unknown> =>
-    program(from, "victim.ts", { origin, path: "/", seconds, rate: RATE });
-  const both = [
-    ask(world.caller, world.origin(AppPort.h2c)),
-    ask(world.outside, await world.podOrigin(AppPort.h2c)),
-  ];
-  return (await Promise.all(both)).map((served) => Served.parse(served));
 }
 
 async function one(

@@ -1,0 +1,96 @@
+/** Thousands of clients that are slow, or never end their handshake, while others ask on (G6, G7 in part). */
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { AppPort } from "../mesh/ports.ts";
+import type { Case, SuiteResult } from "../report.ts";
+import { program, victims } from "../attack/victims.ts";
+import { held, World } from "../attack/world.ts";
+
+const ANSWERED_SHARE_MIN = 0.999;
+const CONNECTION_KIB_MAX = 32;
+/** The limit of a head and of a handshake, and what a busy machine adds. */
+const CLOSED_MS_MAX = 10_000 + 4_000;
+const INBOUND_PORT = 4143;
+/** Time for the connections to be open before they are weighed. */
+const SETTLE_MS = 4_000;
+const PODS = ["server-0"] as const;
+
+const Tally = z.object({
+  opened: z.number(),
+  refused: z.number(),
+  ended: z.number(),
+  lastEndMs: z.number(),
+  left: z.number(),
+});
+
+/** What is held against each kind. */
+interface Slow {
+  readonly kind: "head" | "body" | "read" | "silent-tls" | "cut-tls";
+  readonly port: number;
+  /** Whether the proxy must have closed all of them in time. */
+  readonly isClosed: boolean;
+}
+
+const KINDS: readonly Slow[] = [
+  { kind: "head", port: AppPort.http, isClosed: true },
+  { kind: "body", port: AppPort.http, isClosed: false },
+  { kind: "read", port: AppPort.http, isClosed: false },
+  { kind: "silent-tls", port: INBOUND_PORT, isClosed: true },
+  { kind: "cut-tls", port: INBOUND_PORT, isClosed: true },
+];
+
+/** Every kind, with `connections` each. */
+export async function slow(connections: number, only: readonly string[]): Promise<SuiteResult> {
+  const world = await World.start();
+  const kinds = KINDS.filter(({ kind }) => only.length === 0 || only.includes(kind));
+  try {
+    await victims(world, 2);
+    const cases: Case[] = [];
+    for (const kind of kinds) cases.push(...(await one(world, kind, connections)));
+    return { suite: "slow", usual: () => "holds", never: [], least: kinds.length * 3, cases };
+  } finally {
+    await world.close();
+  }
+}
+
+async function one(
+  world: World,
+  { kind, port, isClosed }: Slow,
+  connections: number,
+): Promise<readonly Case[]> {
+  const pid = await world.mesh.proxyPid(PODS[0]);
+  const before = held(pid);
+  const seconds = isClosed ? CLOSED_MS_MAX / 1_000 : SETTLE_MS / 1_000 + 2;
+  const order = { kind, host: await world.mesh.ip(PODS[0]), port, connections, seconds };
+  const attacker = program(world.outside, "slow.ts", order);
+  attacker.catch(() => undefined);
+  const served = victims(world, SETTLE_MS / 1_000 + 2);
+  await sleep(SETTLE_MS);
+  const during = held(pid);
+  const [answers, tally] = [await served, Tally.parse(await attacker)];
+  const open = Math.max(1, during.files - before.files);
+  const each = (during.kib - before.kib) / open;
+  const detail = `${tally.opened} opened, ${tally.refused} refused, ${tally.ended} ended, the last after ${tally.lastEndMs} ms`;
+  const [asked, answered] = answers.reduce(
+    ([one, other], victim) => [one + victim.asked, other + victim.answered],
+    [0, 0],
+  );
+  const isEnded = !isClosed || (tally.left === 0 && tally.lastEndMs <= CLOSED_MS_MAX);
+  return [
+    {
+      name: `${kind}: others are answered`,
+      outcome: answered >= asked * ANSWERED_SHARE_MIN ? "holds" : "starved",
+      detail: `${answered} of ${asked} ${JSON.stringify(answers.map(({ errors }) => errors))}`,
+    },
+    {
+      name: `${kind}: a connection is small`,
+      outcome: each <= CONNECTION_KIB_MAX && open > connections / 4 ? "holds" : "grew",
+      detail: `${each.toFixed(1)} KiB for each of ${open} descriptors; ${detail}`,
+    },
+    {
+      name: `${kind}: ${isClosed ? "all are closed in time" : "all were taken"}`,
+      outcome: isEnded ? "holds" : "left open",
+      detail,
+    },
+  ];
+}

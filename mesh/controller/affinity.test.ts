@@ -131,3 +131,23 @@ test("the secret is the same while its file or the issuer's key is", async () =>
     await rm(dir, { recursive: true });
   }
 });
+
+test("faults and sessions of a service hold for the routes of its profile, too", () => {
+  const profile = `apiVersion: linkerd.io/v1alpha2
+kind: ServiceProfile
+metadata: {name: web.prod.svc.cluster.local, namespace: prod}
+spec: {routes: [{name: any, condition: {pathRegex: "/.*"}}]}
+`;
+  const fault = `apiVersion: policy.hauberk.io/v1alpha1
+kind: HTTPFaultInjection
+metadata: {name: drill, namespace: prod}
+spec: {targetRef: {kind: Service, name: web}, delay: 1s, window: {end: "2100-01-01T00:00:00Z"}}
+`;
+  const rule = ruleOf([service("web", "hauberk.io/session-persistence: cookie"), profile, fault]);
+  assert.ok(rule?.extension?.condition !== undefined, "it is the profile's rule");
+  assert.equal(rule.extension.session?.carrier.case, "cookie");
+  assert.deepEqual(
+    rule.filters.map(({ extension }) => extension?.filter?.kind.case),
+    ["fault"],
+  );
+});

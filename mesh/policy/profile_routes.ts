@@ -32,7 +32,9 @@ import {
   type RequestCondition,
   type ServiceProfile,
 } from "../model/profile.ts";
+import { withSession } from "./affinity.ts";
 import { RETRY_BACKOFF, RETRY_BODY_BYTES_MAX, timeoutsOf, type TrafficPolicy } from "./annotations.ts";
+import { outboundHttpFilters } from "./filters.ts";
 import { httpFailure, wireHttpMatch } from "./match.ts";
 import type { Parent } from "./parent.ts";
 import { withHedge } from "./resilience.ts";
@@ -148,7 +150,11 @@ const ANY = wireHttpMatch({
 
 const DEFAULT_FAILURES = [{ min: 500, max: 599 }];
 
-function profileRule(route: ProfileRoute, policy: TrafficPolicy, backends: HttpRoute_Distribution) {
+function profileRule(
+  route: ProfileRoute,
+  parent: Parent,
+  { policy, backends }: { readonly policy: TrafficPolicy; readonly backends: HttpRoute_Distribution },
+) {
   const failures = failureRanges(route.responseClasses);
   const timeouts = timeoutsOf(policy, route.timeoutMs) ?? create(TimeoutsSchema, {});
   const retry = route.isRetryable
@@ -162,6 +168,7 @@ function profileRule(route: ProfileRoute, policy: TrafficPolicy, backends: HttpR
     : undefined;
   const rule = create(HttpRoute_RuleSchema, {
     matches: [ANY],
+    filters: outboundHttpFilters({ filters: [] }, parent, parent.faultsFor(undefined)),
     timeouts,
     backends,
     ...(retry === undefined ? {} : { retry }),
@@ -175,7 +182,7 @@ function profileRule(route: ProfileRoute, policy: TrafficPolicy, backends: HttpR
     ...(isUsual ? {} : { failures: { ranges: failures.map((range) => ({ ...range })) } }),
     ...(route.isRetryable ? { retryGrpcCodes: FAILING_CODES } : {}),
   });
-  return withHedge(extended, policy.hedge);
+  return withHedge(withSession(extended, parent.sessionFor(undefined)), policy.hedge);
 }
 
 /**
@@ -203,7 +210,7 @@ export function profileRoutes(
         namespace: profile.meta.namespace,
         name: route.name,
       }),
-      rules: [profileRule(route, policy, backends)],
+      rules: [profileRule(route, parent, { policy, backends })],
     }),
   );
 }

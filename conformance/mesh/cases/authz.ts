@@ -212,6 +212,17 @@ export function authz(world: () => AuthzWorld): void {
       assert.equal(seen["x-user"], "ann");
       assert.equal(seen["x_user"], undefined);
       assert.equal(seen["authorization"], undefined);
+      const cached = await sum("hauberk_inbound_tokens_total", 'result="cached"');
+      const token = exampleToken({ jti: "again" });
+      const twice = [
+        await ask("web-0", { headers: bearer(token) }),
+        await ask("web-0", { headers: bearer(token) }),
+      ];
+      assert.deepEqual(
+        twice.map(({ status }) => status),
+        [200, 200],
+      );
+      assert.equal(await sum("hauberk_inbound_tokens_total", 'result="cached"'), cached + 1);
     });
 
     test("a missing or bad token is 401 with a challenge, claims that do not fit are 403", async () => {

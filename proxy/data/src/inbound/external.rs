@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout};
 use self::message::{
     Address, AttributeContext, CheckRequest, CheckResponse, HttpRequest, Peer, Request, SocketAddress,
 };
+use super::audit::SeldomLog;
 use crate::heads::View;
 use crate::outbound::{AskError, call};
 use crate::worker::Worker;
@@ -38,6 +39,7 @@ const ASKING_MAX: usize = 1_024;
 pub(super) struct External {
     kept: RefCell<HashMap<Key, (Instant, Rc<Decision>)>>,
     asking: Rc<()>,
+    failures: SeldomLog,
 }
 
 type Key = (usize, [u8; 32]);
@@ -92,7 +94,9 @@ impl External {
             }
             Err(reason) => {
                 count(asker.worker, check, "failed");
-                log::debug!(policy:% = check.name, reason:%; "external authorization gave no answer");
+                if let Some(unsaid) = self.failures.due(Instant::now()) {
+                    log::warn!(policy:% = check.name, reason:%, unsaid; "external authorization gave no answer");
+                }
                 None
             }
         }

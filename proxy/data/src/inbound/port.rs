@@ -22,7 +22,7 @@ use hauberk_observe::families as f;
 use hauberk_wire::transport_header::{SessionProtocol, TransportHeader};
 use tokio::time::timeout;
 
-use super::audit::AuditLog;
+use super::audit::SeldomLog;
 use super::meters::ClientMeters;
 use super::requirements::Checks;
 use super::{ClientTls, InboundError};
@@ -47,7 +47,7 @@ pub(crate) struct Port {
     plan: RefCell<Option<Rc<Plan>>>,
     clients: RefCell<HashMap<ClientKey, Rc<Client>>>,
     apps: RefCell<Vec<Rc<Endpoint>>>,
-    pub(super) audits: AuditLog,
+    pub(super) audits: SeldomLog,
 }
 
 /// Identity, whether there was no mTLS at all, and the address that was meant.
@@ -104,7 +104,7 @@ impl Ports {
             plan: RefCell::default(),
             clients: RefCell::default(),
             apps: RefCell::default(),
-            audits: AuditLog::default(),
+            audits: SeldomLog::default(),
         });
         all.insert(number, Rc::clone(&port));
         port

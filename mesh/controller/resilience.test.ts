@@ -53,7 +53,9 @@ const ruleOf = (route: HttpRoute | undefined) =>
 
 test("a profile becomes routes in its order, and the service's breaker stays on", () => {
   const world = worldOf([
-    service("balancer.linkerd.io/failure-accrual: consecutive"),
+    service(
+      'balancer.linkerd.io/failure-accrual: consecutive, hauberk.io/failure-accrual-min-ready-endpoints: "2"',
+    ),
     profile(`
   retryBudget: {retryRatio: 0.5, minRetriesPerSecond: 3, ttl: 20s}
   routes:
@@ -68,6 +70,7 @@ test("a profile becomes routes in its order, and the service's breaker stays on"
   const policy = world.outbound(TARGET);
   const kind = policy?.protocol?.kind;
   assert.ok(kind?.case === "detect" && kind.value.http1?.failureAccrual !== undefined, "the breaker is off");
+  assert.equal(kind.value.http1.failureAccrual.ejection?.minReadyEndpoints, 2);
   const routes = httpRoutes(policy);
   assert.deepEqual(
     routes.map(({ metadata }) => (metadata?.kind.case === "resource" ? metadata.kind.value.name : "default")),

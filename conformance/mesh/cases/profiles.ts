@@ -35,6 +35,13 @@ export function profiles(world: () => ResilienceWorld): void {
       const before = await failures();
       await ask(world(), "profiled", { path: "/fail/metric/1/429" });
       assert.equal(await failures(), before + 1);
+      const of = ['dst="profiled.shop.svc.cluster.local:8080"', 'rt_route="reads"'];
+      const effective = await counted(world(), "route_request_total", ...of);
+      const actual = await counted(world(), "route_actual_request_total", ...of);
+      assert.ok(effective > 0 && actual > effective, `${effective} requests, ${actual} attempts`);
+      const failed = [...of, 'classification="failure"'];
+      assert.equal(await counted(world(), "route_response_total", ...failed), 0);
+      assert.ok((await counted(world(), "route_actual_response_total", ...failed)) > 0);
     });
 
     test("a route's timeout ends its requests, and only its", async () => {

@@ -8,7 +8,7 @@ use hauberk_model::identity::Identity;
 use hauberk_model::metadata::Metadata;
 use hauberk_model::status::{self, GrpcCode};
 use hauberk_observe::families as f;
-use hauberk_observe::{Counter, CounterFamily, Gauge, Histogram, Labels, Registry};
+use hauberk_observe::{Counter, CounterFamily, Gauge, Histogram, HistogramFamily, Labels, Registry};
 use hauberk_tls::Handshake;
 
 /// Which way a connection goes, seen from the workload.
@@ -263,9 +263,38 @@ impl Ended {
     }
 }
 
-/// `request_total`, `response_total` and `response_latency_ms` of one kind of request.
+/// The families that requests and responses are counted in.
+#[derive(Debug)]
+pub(crate) struct HttpFamilies {
+    requests: &'static CounterFamily,
+    responses: &'static CounterFamily,
+    latencies: &'static HistogramFamily,
+}
+
+static PLAIN: HttpFamilies = HttpFamilies {
+    requests: &f::REQUEST_TOTAL,
+    responses: &f::RESPONSE_TOTAL,
+    latencies: &f::RESPONSE_LATENCY_MS,
+};
+
+/// Of a ServiceProfile's route.
+pub(crate) static PROFILE_ROUTE: HttpFamilies = HttpFamilies {
+    requests: &f::ROUTE_REQUEST_TOTAL,
+    responses: &f::ROUTE_RESPONSE_TOTAL,
+    latencies: &f::ROUTE_RESPONSE_LATENCY_MS,
+};
+
+/// Of the attempts at a ServiceProfile's route.
+pub(crate) static PROFILE_ACTUAL: HttpFamilies = HttpFamilies {
+    requests: &f::ROUTE_ACTUAL_REQUEST_TOTAL,
+    responses: &f::ROUTE_ACTUAL_RESPONSE_TOTAL,
+    latencies: &f::ROUTE_ACTUAL_RESPONSE_LATENCY_MS,
+};
+
+/// `request_total`, `response_total` and `response_latency_ms` of one kind of request, or their like.
 #[derive(Debug)]
 pub(crate) struct Http {
+    families: &'static HttpFamilies,
     registry: Registry,
     labels: Labels,
     requests: Counter,
@@ -278,8 +307,14 @@ const OUTCOMES_MAX: usize = 64;
 
 impl Http {
     pub(crate) fn new(registry: &Registry, labels: Labels) -> Self {
+        Self::by(&PLAIN, registry, labels)
+    }
+
+    /// The same in other families.
+    pub(crate) fn by(families: &'static HttpFamilies, registry: &Registry, labels: Labels) -> Self {
         Self {
-            requests: registry.counter(&f::REQUEST_TOTAL, labels.clone()),
+            requests: registry.counter(families.requests, labels.clone()),
+            families,
             registry: registry.clone(),
             labels,
             responses: RefCell::default(),
@@ -306,7 +341,7 @@ impl Http {
                 let labels = labels
                     .with("classification", if success { "success" } else { "failure" })
                     .with_some("grpc_status", ended.grpc_status.map(|code| code.to_string()));
-                self.registry.counter(&f::RESPONSE_TOTAL, labels)
+                self.registry.counter(self.families.responses, labels)
             },
             Counter::inc,
         );
@@ -315,7 +350,7 @@ impl Http {
             ended.status,
             || {
                 let labels = self.labels.clone().with("status_code", ended.status.to_string());
-                self.registry.histogram(&f::RESPONSE_LATENCY_MS, labels)
+                self.registry.histogram(self.families.latencies, labels)
             },
             |histogram| histogram.observe(latency),
         );

@@ -26,6 +26,38 @@ pub static RESPONSE_LATENCY_MS: HistogramFamily = HistogramFamily::latency_ms(
     "Elapsed times between a request's headers being received and its response stream completing.",
 );
 
+/// Labels: `direction`, `dst`, `rt_route`. Of the routes of ServiceProfiles.
+pub static ROUTE_REQUEST_TOTAL: CounterFamily =
+    CounterFamily { name: "route_request_total", help: "Total count of HTTP requests of a route." };
+
+/// Labels: `direction`, `dst`, `rt_route`, `status_code`, `classification`, `grpc_status`.
+pub static ROUTE_RESPONSE_TOTAL: CounterFamily =
+    CounterFamily { name: "route_response_total", help: "Total count of HTTP responses of a route." };
+
+/// Labels: `direction`, `dst`, `rt_route`, `status_code`.
+pub static ROUTE_RESPONSE_LATENCY_MS: HistogramFamily = HistogramFamily::latency_ms(
+    "route_response_latency_ms",
+    "Elapsed times between a request's headers being received and its response stream completing, by route.",
+);
+
+/// Labels: `direction`, `dst`, `rt_route`. Retries are requests of their own.
+pub static ROUTE_ACTUAL_REQUEST_TOTAL: CounterFamily = CounterFamily {
+    name: "route_actual_request_total",
+    help: "Total count of HTTP requests sent for a route, retries included.",
+};
+
+/// Labels: `direction`, `dst`, `rt_route`, `status_code`, `classification`, `grpc_status`.
+pub static ROUTE_ACTUAL_RESPONSE_TOTAL: CounterFamily = CounterFamily {
+    name: "route_actual_response_total",
+    help: "Total count of HTTP responses received for a route, retries included.",
+};
+
+/// Labels: `direction`, `dst`, `rt_route`, `status_code`.
+pub static ROUTE_ACTUAL_RESPONSE_LATENCY_MS: HistogramFamily = HistogramFamily::latency_ms(
+    "route_actual_response_latency_ms",
+    "Elapsed times between a request being sent for a route and its response's headers.",
+);
+
 /// Labels: `direction`, `peer`, `target_addr`, `target_ip`, `target_port`, `tls`, `no_tls_reason`,
 /// `client_id` or `server_id`, inbound `srv_*`, outbound `dst_*`.
 pub static TCP_OPEN_TOTAL: CounterFamily =

@@ -21,13 +21,14 @@ use super::backend::{Load, NoEndpoint, Picked, Slot};
 use super::demands::Demands;
 use super::endpoint::{Endpoint, Session};
 use super::plan::{Rule, RuleBackend};
+use super::profile_meters::ProfileMeters;
 use super::said::Said;
 use crate::body::Body;
 use crate::exchange::{AttemptError, Exchange};
 use crate::failure::{failure_of, failure_of_dial};
 use crate::h1;
 use crate::heads::{self, Onward, RequestMeta, ResponseMeta};
-use crate::meters::Ended;
+use crate::meters::{Ended, Http};
 
 use crate::pool::http2_client;
 use crate::recorder::Telling;
@@ -64,6 +65,8 @@ pub(super) struct Won {
     pub(super) load: Load,
     pub(super) slot: Rc<Slot>,
     pub(super) started: Instant,
+    /// What counts it where a ServiceProfile routes.
+    pub(super) actual: Option<Rc<Http>>,
 }
 
 /// An attempt that brought none.
@@ -128,12 +131,19 @@ impl Attempts<'_> {
         self.attempt(tried).await.map_err(|lost| lost.failure)
     }
 
+    fn actual(&self) -> Option<Rc<Http>> {
+        self.rule.profile.as_ref().map(ProfileMeters::actual)
+    }
+
     /// Counts an answer that another attempt is made in place of.
     fn discard(&self, won: Won) {
-        let Won { exchange, mut load, slot, started } = won;
+        let Won { exchange, mut load, slot, started, actual } = won;
         let (status, grpc_status) = (exchange.response.status(), exchange.response.grpc_status());
         let ended = Ended { status, grpc_status, complete: true };
         slot.http.responded_as(ended, false, started.elapsed());
+        if let Some(actual) = actual {
+            actual.responded_as(ended, false, started.elapsed());
+        }
         self.chosen.meters.ended(ended, started.elapsed());
         load.end(Outcome::Failure);
     }
@@ -169,6 +179,9 @@ impl Attempts<'_> {
         self.chosen.backend.tell(self.story, &slot.endpoint.spec);
         slot.http.requested();
         self.chosen.meters.requested();
+        if let Some(profile) = &self.rule.profile {
+            profile.attempted();
+        }
         Try { key, load: Load::new(self.worker, &self.chosen.backend, key), slot, started: Instant::now() }
     }
 
@@ -199,7 +212,7 @@ impl Attempts<'_> {
                     self.heed(load, &exchange.response);
                 }
                 match load {
-                    Some(load) => Ok(Won { exchange, load, slot, started }),
+                    Some(load) => Ok(Won { exchange, load, slot, started, actual: self.actual() }),
                     None => Err(Lost {
                         how: AttemptFailure::NotSent,
                         failure: Failure::Unexpected,

@@ -160,6 +160,9 @@ impl Outbound {
             }
         };
         story.ended(ended, start.elapsed());
+        if let Some(profile) = &routed.rule.profile {
+            profile.ended(ended, ended.complete && !is_failure(ended, &demands), start.elapsed());
+        }
         routed.rule.meters.ended(ended, start.elapsed(), hostname);
     }
 
@@ -186,7 +189,7 @@ impl Outbound {
         demands: &Demands,
         chosen: &RuleBackend,
     ) -> (Ended, Fault) {
-        let Won { exchange, mut load, slot, started } = won;
+        let Won { exchange, mut load, slot, started, actual } = won;
         let latency = started.elapsed();
         let tells = self.worker.config.informational_headers && slot.endpoint.is_meshed();
         let strip = if tells { &strip::RESPONSE_FROM_PEER } else { &strip::RESPONSE_FROM_STRANGER };
@@ -196,6 +199,9 @@ impl Outbound {
         let failed = is_failure(ended, demands);
         load.end(outcome_of(failed, fault));
         slot.http.responded_as(ended, ended.complete && !failed, latency);
+        if let Some(actual) = actual {
+            actual.responded_as(ended, ended.complete && !failed, latency);
+        }
         chosen.meters.ended(ended, started.elapsed());
         (ended, fault)
     }

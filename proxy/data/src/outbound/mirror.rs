@@ -165,7 +165,7 @@ impl Copy {
 
 /// Reads the response away. Whether it came through.
 async fn swallow(won: Won) -> bool {
-    let Won { exchange, mut load, slot, started } = won;
+    let Won { exchange, mut load, slot, started, .. } = won;
     let latency = started.elapsed();
     let (status, grpc_status) = (exchange.response.status(), exchange.response.grpc_status());
     let complete = discard(exchange).await;

@@ -17,6 +17,7 @@ mod meters;
 mod mirror;
 mod opaque;
 mod plan;
+mod profile_meters;
 mod said;
 mod target;
 mod tls;

@@ -25,6 +25,7 @@ use super::byte_meters::{ByteKind, ByteMeters};
 use super::egress::{self, Egress};
 use super::meters::{Kind, RouteBackendMeters, RouteMeters};
 use super::mirror::Mirror;
+use super::profile_meters::ProfileMeters;
 use crate::worker::Worker;
 
 /// What to do with connections to one destination.
@@ -103,6 +104,7 @@ pub(crate) struct Rule {
     pub(crate) mirrors: Vec<Rc<Mirror>>,
     pub(super) sessions: Option<Sessions>,
     pub(crate) meters: RouteMeters,
+    pub(crate) profile: Option<ProfileMeters>,
     pub(crate) place: Arc<Place>,
 }
 
@@ -252,6 +254,7 @@ impl Resolver<'_> {
                 .as_ref()
                 .map(|session| Sessions::new(session, &self.worker.registry, &labels)),
             meters: RouteMeters::new(&self.worker.registry, kind, labels),
+            profile: ProfileMeters::of(&self.worker.registry, route, self.policy.authority.as_ref()),
             place: Arc::new(Place { parent: self.policy.parent.clone(), route: Some(route.clone()) }),
         })
     }

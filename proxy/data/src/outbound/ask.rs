@@ -93,7 +93,7 @@ pub(crate) async fn call(
         repeats: Cell::new(0),
         story: &story,
     };
-    let Won { exchange, mut load, slot, started } =
+    let Won { exchange, mut load, slot, started, .. } =
         attempts.run().await.inspect_err(|failure| unanswered(&story, *failure)).map_err(AskError::Failed)?;
     let (status, latency) = (exchange.response.status(), started.elapsed());
     let answer = read(exchange).await;

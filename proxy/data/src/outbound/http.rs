@@ -160,10 +160,7 @@ impl Outbound {
             }
         };
         story.ended(ended, start.elapsed());
-        if let Some(profile) = &routed.rule.profile {
-            profile.ended(ended, ended.complete && !is_failure(ended, &demands), start.elapsed());
-        }
-        routed.rule.meters.ended(ended, start.elapsed(), hostname);
+        routed.rule.ended(ended, !is_failure(ended, &demands), start, hostname);
     }
 
     /// Carries a fault out while the client waits for it.

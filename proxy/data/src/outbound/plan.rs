@@ -18,6 +18,7 @@ use hauberk_model::route::{Filter, GrpcRoute, HttpRoute};
 use hauberk_model::server_name::NameRefusal;
 use hauberk_model::story::Place;
 use hauberk_observe::Labels;
+use tokio::time::Instant;
 
 use super::affinity::Sessions;
 use super::backend::Backend;
@@ -26,6 +27,7 @@ use super::egress::{self, Egress};
 use super::meters::{Kind, RouteBackendMeters, RouteMeters};
 use super::mirror::Mirror;
 use super::profile_meters::ProfileMeters;
+use crate::meters::Ended;
 use crate::worker::Worker;
 
 /// What to do with connections to one destination.
@@ -292,6 +294,14 @@ impl Resolver<'_> {
 }
 
 impl Rule {
+    /// Counts the end of a request that began at `start`; a failed or broken one is none that succeeded.
+    pub(crate) fn ended(&self, ended: Ended, success: bool, start: Instant, hostname: Option<Arc<str>>) {
+        if let Some(profile) = &self.profile {
+            profile.ended(ended, success && ended.complete, start.elapsed());
+        }
+        self.meters.ended(ended, start.elapsed(), hostname);
+    }
+
     /// The backend for one request, by weight among those that have a ready endpoint.
     pub(crate) fn choose(&self, worker: &Worker) -> Option<&RuleBackend> {
         if let ([only], Distribution::FirstAvailable(_)) =

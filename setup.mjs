@@ -26,6 +26,7 @@ const COMMANDS = {
   check: { file: ".ci/check.ts", needs: ["packages", "protos"] },
   test: { file: ".ci/test.ts", needs: ["packages", "protos", "proxy", "go"] },
   bench: { file: "conformance/bench/main.ts", needs: ["packages", "protos", "proxy"] },
+  release: { file: "release/main.ts", needs: ["packages"] },
   conformance: { file: "conformance/run.ts", needs: ["packages", "protos", "proxy", "go"] },
 };
 

@@ -51,6 +51,8 @@ export const ROOMS: readonly Room[] = [
   },
   { folder: "mesh/cli", may: [MODEL, "mesh/standalone", "mesh/source", "mesh/viz", "crypto"] },
   { folder: "demo", may: ["mesh/standalone", "mesh/viz", MODEL, "mesh/source"] },
+  { folder: "sbom", may: [] },
+  { folder: "release", may: ["crypto", "sbom"] },
   { folder: "conformance", may: [] },
   // The peers' certificates; what is measured is an artefact all the same.
   { folder: "conformance/bench", may: ["crypto"] },
@@ -92,6 +94,8 @@ const PACKAGES: ReadonlyMap<string, string> = new Map([
   ["@hauberk/viz", "mesh/viz"],
   ["@hauberk/demo", "demo"],
   ["@hauberk/conformance", "conformance"],
+  ["@hauberk/release", "release"],
+  ["@hauberk/sbom", "sbom"],
   ["hauberk", "mesh/cli"],
 ]);
 

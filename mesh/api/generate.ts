@@ -10,7 +10,7 @@ import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { delimiter, dirname, join, resolve } from "node:path";
-import { promisify } from "node:util";
+import { parseArgs, promisify } from "node:util";
 import { z } from "zod";
 
 /** The crate that holds the `.proto` files. Its exact version is pinned in `proxy/Cargo.toml`. */
@@ -64,14 +64,22 @@ async function generateInto(protos: string, out: string, bin: string): Promise<v
   });
 }
 
-/** Generates all wire types into `mesh/api/gen`; the old ones stay until the new ones are complete. */
-export async function generate(root: string): Promise<string> {
+/** Where to read and write, other than in the checkout. */
+export interface Places {
+  /** The crate's folder of `.proto` files, where cargo is not to be asked. */
+  readonly protos?: string;
+  /** Folder that takes the types. */
+  readonly out?: string;
+}
+
+/** Generates all wire types, into `mesh/api/gen` as a rule; the old ones stay until the new ones are complete. */
+export async function generate(root: string, places: Places = {}): Promise<string> {
   const bin = join(root, "node_modules", ".bin");
-  const gen = join(root, "mesh", "api", "gen");
+  const gen = places.out ?? join(root, "mesh", "api", "gen");
   const fresh = `${gen}.new`;
   await rm(fresh, { recursive: true, force: true });
   await mkdir(fresh, { recursive: true });
-  await generateInto(await findCrateProtos(join(root, "proxy")), fresh, bin);
+  await generateInto(places.protos ?? (await findCrateProtos(join(root, "proxy"))), fresh, bin);
   const extensions = join(root, "mesh", "api", "proto");
   if (existsSync(extensions)) await generateInto(extensions, fresh, bin);
   await rm(gen, { recursive: true, force: true });
@@ -80,6 +88,7 @@ export async function generate(root: string): Promise<string> {
 }
 
 if (import.meta.main) {
-  const gen = await generate(resolve(import.meta.dirname, "..", ".."));
+  const options = { protos: { type: "string" }, out: { type: "string" } } as const;
+  const gen = await generate(resolve(import.meta.dirname, "..", ".."), parseArgs({ options }).values);
   process.stdout.write(`generated ${gen}\n`);
 }

@@ -1,0 +1,44 @@
+/** Says of every part of an image what must be said, signs it twice over, and attaches it. */
+import type { KeyPair } from "@hauberk/crypto/algorithms.ts";
+import type { Descriptor } from "../oci/model.ts";
+import type { Store } from "../oci/store.ts";
+import { BUNDLE, COMPANION, readBundle, writeBundle, writeCompanion } from "./bundle.ts";
+import { IN_TOTO, Predicate, writeStatement, type PredicateName } from "./statement.ts";
+import { digestOf } from "../oci/model.ts";
+
+/** The builder's keys. */
+export interface Signer {
+  /** ECDSA P-256, which cosign takes. */
+  readonly classical: KeyPair;
+  /** ML-DSA-87. */
+  readonly postQuantum: KeyPair;
+}
+
+/** What is said of one part. */
+export type Claims = Readonly<Record<PredicateName, unknown>>;
+
+/** Attaches one signed statement per claim, each with its companion. */
+export async function attest(
+  store: Store,
+  { subject, name, claims }: { readonly subject: Descriptor; readonly name: string; readonly claims: Claims },
+  { signer, at }: { readonly signer: Signer; readonly at: string },
+): Promise<void> {
+  const spoken: readonly PredicateName[] = ["signature", "provenance", "bom"];
+  for (const claim of spoken) {
+    const predicateType = Predicate[claim];
+    const payload = writeStatement({ name, digest: subject.digest }, predicateType, claims[claim]);
+    const bundle = writeBundle(IN_TOTO, payload, signer.classical);
+    const annotations = {
+      "dev.sigstore.bundle.content": "dsse-envelope",
+      "dev.sigstore.bundle.predicateType": predicateType,
+      "org.opencontainers.image.created": at,
+    };
+    await store.attach(subject, { artifactType: BUNDLE, bytes: bundle, annotations });
+    const companion = writeCompanion(digestOf(bundle), readBundle(bundle), signer.postQuantum);
+    await store.attach(subject, {
+      artifactType: COMPANION,
+      bytes: companion,
+      annotations: { "dev.hauberk.companion.of": digestOf(bundle), "org.opencontainers.image.created": at },
+    });
+  }
+}

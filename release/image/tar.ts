@@ -1,0 +1,62 @@
+/** Archives that depend on nothing but their entries: sorted, owned by numbers, of one time. */
+import { buffer } from "node:stream/consumers";
+import { pack } from "tar-stream";
+
+/** One thing in an archive. Paths are relative, without `./`; parents need not be given. */
+export type Entry =
+  | {
+      readonly kind: "file";
+      readonly path: string;
+      readonly mode: number;
+      readonly bytes: Uint8Array;
+    }
+  | { readonly kind: "directory"; readonly path: string; readonly mode: number; readonly owner?: number }
+  | { readonly kind: "link"; readonly path: string; readonly target: string };
+
+/** Folders that entries lie in and that nobody gave. */
+function parentsOf(entries: readonly Entry[]): readonly Entry[] {
+  const given = new Set(entries.map(({ path }) => path));
+  const missing = new Map<string, Entry>();
+  for (const { path } of entries) {
+    const parts = path.split("/");
+    for (let length = 1; length < parts.length; length += 1) {
+      const folder = parts.slice(0, length).join("/");
+      if (!given.has(folder)) missing.set(folder, { kind: "directory", path: folder, mode: 0o755 });
+    }
+  }
+  return [...missing.values()];
+}
+
+/** By code unit, which no locale changes. */
+function byPath(a: Entry, b: Entry): number {
+  if (a.path === b.path) throw new Error(`two entries are called ${a.path}`);
+  return a.path < b.path ? -1 : 1;
+}
+
+function headerOf(entry: Entry, mtime: Date) {
+  const common = { name: entry.path, mtime, uid: 0, gid: 0, uname: "", gname: "" };
+  switch (entry.kind) {
+    case "file":
+      return { ...common, type: "file", mode: entry.mode, size: entry.bytes.length } as const;
+    case "directory": {
+      const owner = entry.owner ?? 0;
+      return { ...common, type: "directory", mode: entry.mode, uid: owner, gid: owner } as const;
+    }
+    case "link":
+      return { ...common, type: "symlink", mode: 0o777, linkname: entry.target } as const;
+  }
+}
+
+/** The archive of `entries` with every time set to `epochSeconds`. */
+export async function archive(entries: readonly Entry[], epochSeconds: number): Promise<Buffer> {
+  const mtime = new Date(epochSeconds * 1000);
+  const out = pack();
+  const written = buffer(out);
+  for (const entry of [...parentsOf(entries), ...entries].toSorted(byPath)) {
+    const header = headerOf(entry, mtime);
+    if (entry.kind === "file") out.entry(header, Buffer.from(entry.bytes));
+    else out.entry(header);
+  }
+  out.finalize();
+  return written;
+}

@@ -1,0 +1,19 @@
+/** Checks as people read them. Pure. */
+import type { Check } from "./verify.ts";
+
+const TITLES = { signature: "signed", provenance: "provenance", bom: "bill of materials" } as const;
+
+/** A few lines per image: its parts, and every demand with its outcome. */
+export function describeChecks(name: string, checks: readonly Check[]): string {
+  const lines: string[] = [];
+  for (const part of new Set(checks.map((check) => check.part))) {
+    const own = checks.filter((check) => check.part === part);
+    lines.push(`${name} ${part} ${own[0]?.subject ?? ""}`);
+    for (const { demand, outcome } of own) {
+      const mark = outcome.ok ? "√" : "×";
+      const reason = outcome.ok ? "" : `: ${outcome.refusal}: ${outcome.detail}`;
+      lines.push(`  ${mark} ${TITLES[demand]}${reason}`);
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}

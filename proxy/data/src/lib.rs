@@ -78,6 +78,18 @@ pub struct Watching {
     pub redacted: Vec<String>,
 }
 
+/// Bytes of a task's future.
+const fn bytes_of<A, B, C, F: Future>(_: fn(A, B, C) -> F) -> usize {
+    size_of::<F>()
+}
+
+/// What an open connection may hold beside its buffers and its session. What is larger and brief is boxed: a request, a
+/// handshake, a connection of HTTP/2.
+const OUTBOUND_BYTES_MAX: usize = 2_816;
+const INBOUND_BYTES_MAX: usize = 4_608;
+const _: () = assert!(bytes_of(outbound::connection) <= OUTBOUND_BYTES_MAX);
+const _: () = assert!(bytes_of(inbound::connection) <= INBOUND_BYTES_MAX);
+
 /// Serves both directions until `drain` says to stop, lets open connections finish until the time it gives, and returns.
 ///
 /// Must be run on a current-thread runtime with I/O and time enabled; it brings its own [`LocalSet`].

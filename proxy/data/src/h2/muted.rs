@@ -40,9 +40,14 @@ impl Muted {
         done
     }
 
+    /// Whether the task has missed something, once.
+    pub(super) fn has_missed(&self) -> bool {
+        self.was_missed.swap(false, Ordering::Relaxed)
+    }
+
     /// Wakes the task if it has missed something.
     pub(super) fn catch_up(&self) {
-        if self.was_missed.swap(false, Ordering::Relaxed) {
+        if self.has_missed() {
             self.wake_task();
         }
     }

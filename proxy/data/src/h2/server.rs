@@ -42,6 +42,9 @@ const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// How long a client that floods us may take to read that it is sent away.
 const CALM: Duration = Duration::from_millis(500);
 
+/// Turns that streams get at once before the other connections of the worker have theirs.
+const STREAM_TURNS: usize = 3;
+
 /// Serves a connection until it ends or `drain` has let its last stream finish.
 ///
 /// # Errors
@@ -76,6 +79,7 @@ pub(crate) async fn serve<H: Handler>(
         muted,
         unread: limits.unread_timeout,
         waker,
+        of_streams: StreamWaker::new(),
     };
     // Boxed, so that only streams that are open weigh.
     let start = |request| Box::pin(Rc::clone(&handler).handle(request));
@@ -106,6 +110,20 @@ struct Serving<F> {
     waker: Waker,
     /// How long an answer may stay unread.
     unread: Duration,
+    of_streams: StreamWaker,
+}
+
+/// What streams are polled with.
+struct StreamWaker {
+    muted: Arc<Muted>,
+    waker: Waker,
+}
+
+impl StreamWaker {
+    fn new() -> Self {
+        let (muted, waker) = Muted::new();
+        Self { muted, waker }
+    }
 }
 
 /// A stream that its handler has.
@@ -134,9 +152,10 @@ impl<F: Future<Output = ()>> Serving<F> {
             self.connection.graceful_shutdown();
         }
         self.muted.follow(cx);
+        self.of_streams.muted.follow(cx);
         loop {
             // Streams first, and without a wake: the connection has its turn right after them.
-            self.muted.quietly(|| while let Poll::Ready(Some(())) = self.streams.poll_next_unpin(cx) {});
+            self.poll_streams();
             match self.connection.poll_accept(&mut Context::from_waker(&self.waker)) {
                 Poll::Ready(None) => return Poll::Ready(Ended::Over(Ok(()))),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Ended::Over(Err(error))),
@@ -154,6 +173,23 @@ impl<F: Future<Output = ()>> Serving<F> {
                 }
             }
         }
+    }
+
+    /// Polls the streams that something has happened to. The library wakes a stream for what the stream does itself, and
+    /// the set of streams asks for another turn whenever all have had theirs: both have it here.
+    fn poll_streams(&mut self) {
+        let Self { streams, muted, of_streams, .. } = self;
+        let cx = &mut Context::from_waker(&of_streams.waker);
+        for _ in 0..STREAM_TURNS {
+            muted.quietly(|| {
+                of_streams.muted.quietly(|| while let Poll::Ready(Some(())) = streams.poll_next_unpin(cx) {});
+            });
+            if !of_streams.muted.has_missed() {
+                return;
+            }
+        }
+        // Who has still not enough waits until others had their turn.
+        of_streams.waker.wake_by_ref();
     }
 
     /// A stream's request, if it is still wanted and there is room for it.

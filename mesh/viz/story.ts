@@ -117,7 +117,9 @@ export function tell(story: Story): string {
   const [first] = story.halves;
   if (first === undefined) return nothing(story);
   const { record } = first;
-  const asked = `${record.method} ${record.path} at ${record.authority === "" ? record.target : record.authority}`;
+  const to = record.authority === "" ? record.target : record.authority;
+  const asked =
+    record.method === "" ? `a head that is no request, to ${to}` : `${record.method} ${record.path} at ${to}`;
   return [
     `${story.id}  ${asked}`,
     ...story.halves.flatMap(({ pod, record: half }) => ["", ...lines(pod, half)]),

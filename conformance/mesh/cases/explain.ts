@@ -10,7 +10,7 @@ import { frame } from "../frames.ts";
 import { until, type TestMesh } from "../mesh.ts";
 import { deny, identity } from "../policy-objects.ts";
 import { AppPort } from "../ports.ts";
-import { fetchOnce, type Response } from "../wire.ts";
+import { fetchOnce, Wire, type Response } from "../wire.ts";
 import { Seen } from "./http1.ts";
 import { begin, finished, session } from "./streams.ts";
 
@@ -145,6 +145,21 @@ export function explained(world: () => ExplainWorld): void {
       assert.equal(client?.record.code, code);
       assert.ok((client?.record.trouble?.tried.length ?? 0) > 0, JSON.stringify(client));
       assert.equal(server?.record.code, "connect-failed");
+    });
+
+    test("a head that is no request is answered with a code and has a record, too", async () => {
+      const { mesh, to } = world();
+      const wire = await Wire.to(mesh.place("alice-0"), to("alice-0", AppPort.http));
+      wire.write("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n");
+      const { code, id } = told(await wire.response());
+      wire.close();
+      assert.equal(code, "bad-request");
+      const { halves } = await storyOf(mesh, id);
+      assert.deepEqual(
+        halves.map(({ record }) => [record.side, record.code, record.status]),
+        [["outbound", "bad-request", 400]],
+      );
+      assert.match((await explain(mesh, id)).stdout, /a head that is no request/);
     });
 
     test("an answered request has a story too, the id stays between the proxies, and none can be forged", async () => {

@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use h2::Reason;
+use hauberk_model::status::Failure;
+use hauberk_model::story::RequestId;
 use hauberk_wire::Edits;
 use hauberk_wire::translate::Honour;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
@@ -29,6 +31,9 @@ pub(crate) struct Request {
 pub(crate) trait Handler: 'static {
     /// Whether what the client says of a request's original protocol is believed: only of a verified peer.
     fn honours(&self) -> Honour;
+
+    /// Notes a head that is no request and was answered with `status`; names it.
+    fn refuses(&self, failure: Failure, status: u16) -> RequestId;
 
     /// Handles one request to its end.
     fn handle(self: Rc<Self>, request: Request) -> impl Future<Output = ()>;

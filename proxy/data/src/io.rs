@@ -1,5 +1,6 @@
 //! The connection as the request path sees it: plain or mTLS, with bytes already read put back in front.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -147,18 +148,28 @@ impl Io {
 
 /// Counts an open connection until it is dropped.
 #[derive(Debug)]
-struct Counted(Rc<Transport>);
+struct Counted {
+    transport: Rc<Transport>,
+    /// What broke it, if anything did; 0: nothing.
+    errno: Cell<i32>,
+}
 
 impl Counted {
     fn new(transport: Rc<Transport>) -> Self {
         transport.opened();
-        Self(transport)
+        Self { transport, errno: Cell::new(0) }
+    }
+
+    /// Notes the error of a connection that breaks.
+    #[cold]
+    fn broken(&self, error: &io::Error) {
+        self.errno.set(error.raw_os_error().unwrap_or_default());
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.closed();
+        self.transport.closed(self.errno.get());
     }
 }
 
@@ -170,8 +181,11 @@ impl AsyncRead for Io {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if let Some(transport) = &self.transport {
-            transport.0.read(buf.filled().len().saturating_sub(before));
+        if let Some(counted) = &self.transport {
+            counted.transport.read(buf.filled().len().saturating_sub(before));
+            if let Poll::Ready(Err(error)) = &polled {
+                counted.broken(error);
+            }
         }
         polled
     }
@@ -205,8 +219,10 @@ impl AsyncWrite for Io {
 
 impl Io {
     fn written(&self, polled: &Poll<io::Result<usize>>) {
-        if let (Some(transport), Poll::Ready(Ok(n))) = (&self.transport, polled) {
-            transport.0.wrote(*n);
+        match (&self.transport, polled) {
+            (Some(counted), Poll::Ready(Ok(n))) => counted.transport.wrote(*n),
+            (Some(counted), Poll::Ready(Err(error))) => counted.broken(error),
+            (_, Poll::Pending) | (None, _) => {}
         }
     }
 }

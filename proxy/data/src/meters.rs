@@ -161,6 +161,10 @@ impl Errors {
 pub(crate) struct Transport {
     open_total: Counter,
     close_total: Counter,
+    /// Of those that broke, by `errno`.
+    broken: RefCell<Vec<(i32, Counter)>>,
+    registry: Registry,
+    labels: Labels,
     open: Gauge,
     read: Counter,
     written: Counter,
@@ -175,7 +179,10 @@ impl Transport {
             close_total: registry.counter(&f::TCP_CLOSE_TOTAL, labels.clone()),
             open: registry.gauge(&f::TCP_OPEN_CONNECTIONS, labels.clone()),
             read: registry.counter(&f::TCP_READ_BYTES_TOTAL, labels.clone()),
-            written: registry.counter(&f::TCP_WRITE_BYTES_TOTAL, labels),
+            written: registry.counter(&f::TCP_WRITE_BYTES_TOTAL, labels.clone()),
+            broken: RefCell::default(),
+            registry: registry.clone(),
+            labels,
         }
     }
 
@@ -184,9 +191,17 @@ impl Transport {
         self.open.inc();
     }
 
-    pub(crate) fn closed(&self) {
-        self.close_total.inc();
+    /// A connection has ended; `errno` broke it, unless it is 0.
+    pub(crate) fn closed(&self, errno: i32) {
         self.open.dec();
+        if errno == 0 {
+            return self.close_total.inc();
+        }
+        let make = || {
+            let labels = self.labels.clone().with("errno", errno_name(errno));
+            self.registry.counter(&f::TCP_CLOSE_TOTAL, labels)
+        };
+        find_or_make(&self.broken, errno, make, Counter::inc);
     }
 
     pub(crate) fn read(&self, n: usize) {
@@ -199,6 +214,20 @@ impl Transport {
         if n > 0 {
             self.written.add(n as u64);
         }
+    }
+}
+
+/// Names of what breaks connections (Linux); anything else is one series.
+fn errno_name(errno: i32) -> &'static str {
+    match errno {
+        32 => "EPIPE",
+        103 => "ECONNABORTED",
+        104 => "ECONNRESET",
+        110 => "ETIMEDOUT",
+        111 => "ECONNREFUSED",
+        112 => "EHOSTDOWN",
+        113 => "EHOSTUNREACH",
+        _ => "other",
     }
 }
 
@@ -302,7 +331,8 @@ pub(crate) struct Http {
     latencies: RefCell<Vec<(u16, Histogram)>>,
 }
 
-/// Outcomes that get a series of their own; a server that invents more statuses shares the last one's.
+/// Outcomes whose handles are kept. A server that invents more statuses pays for each of their requests, and the
+/// registry bounds the series.
 const OUTCOMES_MAX: usize = 64;
 
 impl Http {
@@ -368,11 +398,10 @@ pub(crate) fn find_or_make<K: PartialEq + Copy, H>(
     if let Some((_, handle)) = handles.iter().find(|(have, _)| *have == key) {
         return act(handle);
     }
+    let made = make();
+    act(&made);
     if handles.len() < OUTCOMES_MAX {
-        handles.push((key, make()));
-    }
-    if let Some((_, handle)) = handles.last() {
-        act(handle);
+        handles.push((key, made));
     }
 }
 
@@ -393,6 +422,25 @@ mod tests {
         assert!(!ended(200, Some(7), true));
         assert!(!ended(200, None, false));
         assert!(!ended(0, None, true));
+    }
+
+    #[test]
+    fn statuses_that_a_server_invents_are_counted_as_what_they_are_until_the_family_is_full() {
+        let series_max = 100;
+        let registry = Registry::new(hauberk_observe::Limits { series_max, ..Default::default() });
+        let http = Http::new(&registry, Labels::new().with("server", "hostile"));
+        for code in 0..1_000 {
+            http.responded(Ended { status: 200, grpc_status: Some(code), complete: true }, Duration::ZERO);
+        }
+        let text = registry.render();
+        let of = |part: &str| {
+            text.lines().filter(|line| line.starts_with("response_total") && line.contains(part)).count()
+        };
+        assert_eq!(of("grpc_status=\"80\""), 1, "beyond the kept handles, with its own label");
+        assert_eq!(of("response_total"), series_max + 1);
+        let overflow = text.lines().find(|line| line.starts_with("response_total{overflow=\"true\"}"));
+        assert_eq!(overflow.and_then(|line| line.rsplit(' ').next()), Some("900"));
+        assert!(text.contains("hauberk_metrics_series_refused_total{family=\"response_total\"} 900"));
     }
 
     #[test]

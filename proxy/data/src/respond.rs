@@ -6,7 +6,7 @@ use hauberk_model::filters::Answer;
 use hauberk_model::filters::cors::Header;
 use hauberk_model::requirement::Unmet;
 use hauberk_model::status::{Failure, GrpcCode};
-use hauberk_model::story;
+use hauberk_model::story::{self, RequestId};
 use hauberk_wire::h1::H1Error;
 use hauberk_wire::{Edits, strip};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -199,13 +199,26 @@ pub(crate) fn grpc_trailers(why: Rescue) -> HeaderMap {
     trailers
 }
 
+/// What a malformed head is called.
+pub(crate) fn failure_of_head(error: H1Error) -> Failure {
+    if error.status() == Failure::HeadTooLarge.row().http {
+        Failure::HeadTooLarge
+    } else {
+        Failure::BadRequest
+    }
+}
+
 /// Answers what is no HTTP/1 request, on its connection.
-pub(crate) fn malformed(error: H1Error, out: &mut BytesMut) {
+pub(crate) fn malformed(error: H1Error, id: RequestId, out: &mut BytesMut) {
+    let code = failure_of_head(error).explained().code;
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let reason = status.canonical_reason().unwrap_or_default();
     let head = format!(
-        "HTTP/1.1 {} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n{PROXY_ERROR}: {error}\r\n\r\n",
-        status.as_u16()
+        "HTTP/1.1 {} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n{PROXY_ERROR}: {error}\r\n\
+         {}: {code}\r\n{}: {id}\r\n\r\n",
+        status.as_u16(),
+        story::ERROR,
+        story::REQUEST_ID,
     );
     out.extend_from_slice(head.as_bytes());
 }
@@ -242,10 +255,13 @@ mod tests {
     #[test]
     fn a_refused_head_is_answered_and_the_connection_ends() {
         let mut out = BytesMut::new();
-        malformed(H1Error::HeadTooLarge, &mut out);
+        malformed(H1Error::HeadTooLarge, RequestId(0xab), &mut out);
         let text = std::str::from_utf8(&out).unwrap();
         assert!(text.starts_with("HTTP/1.1 431 "));
         assert!(text.contains("Connection: close\r\n"));
+        assert!(
+            text.contains("\r\nhauberk-error: head-too-large\r\nhauberk-request-id: 00000000000000ab\r\n")
+        );
         assert!(text.ends_with("\r\n\r\n"));
     }
 }

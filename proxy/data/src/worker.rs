@@ -11,6 +11,7 @@ use hauberk_model::discovery::Discovery;
 use hauberk_model::identity::Identity;
 use hauberk_model::matching::RequestView as _;
 use hauberk_model::random::Random;
+use hauberk_model::status::Failure;
 use hauberk_model::story::{REQUEST_ID, RequestId, Side};
 use hauberk_observe::Registry;
 use hauberk_tls::{Credentials, CredentialsWatch};
@@ -24,7 +25,7 @@ use crate::h2::HeadRoom;
 use crate::heads::RequestMeta;
 use crate::inbound::{Gate, Ports};
 use crate::look::Lookers;
-use crate::meters::Errors;
+use crate::meters::{Ended, Errors};
 use crate::outbound::hostnames::Hostnames;
 use crate::outbound::{Endpoints, Targets};
 use crate::patience::Patience;
@@ -116,6 +117,23 @@ impl Worker {
         story.peer(peer);
         story.look_at(head, peer, addresses);
         story
+    }
+
+    /// Tells of a head that is no request.
+    pub(crate) fn tell_refused(
+        &self,
+        side: Side,
+        peer: Option<&Identity>,
+        addresses: (SocketAddr, SocketAddr),
+        failure: Failure,
+        status: u16,
+    ) -> RequestId {
+        let began = std::time::Instant::now();
+        let story = self.recorder.begin(side, None, &self.random, addresses, began);
+        story.peer(peer);
+        story.fails(failure);
+        story.ends(Ended { status, grpc_status: None, complete: true });
+        story.id
     }
 
     /// Our certificate, if there is one yet.

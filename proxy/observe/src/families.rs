@@ -348,6 +348,24 @@ pub static OUTBOUND_HTTP_BALANCER_ENDPOINTS: GaugeFamily = GaugeFamily {
     help: "The number of endpoints of a balancer, by state.",
 };
 
+/// Labels: `backend_*`.
+pub static OUTBOUND_HTTP_BALANCER_P2C_ENDPOINTS: GaugeFamily = GaugeFamily {
+    name: "outbound_http_balancer_p2c_endpoints",
+    help: "The number of endpoints of a balancer.",
+};
+
+/// Labels: `backend_*`.
+pub static OUTBOUND_HTTP_BALANCER_QUEUE_LENGTH: GaugeFamily = GaugeFamily {
+    name: "outbound_http_balancer_queue_length",
+    help: "The number of requests that wait for an endpoint.",
+};
+
+/// Labels: `backend_*`.
+pub static OUTBOUND_HTTP_BALANCER_QUEUE_REQUESTS_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_http_balancer_queue_requests_total",
+    help: "The total number of requests that had to wait for an endpoint.",
+};
+
 /// Labels: `parent_*`, `route_*`.
 pub static INBOUND_HTTP_REQUESTS_TOTAL: CounterFamily =
     CounterFamily { name: "inbound_http_requests_total", help: "The total number of inbound HTTP requests." };

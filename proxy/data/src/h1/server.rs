@@ -40,7 +40,7 @@ pub(crate) async fn serve<H: Handler>(io: Io, limits: &Limits, drain: DrainBell,
             Next::Head(head) => head,
             Next::Over => break,
             Next::Malformed(error) => {
-                refuse(&conn, error).await;
+                refuse(&conn, error, &*handler).await;
                 break;
             }
         };
@@ -162,9 +162,10 @@ impl Respond {
 }
 
 /// Answers a head that is no request.
-async fn refuse(conn: &Rc<Conn>, error: H1Error) {
+async fn refuse<H: Handler>(conn: &Rc<Conn>, error: H1Error, handler: &H) {
     conn.body_read.set(false);
-    conn.write(|out| respond::malformed(error, out));
+    let id = handler.refuses(respond::failure_of_head(error), error.status());
+    conn.write(|out| respond::malformed(error, id, out));
     let _ = timeout(LINGER, poll_fn(|cx| conn.poll_flush(cx))).await;
 }
 

@@ -16,7 +16,7 @@ use hauberk_model::requirement::Unmet;
 use hauberk_model::retry::is_idempotent;
 use hauberk_model::route::{Filter, HeaderModifier};
 use hauberk_model::status::Failure;
-use hauberk_model::story::{Judgement, Place};
+use hauberk_model::story::{Judgement, Place, RequestId, Side};
 use hauberk_wire::translate::Honour;
 use hauberk_wire::{Edits, strip};
 use tokio::time::Instant;
@@ -106,6 +106,11 @@ impl Handler for Inbound {
             Some(_) => Honour::OrigProto,
             None => Honour::Nothing,
         }
+    }
+
+    fn refuses(&self, failure: Failure, status: u16) -> RequestId {
+        let Accepted { worker, client, target, tls, .. } = &self.accepted;
+        worker.tell_refused(Side::Inbound, tls.peer(), (*client, *target), failure, status)
     }
 
     async fn handle(self: Rc<Self>, request: Request) {

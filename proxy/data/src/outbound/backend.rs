@@ -222,7 +222,7 @@ impl Backend {
         if self.waiting.get() >= self.spec.queue_capacity {
             return Err(if self.refused_busy() { NoEndpoint::Pending } else { NoEndpoint::Full });
         }
-        let _waiting = Waiting::new(&self.waiting);
+        let _waiting = Waiting::new(&self.waiting, &self.endpoints);
         let found = async {
             loop {
                 self.changed().await;
@@ -391,18 +391,21 @@ impl Drop for Load {
 }
 
 /// Counts one waiting request.
-struct Waiting<'a>(&'a Cell<u32>);
+struct Waiting<'a>(&'a Cell<u32>, &'a EndpointGauges);
 
 impl<'a> Waiting<'a> {
-    fn new(waiting: &'a Cell<u32>) -> Self {
+    fn new(waiting: &'a Cell<u32>, gauges: &'a EndpointGauges) -> Self {
         waiting.set(waiting.get() + 1);
-        Self(waiting)
+        gauges.queued.inc();
+        gauges.queue.inc();
+        Self(waiting, gauges)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get().saturating_sub(1));
+        self.1.queue.dec();
     }
 }
 
@@ -446,6 +449,10 @@ impl Ejections {
 struct EndpointGauges {
     ready: Gauge,
     pending: Gauge,
+    all: Gauge,
+    /// Requests that wait for one.
+    queue: Gauge,
+    queued: Counter,
     shown: Cell<(usize, usize)>,
     /// Where zones are told apart.
     overflow: Option<Gauge>,
@@ -461,8 +468,16 @@ impl EndpointGauges {
             let labels = object_labels(Labels::new(), BACKEND, &spec.metadata);
             worker.registry.gauge(&f::HAUBERK_BALANCER_ZONE_OVERFLOW_PERCENT, labels)
         });
-        let gauges =
-            Self { ready: gauge("ready"), pending: gauge("pending"), shown: Cell::new((0, 0)), overflow };
+        let labels = || object_labels(Labels::new(), BACKEND, &spec.metadata);
+        let gauges = Self {
+            ready: gauge("ready"),
+            pending: gauge("pending"),
+            all: worker.registry.gauge(&f::OUTBOUND_HTTP_BALANCER_P2C_ENDPOINTS, labels()),
+            queue: worker.registry.gauge(&f::OUTBOUND_HTTP_BALANCER_QUEUE_LENGTH, labels()),
+            queued: worker.registry.counter(&f::OUTBOUND_HTTP_BALANCER_QUEUE_REQUESTS_TOTAL, labels()),
+            shown: Cell::new((0, 0)),
+            overflow,
+        };
         gauges.show(balancer);
         gauges
     }
@@ -476,6 +491,7 @@ impl EndpointGauges {
         if self.shown.replace((ready, pending)) != (ready, pending) {
             self.ready.set(i64::try_from(ready).unwrap_or(i64::MAX));
             self.pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+            self.all.set(i64::try_from(ready + pending).unwrap_or(i64::MAX));
         }
     }
 }

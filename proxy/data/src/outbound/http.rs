@@ -11,6 +11,7 @@ use hauberk_model::filters::fault::Fault as Injected;
 use hauberk_model::matching::RequestView;
 use hauberk_model::route::{Filter, HeaderModifier};
 use hauberk_model::status::{self, Failure, GrpcCode};
+use hauberk_model::story::{RequestId, Side};
 use hauberk_wire::translate::Honour;
 use hauberk_wire::{Edits, strip};
 use tokio::time::{Instant, timeout_at};
@@ -55,6 +56,11 @@ impl Handler for Outbound {
     /// The application is no peer.
     fn honours(&self) -> Honour {
         Honour::Nothing
+    }
+
+    fn refuses(&self, failure: Failure, status: u16) -> RequestId {
+        let addresses = (self.client, self.target.addr);
+        self.worker.tell_refused(Side::Outbound, None, addresses, failure, status)
     }
 
     async fn handle(self: Rc<Self>, request: Request) {

@@ -12,7 +12,7 @@ use crate::h1::target::check_path_and_query;
 use crate::h1::{Body, Headers, Kind, RequestHead, ResponseHead, Trailers, Version};
 
 /// Carries the request's id between proxies; the same name as in the model, which this crate does not know.
-const REQUEST_ID: &str = "hauberk-request-id";
+static REQUEST_ID: HeaderName = HeaderName::from_static("hauberk-request-id");
 
 /// How a request is put on HTTP/2.
 #[derive(Clone, Copy, Debug)]
@@ -146,11 +146,11 @@ pub(crate) fn add_written(edits: &Edits<'_>, map: &mut HeaderMap) -> Result<(), 
         return Err(crate::h1::encode::EncodeError::Field.into());
     }
     for (name, value) in edits.written() {
-        if name == REQUEST_ID {
+        if name == REQUEST_ID.as_str() {
             let mut id = HeaderValue::from_bytes(value).map_err(|_| TranslateError::FieldValue)?;
             // No two requests have the same one: in the compression tables it would only push out what returns.
             id.set_sensitive(true);
-            append(map, HeaderName::from_static(REQUEST_ID), id)?;
+            append(map, REQUEST_ID.clone(), id)?;
             continue;
         }
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| TranslateError::FieldName)?;

@@ -28,7 +28,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "h1_request", run: http1::request_head },
     Target { name: "h1_response", run: http1::response_head },
     Target { name: "h1_body", run: http1::chunked_body },
@@ -43,6 +43,8 @@ pub const TARGETS: [Target; 14] = [
     Target { name: "control_endpoint", run: control::endpoints },
     Target { name: "token", run: values::token },
     Target { name: "header_values", run: values::header_values },
+    Target { name: "cookies", run: values::cookies },
+    Target { name: "names", run: values::names },
 ];
 
 /// The value of what must not fail.

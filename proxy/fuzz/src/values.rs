@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hauberk_model::deadline::{format_grpc_timeout, parse_grpc_timeout, parse_l5d_duration};
+use hauberk_model::identity::Identity;
 use hauberk_model::jwt;
-use hauberk_model::matching::{call_of, host_of};
+use hauberk_model::matching::{RequestView, call_of, host_of};
 use hauberk_model::requirement::{Algorithm, KeyMaterial, VerificationKey};
+use hauberk_model::session::{Mac, Token, cookie};
+use hauberk_model::story::RequestId;
 
 /// A token that even a key which signs everything would vouch for is of base64url and two dots.
 pub(crate) fn token(bytes: &[u8]) {
@@ -42,4 +45,57 @@ pub(crate) fn header_values(bytes: &[u8]) {
     if let Some((service, method)) = call_of(text) {
         assert_eq!(format!("/{service}/{method}"), text);
     }
+}
+
+/// Everything looks signed: whatever is accepted was then not stopped by its form.
+struct Anything;
+
+impl Mac for Anything {
+    fn mac(&self, _: &[&[u8]]) -> [u8; 32] {
+        [0; 32]
+    }
+}
+
+/// A request with these cookies.
+struct Carrying<'a>(&'a [u8]);
+
+impl RequestView for Carrying<'_> {
+    fn method(&self) -> &str {
+        "GET"
+    }
+    fn authority(&self) -> &str {
+        "a.test"
+    }
+    fn path(&self) -> &str {
+        "/"
+    }
+    fn query(&self) -> Option<&str> {
+        None
+    }
+    fn header(&self, _: &str) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(self.0)
+    }
+}
+
+/// A cookie ends where the next begins; a session's token is written as it was read.
+pub(crate) fn cookies(bytes: &[u8]) {
+    if let Some(token) = Token::open(bytes, &Anything) {
+        assert!(token.seal(&Anything).as_bytes().eq_ignore_ascii_case(bytes), "{}", bytes.escape_ascii());
+    }
+    let carrying = Carrying(bytes);
+    let Some(value) = cookie(&carrying, "session") else { return };
+    assert!(!value.contains(&b';'), "{}", bytes.escape_ascii());
+    let named = [b"session=", value].concat();
+    assert!(bytes.windows(named.len()).any(|part| part == named), "{}", bytes.escape_ascii());
+}
+
+/// An identity and a request's id have one spelling.
+pub(crate) fn names(bytes: &[u8]) {
+    if let Some(id) = RequestId::parse(bytes) {
+        assert!(id.digits().eq_ignore_ascii_case(bytes), "{}", bytes.escape_ascii());
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(identity) = Identity::parse(text) else { return };
+    assert_eq!(Identity::parse(identity.as_str()).as_ref(), Ok(&identity), "{text:?}");
+    assert!(identity.as_str().bytes().all(|byte| byte.is_ascii_graphic()), "{text:?}");
 }

@@ -50,6 +50,10 @@ impl Identity {
         if name.len() > 253 {
             return Err(IdentityError::TooLong(name.len()));
         }
+        // `a..` would be one identity here and another where its dot is dropped again.
+        if name.split('.').any(str::is_empty) {
+            return Err(IdentityError::Character('.'));
+        }
         if let Some(bad) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')))
         {
             return Err(IdentityError::Character(bad));
@@ -85,5 +89,22 @@ impl fmt::Display for Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({})", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_has_one_spelling() {
+        for (text, known) in [("Web.Shop.", "web.shop"), ("spiffe://a.test/ns/b", "spiffe://a.test/ns/b")] {
+            let identity = Identity::parse(text).expect(text);
+            assert_eq!(identity.as_str(), known);
+            assert_eq!(Identity::parse(known), Ok(identity));
+        }
+        for text in ["", ".", "a..", ".a", "a..b"] {
+            assert!(Identity::parse(text).is_err(), "{text}");
+        }
     }
 }

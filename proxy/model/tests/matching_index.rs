@@ -100,7 +100,6 @@ fn some_call() -> impl Strategy<Value = GrpcMatch> {
         service,
         method,
         headers,
-        ..GrpcMatch::default()
     })
 }
 

@@ -16,6 +16,7 @@ import { leak } from "./leak/suite.ts";
 import { startMesh } from "./pair/mesh.ts";
 import { startSingle } from "./pair/single.ts";
 import type { Pair } from "./pair/pair.ts";
+import { policyView } from "./policy-view/suite.ts";
 import { slow } from "./slow/suite.ts";
 import { Expectations, judge, render, type Judged, type SuiteResult } from "./report.ts";
 import { installTools, type Tools } from "./tools.ts";
@@ -30,6 +31,7 @@ const install = (): Promise<Tools> => installTools((step) => say(`· ${step} ...
 const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
   attack: () => attack({ seconds: values.long ? 7 : 3, isEach: values.long }, values.only),
   slow: () => slow(values.long ? 10_000 : 1_000, values.only),
+  "policy-view": () => policyView(values.long ? 1_000_000 : 100_000, Number(values.seed)),
   leak: () => leak(Number(values.requests ?? (values.long ? 10_000_000 : 200_000))),
   chaos: () => chaos(values.long ? 1_800 : 10, values.only),
   differential: async () =>

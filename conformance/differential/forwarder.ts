@@ -9,32 +9,53 @@ const PROXY = join(import.meta.dirname, "..", "..", "proxy");
 const BUILD_MS_MAX = 900_000;
 const HEAD_BYTES = 5;
 
-/** Builds the program, and returns where it is. */
-async function build(): Promise<string> {
-  const args = ["build", "--locked", "-p", "hauberk-wire", "--example", "forwarder", "--message-format=json"];
+/** Builds an example of a crate, and returns where it is. */
+export async function buildExample(crate: string, name: string): Promise<string> {
+  const args = ["build", "--locked", "-p", crate, "--example", name, "--message-format=json"];
   const { stdout } = await promisify(execFile)("cargo", args, {
     cwd: PROXY,
     timeout: BUILD_MS_MAX,
     maxBuffer: 64 * 1024 * 1024,
   });
-  const [path] = Array.from(stdout.matchAll(/"executable":"([^"]*forwarder)"/g), ([, found]) => found);
-  if (path === undefined) throw new Error("cargo does not say where the forwarder is");
+  const paths = Array.from(stdout.matchAll(/"executable":"([^"]*)"/g), ([, found]) => found);
+  const path = paths.find((one) => one?.endsWith(`/${name}`) === true);
+  if (path === undefined) throw new Error(`cargo does not say where ${name} is`);
   return path;
+}
+
+/** Bytes of a stream, as many as are asked for. */
+export class Taking {
+  readonly #parts: AsyncIterator<unknown>;
+  #read = Buffer.alloc(0);
+
+  constructor(stream: Readable) {
+    this.#parts = stream[Symbol.asyncIterator]();
+  }
+
+  async take(length: number): Promise<Buffer> {
+    while (this.#read.length < length) {
+      const { done, value } = await this.#parts.next();
+      if (done === true || !Buffer.isBuffer(value)) throw new Error("the program ended");
+      this.#read = Buffer.concat([this.#read, value]);
+    }
+    const taken = this.#read.subarray(0, length);
+    this.#read = this.#read.subarray(length);
+    return taken;
+  }
 }
 
 /** A running forwarder. */
 export class Forwarder {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
-  readonly #parts: AsyncIterator<unknown>;
-  #read = Buffer.alloc(0);
+  readonly #answers: Taking;
 
   private constructor(path: string) {
     this.#child = spawn(path, [], { stdio: ["pipe", "pipe", "inherit"] });
-    this.#parts = this.#child.stdout[Symbol.asyncIterator]();
+    this.#answers = new Taking(this.#child.stdout);
   }
 
   static async start(): Promise<Forwarder> {
-    return new Forwarder(await build());
+    return new Forwarder(await buildExample("hauberk-wire", "forwarder"));
   }
 
   /** What is sent on of each case. */
@@ -48,9 +69,10 @@ export class Forwarder {
     this.#child.stdin.write(Buffer.concat(pieces));
     const answers: (readonly Buffer[])[] = [];
     for (let nth = 0; nth < cases.length; nth += 1) {
-      const count = (await this.#take(2)).readUInt16BE();
+      const count = (await this.#answers.take(2)).readUInt16BE();
       const messages: Buffer[] = [];
-      while (messages.length < count) messages.push(await this.#take((await this.#take(4)).readUInt32BE()));
+      while (messages.length < count)
+        messages.push(await this.#answers.take((await this.#answers.take(4)).readUInt32BE()));
       answers.push(messages);
     }
     return answers;
@@ -58,16 +80,5 @@ export class Forwarder {
 
   close(): void {
     this.#child.stdin.end();
-  }
-
-  async #take(length: number): Promise<Buffer> {
-    while (this.#read.length < length) {
-      const { done, value } = await this.#parts.next();
-      if (done === true || !Buffer.isBuffer(value)) throw new Error("the forwarder ended");
-      this.#read = Buffer.concat([this.#read, value]);
-    }
-    const taken = this.#read.subarray(0, length);
-    this.#read = this.#read.subarray(length);
-    return taken;
   }
 }

@@ -150,7 +150,7 @@ fn endpoints(size: u32, times: u32) -> u32 {
     let mut random = Random::seeded(7);
     let mut found = 0;
     for _ in 0..times {
-        let wanted = Wanted { exclude: &[], movable: true };
+        let wanted = Wanted { movable: true, ..Wanted::default() };
         let Some(key) = balancer.pick(now, &mut random, wanted) else { continue };
         let mut request = balancer.started(key, now);
         balancer.answered(&mut request, now);

@@ -8,10 +8,10 @@ use http::{HeaderMap, Uri};
 
 /// Weight of a head that is not counted: nearly every request's. Streams times this is bounded by the stream limit.
 const FREE_BYTES: usize = 4 * 1024;
-/// What the large heads of one connection may weigh together: a hundred tokens of 8 KiB.
-const CONNECTION_BYTES_MAX: usize = 1024 * 1024;
+/// What the large heads of one connection may weigh together: a hundred tokens of 8 KiB, and more than one head can.
+const CONNECTION_BYTES_MAX: usize = 768 * 1024;
 /// What the large heads of all connections of the worker may weigh together.
-const WORKER_BYTES_MAX: usize = 4 * 1024 * 1024;
+const WORKER_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// What a field costs beside its bytes: its places in the map of the request and of the copy that is sent on.
 const FIELD_BYTES: usize = 128;
 

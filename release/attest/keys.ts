@@ -54,7 +54,7 @@ const TrustFile = z.strictObject({
 
 /** A public key as other tools read it. */
 export function publicPem(key: PublicKey): string {
-  return key.key.export({ type: "spki", format: "pem" }).toString();
+  return key.key.export({ type: "spki", format: "pem" });
 }
 
 /** What a verifier needs: the builder's name and public keys. */

@@ -35,14 +35,14 @@ async function unpack(path: string, part: "--fsys-tarfile" | "--ctrl-tarfile"): 
   const entries: Entry[] = [];
   reader.end(stdout);
   for await (const entry of reader) {
-    const { name, type, mode = 0o644, linkname } = entry.header;
+    const { name, type, mode, linkname } = entry.header;
     const bytes = await buffer(entry);
     const path = name.replace(/^\.\//, "").replace(/\/$/, "");
     if (path === "" || path === ".") continue;
     if (type === "directory") entries.push({ kind: "directory", path, mode });
     else if (type === "symlink") entries.push({ kind: "link", path, target: linkname ?? "" });
     else if (type === "file") entries.push({ kind: "file", path, mode, bytes });
-    else throw new Error(`${path}: a ${String(type)} in a package is not supported`);
+    else throw new Error(`${path}: a ${type} in a package is not supported`);
   }
   return entries;
 }

@@ -398,7 +398,7 @@ export function authz(world: () => AuthzWorld): void {
 
 /** The Server of the first example, without anything that lets anybody in. */
 export function serverOnly(): string {
-  return `${example("One caller, and nobody else").split("---\n")[0] ?? ""}`;
+  return example("One caller, and nobody else").split("---\n")[0] ?? "";
 }
 
 /** The Server with a policy that requires this. */

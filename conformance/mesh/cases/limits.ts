@@ -209,7 +209,7 @@ export function limits(world: () => LimitWorld): void {
         );
         assert.ok(
           ages.every((age) => age > 5),
-          `${ages}`,
+          ages.join(", "),
         );
       } finally {
         process.kill(pid, "SIGCONT");

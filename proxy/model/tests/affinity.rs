@@ -1,7 +1,5 @@
 //! Requests that belong to an endpoint: it gets them while it may, and others stand in for it otherwise.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;

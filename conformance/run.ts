@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { attack } from "./attack/suite.ts";
 import { chaos } from "./chaos/suite.ts";
 import { differential } from "./differential/suite.ts";
+import { exhaustion } from "./exhaustion/suite.ts";
 import { fuzz } from "./fuzz/suite.ts";
 import { grpcInterop } from "./grpc-interop/suite.ts";
 import { handshake } from "./handshake/suite.ts";
@@ -34,6 +35,7 @@ const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
   "policy-view": () => policyView(values.long ? 1_000_000 : 100_000, Number(values.seed)),
   leak: () => leak(Number(values.requests ?? (values.long ? 10_000_000 : 200_000))),
   chaos: () => chaos(values.long ? 1_800 : 10, values.only),
+  exhaustion: () => exhaustion(values.only),
   differential: async () =>
     differential((await install()).python, values.long ? 1_000_000 : 50_000, Number(values.seed)),
   fuzz: () => fuzz({ seconds: Number(values.seconds), out: join(values.out, "fuzz") }, values.only, say),

@@ -1,14 +1,13 @@
 /** Backends that are killed, halted and frozen, and a control plane that is gone, under a constant load (G10 to G12). */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { request, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { host, TestMesh, until } from "../mesh/mesh.ts";
 import { namespace, service, statefulSet } from "../mesh/objects.ts";
 import type { Case, SuiteResult } from "../report.ts";
+import { act, call } from "./runtime.ts";
 
 const CALLERS = "callers";
 const SERVERS = "backends";
@@ -161,11 +160,11 @@ class Chaos {
   }
 
   act(pod: string, wish: object): Promise<void> {
-    return this.#ask(`/pods/${SERVERS}/${pod}`, wish);
+    return act(this.#mesh, `/pods/${SERVERS}/${pod}`, wish);
   }
 
   controlPlane(wish: object): Promise<void> {
-    return this.#ask("/control-plane", wish);
+    return act(this.#mesh, "/control-plane", wish);
   }
 
   /** Waits until every backend is ready. */
@@ -173,7 +172,7 @@ class Chaos {
     await until(
       "the backends are ready",
       async () => {
-        const { pods } = Status.parse(JSON.parse(await this.#call("GET", "/status")));
+        const { pods } = Status.parse(JSON.parse(await call(this.#mesh, "GET", "/status")));
         return pods.filter(({ name, ready }) => name.startsWith("backend-") && ready).length === REPLICAS;
       },
       READY_MS_MAX,
@@ -235,20 +234,5 @@ class Chaos {
     const times = new Map<string, number>();
     for (const id of notes.split("\n")) if (id.startsWith(prefix)) times.set(id, (times.get(id) ?? 0) + 1);
     return times;
-  }
-
-  async #ask(path: string, wish: object): Promise<void> {
-    await this.#call("POST", path, wish);
-  }
-
-  async #call(method: string, path: string, wish?: object): Promise<string> {
-    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    request({ socketPath: join(this.#mesh.state, "up.sock"), method, path }, resolve)
-      .once("error", reject)
-      .end(wish === undefined ? undefined : JSON.stringify(wish));
-    const response = await promise;
-    const answer = await text(response);
-    if ((response.statusCode ?? 0) >= 300) throw new Error(`${method} ${path}: ${answer}`);
-    return answer;
   }
 }

@@ -23,6 +23,8 @@ const PROXY_POLL_MS = 40;
 /** A proxy drains this long after its pod's containers are gone. */
 const PROXY_GRACE_MS = 5_000;
 const RULES_TIMEOUT_MS = 10_000;
+/** Between two tries to write a pod's object to a disk that takes nothing. */
+const REWRITE_MS = 1_000;
 /** The proxy's admin server answers at once or is stuck. */
 const ASK_TIMEOUT_MS = 6_000;
 
@@ -70,6 +72,8 @@ export class Pod {
   #stage: Stage = "starting";
   #problem: string | undefined;
   #deletedAt: string | undefined;
+  #rewriting: NodeJS.Timeout | undefined;
+  #gone = false;
 
   constructor(identity: PodIdentity, world: PodWorld) {
     this.identity = identity;
@@ -177,6 +181,8 @@ export class Pod {
     await Promise.all([...this.#containers.values()].map((container) => container.stop(graceMs)));
     await this.#proxy?.stop(Math.min(PROXY_GRACE_MS, options.graceMsMax));
     if (this.#net !== undefined) await this.#world.sandbox.removePod(this.key).catch(() => undefined);
+    this.#gone = true;
+    clearTimeout(this.#rewriting);
     await this.#file.remove();
   }
 
@@ -367,6 +373,12 @@ export class Pod {
       await this.#file.save(podObject(this.identity, this.state));
     } catch (error) {
       this.#problem = `its object cannot be written: ${error instanceof Error ? error.message : String(error)}`;
+      // The disk may have room again before the pod changes again.
+      this.#rewriting ??= setTimeout(() => {
+        this.#rewriting = undefined;
+        if (!this.#gone) void this.#write();
+      }, REWRITE_MS);
+      this.#rewriting.unref();
     }
   }
 }

@@ -31,7 +31,7 @@ export function launch(
     readonly janitor: Janitor;
   },
 ): Running {
-  const log = openSync(options.log, "a", 0o600);
+  const log = openLog(options.log);
   try {
     const child = spawn(program, [...words], {
       stdio: ["ignore", log, log],
@@ -50,7 +50,16 @@ export function launch(
     });
     return { pid: group, exited: promise, signal: (signal) => signalGroup(child.pid, signal) };
   } finally {
-    closeSync(log);
+    if (log !== "ignore") closeSync(log);
+  }
+}
+
+/** A process whose log cannot be opened, on a full disk, runs without one. */
+function openLog(path: string): number | "ignore" {
+  try {
+    return openSync(path, "a", 0o600);
+  } catch {
+    return "ignore";
   }
 }
 

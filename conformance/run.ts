@@ -19,6 +19,7 @@ import { startSingle } from "./pair/single.ts";
 import type { Pair } from "./pair/pair.ts";
 import { policyView } from "./policy-view/suite.ts";
 import { slow } from "./slow/suite.ts";
+import { storm } from "./storm/suite.ts";
 import { Expectations, judge, render, type Judged, type SuiteResult } from "./report.ts";
 import { installTools, type Tools } from "./tools.ts";
 
@@ -35,6 +36,7 @@ const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
   "policy-view": () => policyView(values.long ? 1_000_000 : 100_000, Number(values.seed)),
   leak: () => leak(Number(values.requests ?? (values.long ? 10_000_000 : 200_000))),
   chaos: () => chaos(values.long ? 1_800 : 10, values.only),
+  storm: () => storm(values.long ? 2_000 : 500),
   exhaustion: () => exhaustion(values.only),
   differential: async () =>
     differential((await install()).python, values.long ? 1_000_000 : 50_000, Number(values.seed)),

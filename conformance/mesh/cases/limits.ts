@@ -189,13 +189,15 @@ export function limits(world: () => LimitWorld): void {
     test("without the control plane the shares stay, and together keep the limit", async () => {
       const { mesh } = world();
       await mesh.applyYaml("guide", guideYaml(PAGE, "A limit of the whole cluster"));
-      await until("all have a share", async () => {
+      const to = (caller: string) => [caller, world().to(caller, "api", AppPort.guarded)] as const;
+      // Shares follow demand, and are kept as they are at the stop: each server has its part by then.
+      const before = hammer([to("alice-0"), to("bob-0")], 8);
+      await until("all have an even share", async () => {
         for (const pod of ["api-0", "api-1", "api-2"])
-          assert.ok((await mesh.sum(pod, "hauberk_quota_share")) > 0);
+          assert.ok((await mesh.sum(pod, "hauberk_quota_share")) > 6);
         return true;
       });
-      const to = (caller: string) => [caller, world().to(caller, "api", AppPort.guarded)] as const;
-      await hammer([to("alice-0"), to("bob-0")], 3);
+      await before;
       const pid = mesh.controllerPid();
       process.kill(pid, "SIGSTOP");
       try {

@@ -9,6 +9,11 @@ export function profiles(world: () => ResilienceWorld): void {
     before(async () => {
       await follow(world(), "ServiceProfiles");
       await there(world(), "profiled");
+      // The service may be there before its profile is.
+      await until(
+        "the profile holds",
+        async () => (await ask(world(), "profiled", { path: "/slow/2000" })).status === 504,
+      );
     });
 
     test("a retryable route is retried by its response classes, and a negated condition holds", async () => {

@@ -9,7 +9,7 @@ use ::h2::Reason;
 use bytes::Bytes;
 use hauberk_wire::h1::H1Error;
 use hauberk_wire::translate::{TranslateError, forward};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::h1;
 use crate::h2;
@@ -302,7 +302,9 @@ pub(crate) enum PumpError {
     Sink(#[source] BodyError),
 }
 
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
 /// The gRPC status of a head or of trailers.
 pub(crate) fn grpc_status(headers: &HeaderMap) -> Option<u16> {
-    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
+    headers.get(&GRPC_STATUS)?.to_str().ok()?.parse().ok()
 }

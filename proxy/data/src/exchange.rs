@@ -92,22 +92,29 @@ pub(crate) struct Exchange {
 /// What must live as long as the exchange, or be given back after it.
 #[derive(Debug)]
 enum Hold {
-    None,
     Stream(http2::Lease),
     Connection(h1::Lease),
 }
 
 impl Exchange {
-    pub(crate) fn new(response: ResponseMeta, body: Body, request: Pump) -> Self {
-        Self { response, body, request, hold: Hold::None }
+    /// Boxed, since it is handed through many futures.
+    pub(crate) fn over_stream(
+        response: ResponseMeta,
+        body: Body,
+        request: Pump,
+        lease: http2::Lease,
+    ) -> Box<Self> {
+        Box::new(Self { response, body, request, hold: Hold::Stream(lease) })
     }
 
-    pub(crate) fn with_stream(self, lease: http2::Lease) -> Self {
-        Self { hold: Hold::Stream(lease), ..self }
-    }
-
-    pub(crate) fn with_connection(self, lease: h1::Lease) -> Self {
-        Self { hold: Hold::Connection(lease), ..self }
+    /// Likewise.
+    pub(crate) fn over_connection(
+        response: ResponseMeta,
+        body: Body,
+        request: Pump,
+        lease: h1::Lease,
+    ) -> Box<Self> {
+        Box::new(Self { response, body, request, hold: Hold::Connection(lease) })
     }
 }
 
@@ -173,13 +180,13 @@ pub(crate) struct Bounds {
 
 /// Passes the response on, and what is left of the request, until both have ended.
 pub(crate) async fn relay(
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     reply: Reply,
     edits: &Edits<'_>,
     is_grpc: bool,
     bounds: Bounds,
 ) -> (Ended, Fault) {
-    let Exchange { response, body, mut request, hold } = exchange;
+    let Exchange { response, body, mut request, hold } = *exchange;
     let status = response.status();
     let head_grpc = response.grpc_status();
     if status == SWITCHING_PROTOCOLS {
@@ -210,7 +217,7 @@ pub(crate) async fn relay(
     match hold {
         Hold::Connection(lease) => lease.release(whole),
         Hold::Stream(lease) if whole => lease.end((request, down)),
-        Hold::Stream(_) | Hold::None => {}
+        Hold::Stream(_) => {}
     }
     (Ended { status, grpc_status, complete }, fault)
 }
@@ -220,8 +227,8 @@ const DISCARD_BYTES_MAX: usize = 1024 * 1024;
 
 /// Sends the rest of the request and reads the response away. Whether both came through; a response that is longer
 /// than is worth reading did.
-pub(crate) async fn discard(exchange: Exchange) -> bool {
-    let Exchange { response: _, mut body, mut request, hold } = exchange;
+pub(crate) async fn discard(exchange: Box<Exchange>) -> bool {
+    let Exchange { response: _, mut body, mut request, hold } = *exchange;
     let mut bytes = 0_usize;
     let whole = poll_fn(|cx| {
         if !request.is_done()

@@ -16,6 +16,8 @@ use hauberk_wire::translate::up::{self, UpRequest};
 use hauberk_wire::translate::{H2Request, TranslateError};
 use hauberk_wire::{Edits, Modifier};
 
+use crate::body::grpc_status;
+
 /// A request head that was read and found well-formed.
 #[derive(Clone, Debug)]
 pub(crate) enum RequestMeta {
@@ -50,6 +52,17 @@ impl RequestMeta {
         h1.into_iter().flatten().chain(h2.into_iter().flatten())
     }
 
+    /// Whether a field's name begins so, in any case.
+    pub(crate) fn mentions(&self, beginning: &str) -> bool {
+        let begins = |name: &[u8]| {
+            name.get(..beginning.len()).is_some_and(|part| part.eq_ignore_ascii_case(beginning.as_bytes()))
+        };
+        match self {
+            Self::H1(head) => head.headers().all().any(|field| begins(field.name)),
+            Self::H2(head) => head.headers().keys().any(|name| begins(name.as_str().as_bytes())),
+        }
+    }
+
     /// Whether the answer must be one that gRPC understands.
     pub(crate) fn is_grpc(&self) -> bool {
         match self {
@@ -63,6 +76,14 @@ impl RequestMeta {
         match self {
             Self::H1(head) => head.upgrade(),
             Self::H2(_) => None,
+        }
+    }
+
+    /// Whether the request names no host.
+    pub(crate) fn has_no_authority(&self) -> bool {
+        match self {
+            Self::H1(head) => head.has_no_host(),
+            Self::H2(head) => head.host().is_empty(),
         }
     }
 
@@ -104,6 +125,11 @@ impl RequestMeta {
     }
 }
 
+/// Whether two names are one, the first in lower case.
+fn is(known: &str, name: &str) -> bool {
+    known.len() == name.len() && known.eq_ignore_ascii_case(name)
+}
+
 impl RequestView for RequestMeta {
     fn method(&self) -> &str {
         match self {
@@ -136,7 +162,9 @@ impl RequestView for RequestMeta {
                 (Some(named.map(|field| field.value)), None)
             }
             Self::H2(head) => {
-                (None, Some(head.headers().get_all(name).iter().map(http::HeaderValue::as_bytes)))
+                // Heads are short: to look at every name costs less than to hash one.
+                let named = head.headers().iter().filter(move |(other, _)| is(other.as_str(), name));
+                (None, Some(named.map(|(_, value)| value.as_bytes())))
             }
         };
         h1.into_iter().flatten().chain(h2.into_iter().flatten())
@@ -324,7 +352,10 @@ impl ResponseMeta {
     }
 
     pub(crate) fn grpc_status(&self) -> Option<u16> {
-        std::str::from_utf8(self.header("grpc-status")?).ok()?.parse().ok()
+        match self {
+            Self::H1(_) => std::str::from_utf8(self.header("grpc-status")?).ok()?.parse().ok(),
+            Self::H2(parts) => grpc_status(&parts.headers),
+        }
     }
 }
 

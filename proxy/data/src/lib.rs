@@ -86,7 +86,7 @@ const fn bytes_of<A, B, C, F: Future>(_: fn(A, B, C) -> F) -> usize {
 /// What an open connection may hold beside its buffers and its session. What is larger and brief is boxed: a request, a
 /// handshake, a connection of HTTP/2.
 const OUTBOUND_BYTES_MAX: usize = 2_816;
-const INBOUND_BYTES_MAX: usize = 4_608;
+const INBOUND_BYTES_MAX: usize = 3_584;
 const _: () = assert!(bytes_of(outbound::connection) <= OUTBOUND_BYTES_MAX);
 const _: () = assert!(bytes_of(inbound::connection) <= INBOUND_BYTES_MAX);
 

@@ -174,7 +174,8 @@ async fn answer_with(reply: Reply, answer: &Synthesised, to: Audience<'_>) -> En
         (true, true) => 4,
     };
     let strip = strip::RESPONSE_FROM_STRANGER;
-    let edits = Edits { own: own.get(..said).unwrap_or_default(), ..Edits::strip(&strip) };
+    let edits =
+        Edits { own: own.get(..said).unwrap_or_default(), own_is_sound: false, ..Edits::strip(&strip) };
     let grpc_status = to.is_grpc.then_some(row.grpc);
     let complete = match reply.head(ResponseMeta::of(response), &edits, body.is_none()) {
         Ok(sink) => {

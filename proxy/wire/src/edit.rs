@@ -31,12 +31,19 @@ pub struct Edits<'a> {
     /// What the proxy itself says: lower-case names, each replacing whatever was there. `l5d-*` may be among them,
     /// framing fields may not.
     pub own: &'a [(&'a str, &'a [u8])],
+    /// Whether `own` is known to be writable, because of what it was made from: it is not looked at again.
+    pub own_is_sound: bool,
 }
 
 impl<'a> Edits<'a> {
     /// Only what the crossing drops.
     pub fn strip(strip: &'a Strip) -> Self {
-        Self { strip, modifiers: &[], own: &[] }
+        Self { strip, modifiers: &[], own: &[], own_is_sound: true }
+    }
+
+    /// What the crossing drops and what filters say.
+    pub fn filtered(strip: &'a Strip, modifiers: &'a [Modifier<'a>]) -> Self {
+        Self { modifiers, ..Self::strip(strip) }
     }
 
     /// Whether a received field is passed on unchanged.
@@ -72,6 +79,9 @@ impl<'a> Edits<'a> {
 
     /// Whether everything to be written can stand in a message.
     pub fn are_writable(&self) -> bool {
+        if self.modifiers.is_empty() && (self.own_is_sound || self.own.is_empty()) {
+            return true;
+        }
         self.written().all(|(name, value)| {
             is_token(name.as_bytes()) && is_value(value) && Kind::of(name.as_bytes()).is_forwarded()
         })

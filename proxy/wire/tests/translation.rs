@@ -142,7 +142,11 @@ fn a_grpc_call_goes_on_with_its_te_and_without_what_is_not_its_own() {
         .header("keep-alive", "1"));
     let head = H2Request::read(parts, Honour::Nothing).unwrap();
     assert!(head.is_grpc());
-    let edits = Edits { own: &[("l5d-client-id", b"me")], ..Edits::strip(&strip::REQUEST_FROM_PEER) };
+    let edits = Edits {
+        own: &[("l5d-client-id", b"me")],
+        own_is_sound: false,
+        ..Edits::strip(&strip::REQUEST_FROM_PEER)
+    };
     let parts = forward::request(head, &forward::ForwardRequest::default(), &edits).unwrap();
     let mut names: Vec<&str> = parts.headers.keys().map(http::HeaderName::as_str).collect();
     names.sort_unstable();

@@ -31,7 +31,7 @@ pub(crate) async fn request(
     body: Body,
     limits: &Limits,
     pool: Option<Http1Pool>,
-) -> Result<Exchange, AttemptError> {
+) -> Result<Box<Exchange>, AttemptError> {
     let written = conn.write(|out| heads::write_http1(head, on, out));
     let framing = written.map_err(|error| AttemptError::Unsent(BodyError::Unsayable(error)))?;
     let sink = Sink::H1(Outgoing::new(&conn, framing));
@@ -58,7 +58,7 @@ pub(crate) async fn request(
         }
     };
     let lease = Lease { conn, pool: pool.filter(|_| keep) };
-    Ok(Exchange::new(ResponseMeta::H1(Box::new(head)), body, pump).with_connection(lease))
+    Ok(Exchange::over_connection(ResponseMeta::H1(head), body, pump, lease))
 }
 
 /// A request whose response has not begun.
@@ -72,7 +72,7 @@ struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, AttemptError>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<ResponseHead>, AttemptError>> {
         if !self.pump.is_done()
             && let Poll::Ready(Err(PumpError::Body(error))) = self.pump.poll(cx)
         {
@@ -91,7 +91,7 @@ impl Waiting<'_> {
                         return Poll::Ready(Err(AttemptError::Malformed(super::H1Error::StatusLine)));
                     }
                 }
-                Some(head) => return Poll::Ready(Ok(head)),
+                Some(head) => return Poll::Ready(Ok(Box::new(head))),
                 None => match ready!(self.conn.poll_fill(cx)) {
                     Ok(0) => return Poll::Ready(Err(AttemptError::Broken(closed()))),
                     Ok(_) => {}

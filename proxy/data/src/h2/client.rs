@@ -82,7 +82,7 @@ impl Client {
         self: &Rc<Self>,
         head: http::Request<()>,
         body: Body,
-    ) -> Result<Exchange, AttemptError> {
+    ) -> Result<Box<Exchange>, AttemptError> {
         let lease = Lease::new(self);
         let mut send = match self.send.clone().ready().await {
             Ok(send) => send,
@@ -105,7 +105,7 @@ impl Client {
         let (parts, stream) = response.into_parts();
         let body = if stream.is_end_stream() { Body::Empty } else { Body::H2(Incoming::new(stream)) };
         let head = ResponseMeta::of(http::Response::from_parts(parts, ()));
-        Ok(Exchange::new(head, body, waiting.pump).with_stream(lease))
+        Ok(Exchange::over_stream(head, body, waiting.pump, lease))
     }
 }
 

@@ -179,6 +179,9 @@ impl<F: Future<Output = ()>> Serving<F> {
     /// the set of streams asks for another turn whenever all have had theirs: both have it here.
     fn poll_streams(&mut self) {
         let Self { streams, muted, of_streams, .. } = self;
+        if streams.is_empty() {
+            return;
+        }
         let cx = &mut Context::from_waker(&of_streams.waker);
         for _ in 0..STREAM_TURNS {
             muted.quietly(|| {

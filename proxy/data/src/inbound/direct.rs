@@ -82,7 +82,8 @@ async fn forward(
             let plan = accepted.port.policy(&accepted.worker).await?;
             // The client says "bytes". Where requests are judged, saying so must not be a way around it.
             if plan.judges_requests() {
-                return super::redirected::detected(accepted, io).await;
+                // Boxed: rare, and larger than all the rest.
+                return Box::pin(super::redirected::detected(accepted, io)).await;
             }
             opaque::connection(&accepted, &mut io, None).await
         }

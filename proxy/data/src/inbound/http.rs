@@ -310,7 +310,12 @@ impl Inbound {
             told = client_id.into_iter().chain(added).collect();
             &told
         };
-        let edits = Edits { strip: &strip::REQUEST_FROM_PEER, modifiers: &modifiers, own };
+        let edits = Edits {
+            strip: &strip::REQUEST_FROM_PEER,
+            modifiers: &modifiers,
+            own,
+            own_is_sound: admitted.passage.added.is_empty(),
+        };
         let on = Onward {
             host: None,
             path_and_query: admitted.path_and_query.as_deref(),
@@ -330,7 +335,7 @@ impl Inbound {
                 story.answered(&exchange.response, answered - start);
                 let own = admitted.response.iter().chain(&admitted.passage.response);
                 let modifiers = heads::response_modifiers([admitted.filters], own);
-                let edits = Edits { strip: &strip::RESPONSE_FROM_APP, modifiers: &modifiers, own: &[] };
+                let edits = Edits::filtered(&strip::RESPONSE_FROM_APP, &modifiers);
                 let (ended, fault) = relay(exchange, reply, &edits, is_grpc, Bounds::default()).await;
                 story.breaks(fault);
                 ended
@@ -340,12 +345,18 @@ impl Inbound {
                 self.fail(reply, failure, is_grpc, story).await
             }
         };
-        story.ends(ended);
-        admitted.meters.ended(ended, answered - start, start.elapsed());
+        let total = start.elapsed();
+        story.ended(ended, total);
+        admitted.meters.ended(ended, answered - start, total);
     }
 
     /// Sends the request to the application. A kept connection that the application closed meanwhile is replaced once.
-    async fn attempt(&self, head: &RequestMeta, on: &Onward<'_>, body: Body) -> Result<Exchange, Failure> {
+    async fn attempt(
+        &self,
+        head: &RequestMeta,
+        on: &Onward<'_>,
+        body: Body,
+    ) -> Result<Box<Exchange>, Failure> {
         let app = self.accepted.app_endpoint();
         let source = Source::new(body, 0);
         if !head.is_http1() {
@@ -372,7 +383,7 @@ impl Inbound {
         head: &RequestMeta,
         on: &Onward<'_>,
         body: Body,
-    ) -> Result<Exchange, AttemptError> {
+    ) -> Result<Box<Exchange>, AttemptError> {
         let limits = &self.accepted.worker.config.limits;
         h1::request(conn, head, on, body, limits, Some(app.http1.clone())).await
     }
@@ -383,7 +394,7 @@ impl Inbound {
         head: &RequestMeta,
         on: &Onward<'_>,
         source: &Rc<Source>,
-    ) -> Result<Exchange, Failure> {
+    ) -> Result<Box<Exchange>, Failure> {
         let meant = head.authority().is_empty().then(|| self.accepted.target.to_string());
         let on = &Onward { host: on.host.or(meant.as_deref()), ..*on };
         let mut moved = false;

@@ -34,6 +34,8 @@ pub(crate) struct ClientMeters {
     tcp_denied: Counter,
     tcp_terminated: Counter,
     routes: RefCell<HashMap<RouteKey, Rc<RouteMeters>>>,
+    /// The handles asked for last: a client mostly asks for the same.
+    last: RefCell<Option<(RouteKey, Rc<RouteMeters>)>>,
 }
 
 /// Index of the route and kind of the request, the address of the authorization's name, and the authority if it is shown.
@@ -76,6 +78,7 @@ impl ClientMeters {
             registry: registry.clone(),
             labels,
             routes: RefCell::default(),
+            last: RefCell::default(),
         }
     }
 
@@ -128,15 +131,20 @@ impl ClientMeters {
         let authority: Option<Arc<str>> = authority.map(Arc::from);
         let by_address = by.map(|by| std::ptr::from_ref(by).addr());
         let key = (index * 2 + usize::from(is_grpc), by_address, authority.clone());
-        if let Some(meters) = self.routes.borrow().get(&key) {
+        if let Some((_, meters)) = self.last.borrow().as_ref().filter(|(last, _)| *last == key) {
             return Rc::clone(meters);
         }
-        let meters = Rc::new(self.make(route, is_grpc, by, authority));
         let mut routes = self.routes.borrow_mut();
-        if routes.len() >= ROUTES_MAX {
-            routes.clear();
-        }
-        routes.insert(key, Rc::clone(&meters));
+        let known = routes.get(&key).map(Rc::clone);
+        let meters = known.unwrap_or_else(|| {
+            let meters = Rc::new(self.make(route, is_grpc, by, authority));
+            if routes.len() >= ROUTES_MAX {
+                routes.clear();
+            }
+            routes.insert(key.clone(), Rc::clone(&meters));
+            meters
+        });
+        *self.last.borrow_mut() = Some((key, Rc::clone(&meters)));
         meters
     }
 

@@ -40,7 +40,8 @@ pub(crate) async fn connection(worker: Rc<Worker>, stream: TcpStream, client: So
     let handled = if target.port() == worker.inbound_port.get() {
         direct::connection(&worker, stream, client, target).await
     } else {
-        redirected::connection(&worker, stream, client, target).await
+        // Boxed: it is the larger one, and peers of the mesh do not come this way.
+        Box::pin(redirected::connection(&worker, stream, client, target)).await
     };
     if let Err(error) = handled {
         log::debug!("inbound connection refused: {error}; client={client} target={target}");

@@ -38,7 +38,7 @@ pub(super) async fn connection(
     };
     match sniff_both(&mut io, look, detect_timeout(worker, &policy), early).await? {
         Sniffed::Protocol(Detection::Tls(hello)) if is_ours(worker, hello.sni.as_deref()) => {
-            terminated(accepted, io).await
+            Box::pin(terminated(accepted, io)).await
         }
         sniffed @ (Sniffed::Protocol(_) | Sniffed::ServerFirst(_) | Sniffed::Silent | Sniffed::Closed) => {
             let transport = accepted.port.client_transport(worker, &accepted.tls, target);

@@ -86,7 +86,7 @@ pub(crate) async fn call(
         head: &head,
         path_and_query: routed.path_and_query.as_deref(),
         meant: to,
-        edits: Edits { strip: &strip::REQUEST_FROM_APP, modifiers: &modifiers, own: &[] },
+        edits: Edits::filtered(&strip::REQUEST_FROM_APP, &modifiers),
         source,
         demands: &demands,
         affinity: Affinity::None,
@@ -139,8 +139,8 @@ fn framed(message: &[u8]) -> Option<Bytes> {
 }
 
 /// Reads the answer to its end: one message, and a status that says that all is well.
-async fn read(exchange: Exchange) -> Result<Bytes, AskError> {
-    let Exchange { response, mut body, mut request, .. } = exchange;
+async fn read(exchange: Box<Exchange>) -> Result<Bytes, AskError> {
+    let Exchange { response, mut body, mut request, .. } = *exchange;
     let http = response.status();
     let mut grpc = response.grpc_status();
     let mut bytes = BytesMut::new();

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hauberk_model::balance::{Affinity, EndpointKey, Outcome, Wanted};
 use hauberk_model::endpoint::ProtocolHint;
@@ -61,7 +61,7 @@ pub(super) struct Attempts<'a> {
 
 /// A response that has begun.
 pub(super) struct Won {
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Box<Exchange>,
     pub(super) load: Load,
     pub(super) slot: Rc<Slot>,
     pub(super) started: Instant,
@@ -82,6 +82,8 @@ pub(super) struct Try {
     slot: Rc<Slot>,
     load: Load,
     started: Instant,
+    /// How long the endpoint may take.
+    pub(super) patience: Duration,
 }
 
 impl Attempts<'_> {
@@ -182,7 +184,10 @@ impl Attempts<'_> {
         if let Some(profile) = &self.rule.profile {
             profile.attempted();
         }
-        Try { key, load: Load::new(self.worker, &self.chosen.backend, key), slot, started: Instant::now() }
+        let started = Instant::now();
+        let backend = &self.chosen.backend;
+        let load = Load::new(self.worker, backend, key, started.into_std());
+        Try { key, load, slot, started, patience: backend.patience(key, started.into_std()) }
     }
 
     /// Whether the request may be sent to another endpoint while one of them keeps silent.
@@ -192,9 +197,8 @@ impl Attempts<'_> {
 
     /// One attempt at one endpoint. Dropped before its end, it counts as unanswered if it was slow.
     pub(super) async fn attempt(&self, tried: Try) -> Result<Won, Lost> {
-        let Try { slot, load, started, .. } = tried;
-        let mut load =
-            Unanswered { load: Some(load), started, patience: self.chosen.backend.patience(tried.key) };
+        let Try { slot, load, started, patience, .. } = tried;
+        let mut load = Unanswered { load: Some(load), started, patience };
         let sent = self.unless_idle(self.send(&slot.endpoint));
         let result = match self.demands.attempt_limit() {
             None => sent.await,
@@ -234,8 +238,8 @@ impl Attempts<'_> {
     /// asks for it: the bound is one on the request's silence, not a word about the endpoint.
     async fn unless_idle(
         &self,
-        sent: impl Future<Output = Result<Exchange, Lost>>,
-    ) -> Result<Exchange, Lost> {
+        sent: impl Future<Output = Result<Box<Exchange>, Lost>>,
+    ) -> Result<Box<Exchange>, Lost> {
         let Some(idle) = self.demands.idle else { return sent.await };
         let mut sent = pin!(sent);
         loop {
@@ -254,24 +258,24 @@ impl Attempts<'_> {
     }
 
     /// Sends the request over the protocol that the endpoint understands.
-    async fn send(&self, endpoint: &Rc<Endpoint>) -> Result<Exchange, Lost> {
+    async fn send(&self, endpoint: &Rc<Endpoint>) -> Result<Box<Exchange>, Lost> {
         let upgrades = self.head.upgrade().is_some();
         let over_http2 = !upgrades && (!self.head.is_http1() || endpoint.upgrades_http1());
         let body = self.source.replay();
         let host = endpoint.spec.authority_override.as_deref();
         // HTTP/1.0 knows requests without Host; HTTP/2 and the mesh know none without an authority.
-        let addressed = (over_http2 && host.is_none() && self.head.authority().is_empty())
+        let addressed = (over_http2 && host.is_none() && self.head.has_no_authority())
             .then(|| endpoint.spec.addr.to_string());
         // The id goes to proxies only.
         let id = self.story.id.digits();
         let named = [(REQUEST_ID, &id[..])];
-        let edits = if endpoint.is_meshed() { Edits { own: &named, ..self.edits } } else { self.edits };
-        let said = Said::new(
-            self.head.is_grpc(),
-            endpoint.is_meshed(),
-            self.repeats.get(),
-            self.demands.left(Instant::now()),
-        );
+        let edits = if endpoint.is_meshed() {
+            Edits { own: &named, own_is_sound: true, ..self.edits }
+        } else {
+            self.edits
+        };
+        let said =
+            Said::new(self.head.is_grpc(), endpoint.is_meshed(), self.repeats.get(), self.demands.left());
         let own = if said.is_empty() { Vec::new() } else { said.and(edits.own) };
         let on = Onward {
             host: host.or(addressed.as_deref()),
@@ -282,7 +286,7 @@ impl Attempts<'_> {
         };
         if over_http2 {
             // HTTP/2 has no request without an authority; HTTP/1.0 has.
-            let meant = self.head.authority().is_empty().then(|| self.meant.to_string());
+            let meant = self.head.has_no_authority().then(|| self.meant.to_string());
             let on = Onward { host: on.host.or(meant.as_deref()), ..on };
             return self.over_http2(endpoint, &on).await;
         }
@@ -304,7 +308,7 @@ impl Attempts<'_> {
         endpoint: &Rc<Endpoint>,
         on: &Onward<'_>,
         body: Body,
-    ) -> Result<Exchange, Lost> {
+    ) -> Result<Box<Exchange>, Lost> {
         let session = match endpoint.spec.hint {
             ProtocolHint::Opaque => Session::Opaque,
             ProtocolHint::Unknown | ProtocolHint::Http2 => Session::Http1,
@@ -322,12 +326,12 @@ impl Attempts<'_> {
         conn: Rc<h1::Conn>,
         on: &Onward<'_>,
         body: Body,
-    ) -> Result<Exchange, AttemptError> {
+    ) -> Result<Box<Exchange>, AttemptError> {
         let limits = &self.worker.config.limits;
         h1::request(conn, self.head, on, body, limits, Some(endpoint.http1.clone())).await
     }
 
-    async fn over_http2(&self, endpoint: &Rc<Endpoint>, on: &Onward<'_>) -> Result<Exchange, Lost> {
+    async fn over_http2(&self, endpoint: &Rc<Endpoint>, on: &Onward<'_>) -> Result<Box<Exchange>, Lost> {
         let mut moved = false;
         loop {
             let limit = self.chosen.backend.connection_limit();
@@ -379,7 +383,7 @@ impl Attempts<'_> {
     }
 
     /// The pause before another attempt, if there may be one.
-    fn again(&self, how: AttemptFailure, attempts: u32, pushback: Pushback) -> Option<std::time::Duration> {
+    fn again(&self, how: AttemptFailure, attempts: u32, pushback: Pushback) -> Option<Duration> {
         let request = Attempted {
             method: self.head.method(),
             replayable: self.source.can_replay() && self.head.upgrade().is_none(),
@@ -452,7 +456,7 @@ impl Lost {
 struct Unanswered {
     load: Option<Load>,
     started: Instant,
-    patience: std::time::Duration,
+    patience: Duration,
 }
 
 impl Unanswered {

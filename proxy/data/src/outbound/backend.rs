@@ -260,8 +260,8 @@ impl Backend {
     }
 
     /// How long an endpoint may take before the request is also sent elsewhere.
-    pub(crate) fn patience(&self, key: EndpointKey) -> Duration {
-        self.balancer.borrow().patience(key, Instant::now())
+    pub(crate) fn patience(&self, key: EndpointKey, now: Instant) -> Duration {
+        self.balancer.borrow().patience(key, now)
     }
 
     /// Tells of the endpoint that was picked, and of those that were not to be.
@@ -347,11 +347,11 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    pub(crate) fn new(worker: &Rc<Worker>, backend: &Rc<Backend>, key: EndpointKey) -> Self {
+    pub(crate) fn new(worker: &Rc<Worker>, backend: &Rc<Backend>, key: EndpointKey, now: Instant) -> Self {
         if let Some(limit) = backend.limits.requests() {
             limit.begin();
         }
-        let in_flight = Some(backend.balancer.borrow_mut().started(key, Instant::now()));
+        let in_flight = Some(backend.balancer.borrow_mut().started(key, now));
         Self { worker: Rc::clone(worker), backend: Rc::clone(backend), in_flight }
     }
 

@@ -43,7 +43,8 @@ impl Demands {
             timeouts = timeouts_of(head, timeouts);
             retry = retry_of(head, retry);
         }
-        let limit = [timeouts.request, said::time_left(head)].into_iter().flatten().min();
+        let (left, is_retry) = said::heard(head);
+        let limit = [timeouts.request, left].into_iter().flatten().min();
         Self {
             deadline: limit.and_then(|limit| start.checked_add(limit)),
             response: timeouts.response,
@@ -51,7 +52,7 @@ impl Demands {
             retry,
             hedge: target.hedge,
             failures: target.failures.clone(),
-            is_retry: said::is_retry(head),
+            is_retry,
             is_idempotent: is_idempotent(head.method()),
         }
     }
@@ -83,8 +84,8 @@ impl Demands {
     }
 
     /// What is left for an attempt that begins now; `None`: as much as it takes.
-    pub(super) fn left(&self, now: Instant) -> Option<Duration> {
-        let whole = self.deadline.map(|at| at.saturating_duration_since(now));
+    pub(super) fn left(&self) -> Option<Duration> {
+        let whole = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
         [whole, self.attempt_limit()].into_iter().flatten().min()
     }
 

@@ -20,7 +20,7 @@ impl Attempts<'_> {
     /// its endpoint usually takes. Each of them is paid from the retry budget.
     pub(super) async fn hedged(&self, first: Try, failed: &mut Vec<EndpointKey>) -> Ended {
         let first_key = first.key;
-        let Some((after, limit)) = self.hedge_by(first_key) else {
+        let Some((after, limit)) = self.hedge_by(first.patience) else {
             return (first_key, self.attempt(first).await);
         };
         let mut first = pin!(self.attempt(first));
@@ -31,12 +31,11 @@ impl Attempts<'_> {
     }
 
     /// How long to wait before an attempt beside the first, and for how many of them; `None`: for none.
-    fn hedge_by(&self, first: EndpointKey) -> Option<(Duration, u32)> {
+    fn hedge_by(&self, patience: Duration) -> Option<(Duration, u32)> {
         let idempotent = is_idempotent(self.head.method());
         if self.head.upgrade().is_some() {
             return None;
         }
-        let patience = self.chosen.backend.patience(first);
         match self.demands.hedge {
             Some(hedge) if idempotent || hedge.any_method => Some((hedge.after.min(patience), hedge.limit)),
             Some(_) | None => idempotent.then_some((patience, 1)),

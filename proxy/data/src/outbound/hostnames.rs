@@ -22,6 +22,12 @@ impl Hostnames {
         Self(wanted.then(RefCell::default))
     }
 
+    /// The label of a request's authority, if such labels are wanted.
+    pub(crate) fn of<'h>(&self, authority: impl FnOnce() -> &'h str) -> Option<Arc<str>> {
+        self.0.as_ref()?;
+        self.label(authority())
+    }
+
     /// The label of a request's authority or of a server name.
     pub(crate) fn label(&self, authority: &str) -> Option<Arc<str>> {
         let mut known = self.0.as_ref()?.borrow_mut();

@@ -103,7 +103,7 @@ impl Outbound {
     async fn forward(&self, routed: &Routed<'_>, request: Request, start: Instant, story: &Telling<'_>) {
         let Request { head, body, mut reply } = request;
         let is_grpc = head.is_grpc();
-        let hostname = self.worker.hostnames.label(head.authority());
+        let hostname = self.worker.hostnames.of(|| head.authority());
         let demands = Demands::of(&routed.rule.target, &head, start);
         if let Some(fault) = &routed.fault
             && let Some(answer) = self.suffer(fault, &mut reply, is_grpc, demands.deadline).await
@@ -133,7 +133,7 @@ impl Outbound {
             head: &head,
             path_and_query,
             meant: self.target.addr,
-            edits: Edits { strip: &strip::REQUEST_FROM_APP, modifiers: &modifiers, own: &[] },
+            edits: Edits::filtered(&strip::REQUEST_FROM_APP, &modifiers),
             source,
             demands: &demands,
             affinity: placed.affinity,
@@ -196,7 +196,7 @@ impl Outbound {
         let latency = started.elapsed();
         let tells = self.worker.config.informational_headers && slot.endpoint.is_meshed();
         let strip = if tells { &strip::RESPONSE_FROM_PEER } else { &strip::RESPONSE_FROM_STRANGER };
-        let edits = Edits { strip, modifiers, own: &[] };
+        let edits = Edits::filtered(strip, modifiers);
         let bounds = Bounds { deadline: demands.response_deadline(started), idle: demands.idle };
         let (ended, fault) = relay(exchange, reply, &edits, is_grpc, bounds).await;
         let failed = is_failure(ended, demands);

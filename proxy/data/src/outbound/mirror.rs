@@ -142,7 +142,7 @@ impl Copy {
             head: &head,
             path_and_query: path_and_query.as_deref(),
             meant,
-            edits: Edits { strip: &strip::REQUEST_FROM_APP, modifiers: &modifiers, own: &[] },
+            edits: Edits::filtered(&strip::REQUEST_FROM_APP, &modifiers),
             source: Source::new(body, 0),
             demands: &demands,
             affinity: Affinity::None,

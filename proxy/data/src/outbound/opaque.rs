@@ -1,6 +1,7 @@
 //! Bytes to an endpoint: chosen once per connection, and moved to another as long as nothing has been sent.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use hauberk_model::balance::{Affinity, EndpointKey, Outcome, Wanted};
 use hauberk_model::retry::ATTEMPTS_MAX;
@@ -83,7 +84,7 @@ async fn connect_by(worker: &Rc<Worker>, rule: &Rule) -> Result<Connected, Opaqu
         let picked = backend
             .ready(worker, Wanted { exclude: &failed, movable: true, affinity: Affinity::None })
             .await?;
-        let mut load = Load::new(worker, &backend, picked.key);
+        let mut load = Load::new(worker, &backend, picked.key, Instant::now());
         match picked.slot.endpoint.connect_within(worker, Session::Opaque, backend.connection_limit()).await {
             Ok(io) => {
                 load.answered();

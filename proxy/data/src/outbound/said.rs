@@ -15,11 +15,22 @@ use crate::heads::RequestMeta;
 pub(crate) const ATTEMPT: &str = "hauberk-attempt";
 /// What is left of the request's time, as `250ms`: sent to meshed endpoints.
 pub(crate) const TIMEOUT: &str = "hauberk-timeout";
+/// What both begin with.
+const OURS: &str = "hauberk-";
 /// gRPC's own (gRPC over HTTP2, "Timeout").
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 
+/// What hops before this one say of a request: how much time they leave, and whether they repeat it.
+pub(super) fn heard(head: &RequestMeta) -> (Option<Duration>, bool) {
+    // One look for what hardly any request has.
+    if !head.is_grpc() && !head.mentions(OURS) {
+        return (None, false);
+    }
+    (time_left(head), is_retry(head))
+}
+
 /// The time that earlier hops leave, by their own word or gRPC's.
-pub(super) fn time_left(head: &RequestMeta) -> Option<Duration> {
+fn time_left(head: &RequestMeta) -> Option<Duration> {
     let grpc =
         if head.is_grpc() { head.header(GRPC_TIMEOUT).next().and_then(parse_grpc_timeout) } else { None };
     let text = head.header(TIMEOUT).next().and_then(|value| std::str::from_utf8(value).ok());
@@ -28,7 +39,7 @@ pub(super) fn time_left(head: &RequestMeta) -> Option<Duration> {
 }
 
 /// Whether a hop before this one says that it repeats the request.
-pub(super) fn is_retry(head: &RequestMeta) -> bool {
+fn is_retry(head: &RequestMeta) -> bool {
     head.header(ATTEMPT).next().is_some()
 }
 

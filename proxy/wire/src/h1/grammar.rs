@@ -124,9 +124,9 @@ pub(crate) fn is_host(host: &[u8]) -> bool {
             (!address.is_empty() && address.iter().all(v6), rest.get(1..).unwrap_or_default())
         }
         _ => {
-            let end = host.iter().position(|&byte| byte == b':').unwrap_or(host.len());
+            let end = host.iter().position(|&byte| !NAME.has(byte)).unwrap_or(host.len());
             let (name, rest) = host.split_at(end);
-            (NAME.has_all(name) && (!name.is_empty() || rest.is_empty()), rest)
+            (!name.is_empty() || rest.is_empty(), rest)
         }
     };
     name_ok

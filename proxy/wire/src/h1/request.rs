@@ -62,6 +62,17 @@ pub fn parse(buf: &mut BytesMut, limits: &Limits) -> Result<Option<RequestHead>,
 /// [`parse`], remembering in `scan` what was looked at. Start the next head with a fresh `Scan`.
 pub fn resume(buf: &mut BytesMut, limits: &Limits, scan: &mut Scan) -> Result<Option<RequestHead>, H1Error> {
     let Some(skip) = scan::leading_empty_lines(buf)? else { return Ok(None) };
+    read_from(buf, skip, limits, scan)
+}
+
+/// [`resume`] behind the empty lines; apart, since most looks find nothing to read.
+#[inline(never)]
+fn read_from(
+    buf: &mut BytesMut,
+    skip: usize,
+    limits: &Limits,
+    scan: &mut Scan,
+) -> Result<Option<RequestHead>, H1Error> {
     let head = buf.get(skip..).unwrap_or_default();
     let mut table = Table::new();
     let lexed = if scan.may_be_complete(head) { lex(head, limits, &mut table)? } else { None };
@@ -231,7 +242,31 @@ impl RequestHead {
 
     /// The method, exactly as sent.
     pub fn method(&self) -> &str {
-        self.headers.text(self.method)
+        match self.method.of(&self.headers.block) {
+            b"GET" => "GET",
+            b"POST" => "POST",
+            b"PUT" => "PUT",
+            b"HEAD" => "HEAD",
+            _ => self.headers.text(self.method),
+        }
+    }
+
+    /// Whether the request names no host.
+    pub fn has_no_host(&self) -> bool {
+        self.host.len == 0
+    }
+
+    /// [`RequestHead::host`], sharing the head's bytes.
+    pub(crate) fn shared_host(&self) -> Bytes {
+        self.host.share(&self.headers.block)
+    }
+
+    /// [`RequestHead::path_and_query`], sharing the head's bytes where the target is no more than that.
+    pub(crate) fn shared_path_and_query(&self) -> Option<Bytes> {
+        match self.target {
+            TargetSpans::Origin { path_and_query } => Some(path_and_query.share(&self.headers.block)),
+            TargetSpans::Absolute { .. } | TargetSpans::Authority { .. } | TargetSpans::Asterisk => None,
+        }
     }
 
     /// The version.

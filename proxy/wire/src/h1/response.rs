@@ -60,9 +60,21 @@ pub fn resume(
     asked: Asked,
     scan: &mut Scan,
 ) -> Result<Option<ResponseHead>, H1Error> {
-    if matches!(buf.first(), Some(b'\r' | b'\n')) {
-        return Err(H1Error::EmptyLines);
+    match buf.first() {
+        None => Ok(None),
+        Some(b'\r' | b'\n') => Err(H1Error::EmptyLines),
+        Some(_) => read_from(buf, limits, asked, scan),
     }
+}
+
+/// [`resume`] with something to read.
+#[inline(never)]
+fn read_from(
+    buf: &mut BytesMut,
+    limits: &Limits,
+    asked: Asked,
+    scan: &mut Scan,
+) -> Result<Option<ResponseHead>, H1Error> {
     let mut table = Table::new();
     let lexed = if scan.may_be_complete(buf) { lex(buf, limits, &mut table)? } else { None };
     let Some(lexed) = lexed else {

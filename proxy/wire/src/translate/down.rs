@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 use http::header::TE;
 use http::{HeaderMap, response};
 
-use super::incoming::{check_fields, drop_hop_by_hop, read_length};
+use super::incoming::{Seen, drop_hop_by_hop, read_length};
 use super::{H2Request, OrigProto, TranslateError};
 use crate::edit::Edits;
 use crate::h1::encode::{self, EncodeError, ResponseOut};
@@ -104,10 +104,10 @@ pub fn response(
     if status == http::StatusCode::SWITCHING_PROTOCOLS {
         return Err(TranslateError::Tunnel);
     }
-    check_fields(&parts.headers)?;
+    let seen = Seen::of(&parts.headers)?;
     encode::check_response(status.as_u16(), how, edits)?;
-    let declared = read_length(&parts.headers)?;
-    drop_hop_by_hop(&mut parts.headers);
+    let declared = if seen.length { read_length(&parts.headers)? } else { None };
+    drop_hop_by_hop(&mut parts.headers, seen);
     let reason = status.canonical_reason().unwrap_or_default();
     encode::status_line(how.version, status.as_u16(), reason.as_bytes(), out);
     fields(&parts.headers, edits, how.body == Body::Chunked, out);

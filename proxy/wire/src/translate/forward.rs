@@ -3,7 +3,7 @@
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, request, response};
 
-use super::incoming::{assemble, check_fields, drop_hop_by_hop};
+use super::incoming::{Seen, assemble, drop_hop_by_hop};
 use super::up::add_written;
 use super::{H2Request, ORIG_PROTO, OrigProto, TranslateError};
 use crate::edit::Edits;
@@ -30,7 +30,7 @@ pub fn request(
     let mut parts = head.into_parts();
     edit(&mut parts.headers, edits)?;
     if let Some(orig) = orig {
-        parts.headers.insert(ORIG_PROTO, http::HeaderValue::from_static(OrigProto::as_str(orig)));
+        parts.headers.insert(&ORIG_PROTO, http::HeaderValue::from_static(OrigProto::as_str(orig)));
     }
     parts.version = http::Version::HTTP_2;
     let host = how.host.or_else(|| edits.host());
@@ -54,8 +54,8 @@ pub fn request(
 
 /// Sends a response on, interim ones too.
 pub fn response(mut parts: response::Parts, edits: &Edits<'_>) -> Result<response::Parts, TranslateError> {
-    check_fields(&parts.headers)?;
-    drop_hop_by_hop(&mut parts.headers);
+    let seen = Seen::of(&parts.headers)?;
+    drop_hop_by_hop(&mut parts.headers, seen);
     edit(&mut parts.headers, edits)?;
     parts.version = http::Version::HTTP_2;
     Ok(parts)

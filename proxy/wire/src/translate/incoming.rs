@@ -6,7 +6,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use super::{ORIG_PROTO, OrigProto, TranslateError};
-use crate::h1::grammar::{content_length, is_host, is_token, is_value};
+use crate::h1::grammar::{content_length, is_host, is_token};
 use crate::h1::target::check_path_and_query;
 use crate::h1::{Body, Kind};
 
@@ -28,6 +28,53 @@ pub struct H2Request {
     parts: Parts,
     orig: Option<OrigProto>,
     length: Option<u64>,
+    is_grpc: bool,
+}
+
+/// What kinds of fields there are: what is not there need not be looked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) length: bool,
+    host: bool,
+    mesh: bool,
+    /// Anything that belongs to a connection, `te` and `connection` among it.
+    hop: bool,
+}
+
+impl Seen {
+    /// Looks at every field once. Names are lower-case tokens, values could stand in HTTP/1: no control characters, no
+    /// whitespace at the ends. The types promise most of that: names are lower case and but for the quotation mark
+    /// tokens, values have no control characters.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, TranslateError> {
+        let mut seen = Self::default();
+        for (name, value) in headers {
+            let name = name.as_str().as_bytes();
+            if name.contains(&b'"') {
+                return Err(TranslateError::FieldName);
+            }
+            let value = value.as_bytes();
+            if matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t']) {
+                return Err(TranslateError::FieldValue);
+            }
+            match Kind::of(name) {
+                Kind::EndToEnd | Kind::Expect | Kind::Trailer => {}
+                Kind::Mesh => seen.mesh = true,
+                Kind::Host => seen.host = true,
+                Kind::ContentLength => seen.length = true,
+                Kind::TransferEncoding | Kind::Connection | Kind::Upgrade | Kind::Te | Kind::Hop => {
+                    seen.hop = true;
+                }
+            }
+        }
+        Ok(seen)
+    }
+}
+
+/// Whether the fields are those of a gRPC call.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(http::header::CONTENT_TYPE);
+    let rest = content_type.and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
 }
 
 impl H2Request {
@@ -39,20 +86,24 @@ impl H2Request {
         if !is_token(parts.method.as_str().as_bytes()) {
             return Err(TranslateError::Method);
         }
-        let orig = match honour {
-            Honour::OrigProto => OrigProto::take(&mut parts.headers)?,
-            Honour::Nothing => {
-                parts.headers.remove(ORIG_PROTO);
+        let seen = Seen::of(&parts.headers)?;
+        let orig = match (seen.mesh, honour) {
+            (false, _) => None,
+            (true, Honour::OrigProto) => OrigProto::take(&mut parts.headers)?,
+            (true, Honour::Nothing) => {
+                parts.headers.remove(&ORIG_PROTO);
                 None
             }
         };
-        parts.uri = canonical_uri(&parts.method, &parts.uri, &parts.headers)?;
-        parts.headers.remove(HOST);
-        let length = read_length(&parts.headers)?;
-        check_fields(&parts.headers)?;
-        drop_hop_by_hop(&mut parts.headers);
+        parts.uri = canonical_uri(&parts.method, &parts.uri, &parts.headers, seen)?;
+        if seen.host {
+            parts.headers.remove(HOST);
+        }
+        let length = if seen.length { read_length(&parts.headers)? } else { None };
+        drop_hop_by_hop(&mut parts.headers, seen);
         join_cookies(&mut parts.headers)?;
-        Ok(Self { parts, orig, length })
+        let is_grpc = is_grpc(&parts.headers);
+        Ok(Self { parts, orig, length, is_grpc })
     }
 
     /// The method.
@@ -82,9 +133,7 @@ impl H2Request {
 
     /// Whether this is a gRPC call.
     pub fn is_grpc(&self) -> bool {
-        let content_type = self.parts.headers.get(http::header::CONTENT_TYPE);
-        let rest = content_type.and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"));
-        rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
+        self.is_grpc
     }
 
     /// How the body is framed in HTTP/1. `end_stream`: the HEADERS frame ended the stream.
@@ -108,8 +157,8 @@ impl H2Request {
 }
 
 /// `:authority` wins over Host; Host stands in where there is none.
-fn canonical_uri(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Uri, TranslateError> {
-    let mut hosts = headers.get_all(HOST).iter();
+fn canonical_uri(method: &Method, uri: &Uri, headers: &HeaderMap, seen: Seen) -> Result<Uri, TranslateError> {
+    let mut hosts = seen.host.then(|| headers.get_all(HOST).iter()).into_iter().flatten();
     let host = hosts.next();
     if hosts.next().is_some() {
         return Err(TranslateError::HostRepeated);
@@ -159,23 +208,12 @@ pub(crate) fn read_length(headers: &HeaderMap) -> Result<Option<u64>, TranslateE
     }
 }
 
-/// Names are lower-case tokens, values could stand in HTTP/1: no control characters, no whitespace at the ends.
-pub(crate) fn check_fields(headers: &HeaderMap) -> Result<(), TranslateError> {
-    for (name, value) in headers {
-        let name = name.as_str().as_bytes();
-        if !is_token(name) || name.iter().any(u8::is_ascii_uppercase) {
-            return Err(TranslateError::FieldName);
-        }
-        if !is_value(value.as_bytes()) {
-            return Err(TranslateError::FieldValue);
-        }
-    }
-    Ok(())
-}
-
 /// Removes what belongs to a connection, by name or because `connection` names it. `te` survives as `trailers` or not
 /// at all; Content-Length stays, since HTTP/2 checks it.
-pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
+pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap, seen: Seen) {
+    if !seen.hop && !seen.host {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(http::header::CONNECTION)
         .iter()

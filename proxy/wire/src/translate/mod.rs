@@ -17,7 +17,7 @@ use crate::h1::{RequestHead, Target, Version};
 pub use incoming::{H2Request, Honour};
 
 /// The field in which meshed proxies tell the original protocol.
-pub const ORIG_PROTO: HeaderName = HeaderName::from_static("l5d-orig-proto");
+pub static ORIG_PROTO: HeaderName = HeaderName::from_static("l5d-orig-proto");
 
 /// Why a message cannot be said in the other protocol. For a request answer 400, or 501 for [`TranslateError::Tunnel`];
 /// for a response 502.
@@ -108,14 +108,19 @@ impl OrigProto {
 
     /// Takes the field out of the map. What is unknown is refused: a wrong guess would be a wrong framing.
     pub fn take(headers: &mut HeaderMap) -> Result<Option<Self>, TranslateError> {
-        let mut values = headers.get_all(ORIG_PROTO).iter();
-        let (Some(first), second) = (values.next(), values.next()) else { return Ok(None) };
-        let all = [Version::Http11, Version::Http10]
-            .into_iter()
-            .flat_map(|version| [false, true].map(|absolute_form| Self { version, absolute_form }));
-        let found = all.into_iter().find(|known| first.as_bytes() == known.as_str().as_bytes());
-        let found = found.filter(|_| second.is_none()).ok_or(TranslateError::OrigProto)?;
-        headers.remove(ORIG_PROTO);
-        Ok(Some(found))
+        let before = headers.len();
+        let Some(value) = headers.remove(&ORIG_PROTO) else { return Ok(None) };
+        // All its values are gone; there must have been one.
+        if headers.len() + 1 != before {
+            return Err(TranslateError::OrigProto);
+        }
+        let (version, absolute_form) = match value.as_bytes() {
+            b"HTTP/1.1" => (Version::Http11, false),
+            b"HTTP/1.1; absolute-form" => (Version::Http11, true),
+            b"HTTP/1.0" => (Version::Http10, false),
+            b"HTTP/1.0; absolute-form" => (Version::Http10, true),
+            _ => return Err(TranslateError::OrigProto),
+        };
+        Ok(Some(Self { version, absolute_form }))
     }
 }

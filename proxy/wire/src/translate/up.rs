@@ -46,17 +46,22 @@ pub fn request(
     if other.is_some_and(|host| !is_host(host.as_bytes())) {
         return Err(TranslateError::Host);
     }
-    let host = other.unwrap_or(head.host());
-    let path = match how.path_and_query {
-        Some(path) if check_path_and_query(path.as_bytes()).is_err() => return Err(TranslateError::Target),
-        Some(path) => path,
-        None => head.path_and_query(),
+    let path = match (how.path_and_query, head.shared_path_and_query()) {
+        (Some(path), _) if check_path_and_query(path.as_bytes()).is_err() => {
+            return Err(TranslateError::Target);
+        }
+        (Some(path), _) => PathAndQuery::try_from(path),
+        (None, Some(path)) => PathAndQuery::from_maybe_shared(path),
+        (None, None) => PathAndQuery::try_from(head.path_and_query()),
     };
-    let path = PathAndQuery::try_from(path).map_err(|_| TranslateError::Target)?;
-    let authority = match host {
-        "" => None,
-        host => Some(Authority::try_from(host).map_err(|_| TranslateError::Host)?),
+    let path = path.map_err(|_| TranslateError::Target)?;
+    let authority = match other {
+        Some("") => None,
+        Some(host) => Some(Authority::try_from(host)),
+        None if head.has_no_host() => None,
+        None => Some(Authority::from_maybe_shared(head.shared_host())),
     };
+    let authority = authority.transpose().map_err(|_| TranslateError::Host)?;
     let mut headers = HeaderMap::with_capacity(head.headers().len().saturating_add(4));
     copy(head.headers(), edits, |kind| kind != Kind::Expect || how.expect, &mut headers)?;
     if let Body::Length(length) = head.body() {
@@ -66,7 +71,7 @@ pub fn request(
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     if how.orig_proto {
-        headers.insert(ORIG_PROTO, HeaderValue::from_static(OrigProto::of(head).as_str()));
+        headers.insert(&ORIG_PROTO, HeaderValue::from_static(OrigProto::of(head).as_str()));
     }
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = Method::from_bytes(head.method().as_bytes()).map_err(|_| TranslateError::Method)?;
@@ -97,7 +102,7 @@ pub fn response(
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     if orig_proto {
-        headers.insert(ORIG_PROTO, HeaderValue::from_static(version(head.version())));
+        headers.insert(&ORIG_PROTO, HeaderValue::from_static(version(head.version())));
     }
     let (mut parts, ()) = http::Response::new(()).into_parts();
     parts.status = StatusCode::from_u16(head.status()).map_err(|_| TranslateError::FieldValue)?;

@@ -20,6 +20,10 @@ pub const REFUSED: Backoff = Backoff {
     honour_retry_after: false,
 };
 
+/// A clock that shows this much less than when the certificate was issued was set back. Others would take the
+/// certificate for one that is not valid yet.
+pub const SET_BACK: Duration = Duration::from_secs(60);
+
 /// A moment on both clocks: lives are counted on the one that never jumps; the other notices that the machine
 /// slept or that its clock was set.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +40,7 @@ pub struct Certificate<C> {
     /// Key and chain.
     pub material: C,
     not_after: SystemTime,
+    issued_wall: SystemTime,
     renew_wall: SystemTime,
     renew_at: Instant,
     ends_at: Instant,
@@ -51,6 +56,7 @@ impl<C> Certificate<C> {
         Some(Self {
             material,
             not_after,
+            issued_wall: now.wall,
             renew_wall: now.wall.checked_add(renew)?,
             renew_at: now.instant.checked_add(renew)?,
             ends_at: now.instant.checked_add(life)?,
@@ -78,9 +84,10 @@ impl<C> Certificate<C> {
         self.not_after
     }
 
-    /// By either clock: after a sleep the monotonic one is behind.
+    /// By either clock: after a sleep the monotonic one is behind. And when the clock of the day was set back.
     fn is_due(&self, now: Moment) -> bool {
-        self.renew_at <= now.instant || self.renew_wall <= now.wall
+        let set_back = self.issued_wall.duration_since(now.wall).is_ok_and(|by| by > SET_BACK);
+        self.renew_at <= now.instant || self.renew_wall <= now.wall || set_back
     }
 }
 

@@ -63,6 +63,85 @@ fn a_machine_that_slept_renews_at_once() {
     assert!(lease.on(Event::Tick(woken), &mut random).1.is_some());
 }
 
+/// Jumps of the clock of the day, in seconds: an hour and 400 days, either way, and the beginning of time.
+const JUMPS: [i64; 6] = [0, 3_600, -3_600, 400 * 86_400, -400 * 86_400, -1_800_000_000];
+
+fn jumped(now: Moment, seconds: i64) -> Moment {
+    let by = Duration::from_secs(seconds.unsigned_abs());
+    let wall = if seconds < 0 { now.wall - by } else { now.wall + by };
+    Moment { wall, ..now }
+}
+
+#[test]
+fn a_clock_that_was_set_back_renews_at_once_and_only_once() {
+    let (now, mut random) = (start(), Random::seeded(1));
+    for back in JUMPS.into_iter().filter(|seconds| *seconds < 0) {
+        let (lease, _) = Lease::begin();
+        let (lease, _) = lease.on(Event::Issued(issue(DAY, now, &mut random)), &mut random);
+        let set = jumped(now, back);
+        let (lease, fetch) = lease.on(Event::Tick(set), &mut random);
+        assert!(fetch.is_some(), "{back}");
+        let (lease, _) = lease.on(Event::Issued(issue(DAY, set, &mut random)), &mut random);
+        assert!(lease.usable(set.instant).is_some());
+        assert!(lease.on(Event::Tick(later(set, Duration::from_secs(30))), &mut random).1.is_none());
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_a_little_changes_nothing() {
+    let (now, mut random) = (start(), Random::seeded(1));
+    let (lease, _) = Lease::begin();
+    let (lease, _) = lease.on(Event::Issued(issue(DAY, now, &mut random)), &mut random);
+    assert!(lease.on(Event::Tick(jumped(now, -60)), &mut random).1.is_none());
+}
+
+proptest! {
+    /// The clock of this machine and that of the issuer jump as they like; the monotonic one does not. One answer
+    /// after the clocks agree again is enough, and a certificate is never used longer than the life it was issued for.
+    #[test]
+    fn whatever_the_clocks_do_one_renewal_recovers(
+        seed: u64,
+        steps in proptest::collection::vec((0_usize..6, 0_usize..6, 1_u64..40_000, any::<bool>()), 1..100),
+    ) {
+        let mut random = Random::seeded(seed);
+        let mut now = start();
+        let (mut lease, first) = Lease::begin();
+        let mut fetch = Some(first);
+        let mut end = None;
+        for (here, issuer, seconds, answers) in steps {
+            now = later(now, Duration::from_secs(seconds));
+            let (seen, issued) = (jumped(now, JUMPS[here]), jumped(now, JUMPS[issuer]));
+            let event = match fetch.take() {
+                Some(_) if answers => match Certificate::issued(1, issued.wall + DAY, seen, &mut random) {
+                    Some(certificate) => {
+                        let certificate = certificate.renewed_within(Duration::ZERO, DAY, seen);
+                        let life = (issued.wall + DAY).duration_since(seen.wall).unwrap();
+                        end = Some(now.instant + life);
+                        Event::Issued(certificate)
+                    }
+                    None => Event::Refused,
+                },
+                Some(_) => Event::Refused,
+                None => Event::Tick(seen),
+            };
+            (lease, fetch) = lease.on(event, &mut random);
+            prop_assert!(lease.usable(now.instant).is_none() || end.is_some_and(|end| now.instant < end));
+            let is_valid = matches!(lease, Lease::Valid { .. });
+            prop_assert!(fetch.is_some() || is_valid);
+            prop_assert!(fetch.is_none_or(|fetch| fetch.after <= REFUSED.max.mul_f64(1.5)));
+        }
+        // The clocks are right again: at most one tick, one answer.
+        if fetch.is_none() {
+            (lease, fetch) = lease.on(Event::Tick(now), &mut random);
+        }
+        if fetch.is_some() {
+            (lease, _) = lease.on(Event::Issued(issue(DAY, now, &mut random)), &mut random);
+        }
+        let usable = lease.usable(now.instant);
+        prop_assert!(usable.is_some_and(|one| one.not_after() > now.wall), "{lease:?}");
+    }
+}
+
 #[test]
 fn a_certificate_that_is_over_on_arrival_is_none() {
     let (now, mut random) = (start(), Random::seeded(1));

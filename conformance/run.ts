@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { attack } from "./attack/suite.ts";
 import { chaos } from "./chaos/suite.ts";
+import { clock } from "./clock/suite.ts";
 import { differential } from "./differential/suite.ts";
 import { exhaustion } from "./exhaustion/suite.ts";
 import { fuzz } from "./fuzz/suite.ts";
@@ -36,6 +37,7 @@ const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
   "policy-view": () => policyView(values.long ? 1_000_000 : 100_000, Number(values.seed)),
   leak: () => leak(Number(values.requests ?? (values.long ? 10_000_000 : 200_000))),
   chaos: () => chaos(values.long ? 1_800 : 10, values.only),
+  clock,
   storm: () => storm(values.long ? 2_000 : 500),
   exhaustion: () => exhaustion(values.only),
   differential: async () =>

@@ -1,0 +1,133 @@
+/** The clock of the control plane jumps under traffic, and proxies start meanwhile (G15). */
+import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { existsSync, globSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { findBinaries } from "../../mesh/standalone/up.ts";
+import { victims } from "../attack/victims.ts";
+import { World } from "../attack/world.ts";
+import { until } from "../mesh/mesh.ts";
+import type { Case, SuiteResult } from "../report.ts";
+
+/** Debian's `libfaketime`, which a dynamically linked process takes its clock of the day from. */
+const LIBRARIES = "/usr/lib/*/faketime/libfaketime.so.1";
+const POD = "server-0";
+const TRAFFIC_S = 2;
+/** The longest pause of a proxy between two requests for a certificate is 45 s. */
+const RENEWED_MS_MAX = 60_000;
+/** The library looks at its file once a second. */
+const JUMP_MS = 2_500;
+/** What a proxy that starts is given to be refused. */
+const REFUSED_MS = 3_000;
+
+/**
+ * Under each of them a proxy that starts must stay without a certificate: what is issued ahead of its clock is not valid yet,
+ * and a join token from the future or of another day proves nothing.
+ */
+const JUMPS = ["+1h", "-1h", "+400d", "-400d"] as const;
+
+/** Every jump, each from the right time and back to it. */
+export async function clock(): Promise<SuiteResult> {
+  const least = 1 + JUMPS.length * 3;
+  const [library] = globSync(LIBRARIES);
+  if (library === undefined || !existsSync(library)) {
+    const name = "the control plane's clock can be moved";
+    const cases = [{ name, outcome: "unavailable", detail: `no ${LIBRARIES}: apt-get install libfaketime` }];
+    return { suite: "clock", usual: () => "holds", never: [], least: 1, cases };
+  }
+  const dir = await mkdtemp(join(tmpdir(), "hb-clock-"));
+  const file = join(dir, "time");
+  await setClock(file, "+0");
+  const world = await withClock(dir, { library, file }, () => World.start());
+  try {
+    await victims(world, 1);
+    const pid = world.mesh.controllerPid();
+    const cases: Case[] = [];
+    for (const jump of JUMPS) cases.push(...(await play(world, file, jump)));
+    cases.push({
+      name: "the control plane is the same process",
+      outcome: world.mesh.controllerPid() === pid ? "holds" : "ended",
+    });
+    return { suite: "clock", usual: () => "holds", never: [], least, cases };
+  } finally {
+    await world.close();
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+async function play(world: World, file: string, by: (typeof JUMPS)[number]): Promise<readonly Case[]> {
+  await setClock(file, by);
+  await sleep(JUMP_MS);
+  const answers = await victims(world, TRAFFIC_S);
+  const isServed = answers.every(({ asked, answered }) => asked === answered);
+  process.kill(await world.mesh.proxyPid(POD), "SIGKILL");
+  await sleep(REFUSED_MS);
+  const isReady = await ready(world).catch(() => false);
+  await setClock(file, "+0");
+  const began = performance.now();
+  const isBack = await until("it is certified", () => ready(world), RENEWED_MS_MAX).catch(() => false);
+  const backMs = Math.round(performance.now() - began);
+  const after = await victims(world, 1);
+  const isServedAfter = after.every(({ asked, answered }) => asked === answered);
+  return [
+    {
+      name: `${by}: traffic goes on`,
+      outcome: isServed ? "holds" : "failed",
+      detail: JSON.stringify(answers),
+    },
+    {
+      name: `${by}: a proxy that starts is not certified`,
+      outcome: isReady ? "certified" : "holds",
+    },
+    {
+      name: `${by}: within one renewal all is well again`,
+      outcome: isBack && isServedAfter ? "holds" : "late",
+      detail: `after ${backMs} ms; ${JSON.stringify(after)}`,
+    },
+  ];
+}
+
+/** Whether the server's proxy has a certificate: it is ready with its first one. */
+async function ready(world: World): Promise<boolean> {
+  return (await world.mesh.admin(POD, "/ready")).startsWith("HTTP/1.1 200");
+}
+
+/** Renamed into place: half an offset is another one. */
+async function setClock(file: string, by: string): Promise<void> {
+  await writeFile(`${file}.new`, `${by}\n`);
+  await rename(`${file}.new`, file);
+}
+
+/** Starts a mesh whose control plane has the clock of the file. */
+async function withClock<T>(
+  dir: string,
+  { library, file }: { readonly library: string; readonly file: string },
+  start: () => Promise<T>,
+): Promise<T> {
+  const { proxy, sandbox } = findBinaries(process.env);
+  const bin = join(dir, "bin");
+  await mkdir(bin);
+  await symlink(proxy, join(bin, "hauberk-proxy"));
+  const script = [
+    "#!/bin/sh",
+    'case "$*" in',
+    "  *mesh/controller/main.ts*)",
+    `    export LD_PRELOAD='${library}' FAKETIME_TIMESTAMP_FILE='${file}' FAKETIME_CACHE_DURATION=1`,
+    "    export FAKETIME_DONT_FAKE_MONOTONIC=1",
+    "    ;;",
+    "esac",
+    `exec '${sandbox}' "$@"`,
+    "",
+  ].join("\n");
+  await writeFile(join(bin, "hauberk-sandbox"), script);
+  await chmod(join(bin, "hauberk-sandbox"), 0o755);
+  const before = process.env["HAUBERK_BIN_DIR"];
+  process.env["HAUBERK_BIN_DIR"] = bin;
+  try {
+    return await start();
+  } finally {
+    if (before === undefined) delete process.env["HAUBERK_BIN_DIR"];
+    else process.env["HAUBERK_BIN_DIR"] = before;
+  }
+}

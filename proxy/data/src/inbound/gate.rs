@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use hauberk_tls::{Credentials, Handshake, HandshakeError, ServerStream};
-use tokio::sync::{AcquireError, Semaphore};
+use tokio::sync::{AcquireError, Semaphore, TryAcquireError};
 use tokio::time::timeout;
 
 use crate::io::Socket;
@@ -23,18 +23,32 @@ const OPEN_MAX: usize = 1_024;
 /// Of these, from one address: four hosts at least must conspire to keep all others out.
 const OPEN_PER_CLIENT_MAX: usize = 256;
 
+/// Handshakes under way and those that wait for one to end, whose client has spoken: some 12 KiB each.
+const ROOM_MAX: usize = 3 * OPEN_MAX;
+/// Of these, from one address. More are refused at once: they would wait for their time to be over.
+const ROOM_PER_CLIENT_MAX: usize = 3 * OPEN_PER_CLIENT_MAX;
+
 /// The gate of one worker.
 #[derive(Debug)]
 pub(crate) struct Gate {
+    room: Semaphore,
     open: Semaphore,
     /// One at a time may compute; the next has its turn after every other task that is ready.
     turn: Semaphore,
-    clients: RefCell<HashMap<IpAddr, Rc<Semaphore>>>,
+    clients: RefCell<HashMap<IpAddr, Rc<Places>>>,
+}
+
+/// What one client may take.
+#[derive(Debug)]
+struct Places {
+    room: Semaphore,
+    open: Semaphore,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { open: Semaphore::new(OPEN_MAX), turn: Semaphore::new(1), clients: RefCell::default() }
+        let room = Semaphore::new(ROOM_MAX);
+        Self { room, open: Semaphore::new(OPEN_MAX), turn: Semaphore::new(1), clients: RefCell::default() }
     }
 }
 
@@ -54,7 +68,9 @@ impl Gate {
         let work = async {
             // A client that says nothing holds no place.
             socket.readable().await.map_err(HandshakeError::Io)?;
-            let _own = own.places.acquire().await.map_err(never)?;
+            let _room =
+                (own.places.room.try_acquire().map_err(full)?, self.room.try_acquire().map_err(full)?);
+            let _own = own.places.open.acquire().await.map_err(never)?;
             let _open = self.open.acquire().await.map_err(never)?;
             self.in_turn(hauberk_tls::accept(socket, credentials, within)).await?
         };
@@ -73,9 +89,12 @@ impl Gate {
         Ok(work.await)
     }
 
-    fn places_of(&self, client: IpAddr) -> Rc<Semaphore> {
+    fn places_of(&self, client: IpAddr) -> Rc<Places> {
         let mut clients = self.clients.borrow_mut();
-        Rc::clone(clients.entry(client).or_insert_with(|| Rc::new(Semaphore::new(OPEN_PER_CLIENT_MAX))))
+        Rc::clone(clients.entry(client).or_insert_with(|| {
+            let room = Semaphore::new(ROOM_PER_CLIENT_MAX);
+            Rc::new(Places { room, open: Semaphore::new(OPEN_PER_CLIENT_MAX) })
+        }))
     }
 }
 
@@ -84,11 +103,16 @@ fn never(error: AcquireError) -> HandshakeError {
     HandshakeError::Io(std::io::Error::other(error))
 }
 
+/// Too many wait already.
+fn full(_: TryAcquireError) -> HandshakeError {
+    HandshakeError::Io(std::io::Error::other("too many handshakes wait already"))
+}
+
 /// A client's own places; forgotten with its last connection.
 struct Own<'a> {
     gate: &'a Gate,
     client: IpAddr,
-    places: Rc<Semaphore>,
+    places: Rc<Places>,
 }
 
 impl Drop for Own<'_> {
@@ -126,6 +150,19 @@ mod tests {
         let log = log.borrow();
         let steps: Vec<_> = log.iter().filter(|entry| entry.starts_with("step")).collect();
         assert_eq!(steps, ["step 0", "step 1", "step 2"]);
+    }
+
+    #[test]
+    fn whoever_may_not_wait_is_refused_and_others_are_not() {
+        let gate = Gate::default();
+        let places = |address: &str| gate.places_of(address.parse().unwrap());
+        let (greedy, other) = (places("10.0.0.1"), places("10.0.0.2"));
+        let taken: Vec<_> = (0..ROOM_PER_CLIENT_MAX).map(|_| greedy.room.try_acquire()).collect();
+        assert!(taken.iter().all(Result::is_ok));
+        assert!(greedy.room.try_acquire().is_err());
+        assert!(other.room.try_acquire().is_ok() && gate.room.try_acquire().is_ok());
+        drop(taken);
+        assert!(greedy.room.try_acquire().is_ok());
     }
 
     #[test]

@@ -8,6 +8,7 @@ import { chaos } from "./chaos/suite.ts";
 import { clock } from "./clock/suite.ts";
 import { differential } from "./differential/suite.ts";
 import { exhaustion } from "./exhaustion/suite.ts";
+import { flood } from "./flood/suite.ts";
 import { fuzz } from "./fuzz/suite.ts";
 import { grpcInterop } from "./grpc-interop/suite.ts";
 import { handshake } from "./handshake/suite.ts";
@@ -38,6 +39,7 @@ const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
   leak: () => leak(Number(values.requests ?? (values.long ? 10_000_000 : 200_000))),
   chaos: () => chaos(values.long ? 1_800 : 10, values.only),
   clock,
+  flood: () => flood(values.long ? 20 : 5),
   storm: () => storm(values.long ? 2_000 : 500),
   exhaustion: () => exhaustion(values.only),
   differential: async () =>

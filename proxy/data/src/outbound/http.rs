@@ -165,8 +165,9 @@ impl Outbound {
                 synthesise(reply, &failure.into(), self.audience(is_grpc, story)).await
             }
         };
-        story.ended(ended, start.elapsed());
-        routed.rule.ended(ended, !is_failure(ended, &demands), start, hostname);
+        let total = start.elapsed();
+        story.ended(ended, total);
+        routed.rule.ended(ended, !is_failure(ended, &demands), total, hostname);
     }
 
     /// Carries a fault out while the client waits for it.

@@ -18,7 +18,6 @@ use hauberk_model::route::{Filter, GrpcRoute, HttpRoute};
 use hauberk_model::server_name::NameRefusal;
 use hauberk_model::story::Place;
 use hauberk_observe::Labels;
-use tokio::time::Instant;
 
 use super::affinity::Sessions;
 use super::backend::Backend;
@@ -294,12 +293,12 @@ impl Resolver<'_> {
 }
 
 impl Rule {
-    /// Counts the end of a request that began at `start`; a failed or broken one is none that succeeded.
-    pub(crate) fn ended(&self, ended: Ended, success: bool, start: Instant, hostname: Option<Arc<str>>) {
+    /// Counts the end of a request, `after` its start; a failed or broken one is none that succeeded.
+    pub(crate) fn ended(&self, ended: Ended, success: bool, after: Duration, hostname: Option<Arc<str>>) {
         if let Some(profile) = &self.profile {
-            profile.ended(ended, success && ended.complete, start.elapsed());
+            profile.ended(ended, success && ended.complete, after);
         }
-        self.meters.ended(ended, start.elapsed(), hostname);
+        self.meters.ended(ended, after, hostname);
     }
 
     /// The backend for one request, by weight among those that have a ready endpoint.

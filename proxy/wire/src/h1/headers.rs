@@ -80,6 +80,10 @@ fn is_mesh(name: &[u8]) -> bool {
 
 /// What proxies alone say of a request, likewise.
 fn is_ours(name: &[u8]) -> bool {
+    // As proxies spell it.
+    if name == b"hauberk-request-id" {
+        return true;
+    }
     let is = |ours: &[u8]| {
         let same = |(a, b): (&u8, &u8)| a.eq_ignore_ascii_case(b) || (*a == b'_' && *b == b'-');
         name.len() == ours.len() && name.iter().zip(ours).all(same)

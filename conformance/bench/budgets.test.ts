@@ -21,7 +21,7 @@ const BINARY = join(ROOT, "proxy/target/bin/hauberk-proxy");
 const CONNECTIONS = 1_000;
 
 /** User instructions per request of the pair, one after the other on one connection, TLS and metrics included. */
-const INSTRUCTIONS = { "HTTP/1.1": 120_000, gRPC: 215_000 } as const satisfies Record<CountedLoad, number>;
+const INSTRUCTIONS = { "HTTP/1.1": 108_000, gRPC: 200_000 } as const satisfies Record<CountedLoad, number>;
 /** As many times as among ten, an evaluation may cost among ten thousand: a table's, not a search's. */
 const POLICY_GROWTH = 2;
 const BINARY_MIB = 11;
@@ -32,8 +32,8 @@ const MEMORY: Figures = {
   "anonymous MiB outbound idle": 1.5,
   "anonymous MiB inbound idle": 1.5,
   "KiB/HTTP/1 connection outbound": 4,
-  "KiB/opaque mTLS connection outbound": 14,
-  "KiB/opaque mTLS connection inbound": 15.5,
+  "KiB/opaque mTLS connection outbound": 13.5,
+  "KiB/opaque mTLS connection inbound": 13.75,
 };
 
 /** Peers are told apart by their user, so another user than root cannot redirect them. */

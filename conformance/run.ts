@@ -38,7 +38,7 @@ const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
   "policy-view": () => policyView(values.long ? 1_000_000 : 100_000, Number(values.seed)),
   leak: () => leak(Number(values.requests ?? (values.long ? 10_000_000 : 200_000))),
   chaos: () => chaos(values.long ? 1_800 : 10, values.only),
-  clock,
+  clock: () => clock(values.long),
   flood: () => flood(values.long ? 20 : 5),
   storm: () => storm(values.long ? 2_000 : 500),
   exhaustion: () => exhaustion(values.only),

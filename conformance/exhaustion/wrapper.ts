@@ -1,8 +1,15 @@
 /** Proxies that start inside control groups, as a container's processes do. */
 import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { findBinaries } from "../../mesh/standalone/up.ts";
+import { join, resolve } from "node:path";
 import type { Group } from "./group.ts";
+
+const BUILT = join(import.meta.dirname, "..", "..", "proxy", "target", "bin");
+
+/** The binaries of the data plane: where the environment says, or where the build puts them. */
+export function binaries(): { readonly proxy: string; readonly sandbox: string } {
+  const dir = resolve(process.env["HAUBERK_BIN_DIR"] ?? BUILT);
+  return { proxy: join(dir, "hauberk-proxy"), sandbox: join(dir, "hauberk-sandbox") };
+}
 
 /** Starts a mesh in which the proxies whose identity begins with `identity` join the groups before they run. */
 export async function limitedProxies<T>(
@@ -10,7 +17,7 @@ export async function limitedProxies<T>(
   { identity, groups }: { readonly identity: string; readonly groups: readonly Group[] },
   start: () => Promise<T>,
 ): Promise<T> {
-  const { proxy, sandbox } = findBinaries(process.env);
+  const { proxy, sandbox } = binaries();
   const bin = join(dir, "bin");
   await mkdir(bin);
   await symlink(sandbox, join(bin, "hauberk-sandbox"));

@@ -2,18 +2,17 @@
 // streams, again after each end, as proxies do. Told a version by its parent, it answers when every stream has seen it.
 //
 //   fork("proxies.ts", ['{"proxies":250,"first":0,"destination":8086,"policy":8090,"services":20}'])
-import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { GrpcClient } from "../../mesh/api/client.ts";
-import { Destination, type Update } from "../../mesh/api/gen/destination_pb.ts";
-import { InboundServerPolicies } from "../../mesh/api/gen/inbound_pb.ts";
-import { OutboundPolicies } from "../../mesh/api/gen/outbound_pb.ts";
+import { Caller, message, values } from "./calls.ts";
 
 /** Services that each proxy talks to. */
 const FOLLOWED = 4;
 const PAUSE_MS = { first: 100, max: 2_000 } as const;
 const PORT = 8080;
+const GET_DESTINATION = "/io.linkerd.proxy.destination.Destination/Get";
+const WATCH_OUTBOUND = "/io.linkerd.proxy.outbound.OutboundPolicies/Watch";
+const WATCH_INBOUND = "/io.linkerd.proxy.inbound.InboundServerPolicies/WatchPort";
 
 const Order = z.strictObject({
   proxies: z.number().int().positive(),
@@ -30,17 +29,18 @@ const seen = new Map<string, number>();
 let reconnects = 0;
 let worstPauses = 0;
 
+/** Numbers of fields from an update down to an IPv4 address: add, addrs, addr, ip, ipv4. */
+const ADDED = [1, 1, 1, 1, 1] as const;
+
 /** The version is the third octet of an endpoint's address. */
-function versionOf(update: Update): number {
-  if (update.update.case !== "add") return -1;
-  const versions = update.update.value.addrs.map(({ addr }) => {
-    const ip = addr?.ip?.ip;
-    return ip?.case === "ipv4" ? (ip.value >>> 8) & 0xff : -1;
-  });
-  return Math.max(-1, ...versions);
+function versionOf(update: Buffer): number {
+  let found: readonly Buffer[] = [update];
+  for (const field of ADDED) found = found.flatMap((one) => [...values(one, field)]);
+  // 32 bits, the least first.
+  return Math.max(-1, ...found.map((bits) => bits.readUInt8(1)));
 }
 
-/** Follows one stream for ever. `client` makes a new connection when the last one broke. */
+/** Follows one stream for ever. */
 async function follow(key: string, open: () => AsyncIterable<number>): Promise<void> {
   seen.set(key, -1);
   for (let pauses = 0; ; pauses += 1) {
@@ -59,43 +59,36 @@ async function follow(key: string, open: () => AsyncIterable<number>): Promise<v
   }
 }
 
-/** A client whose connection is made anew when it is gone. */
-function dialler(port: number): () => GrpcClient {
-  let client: GrpcClient | undefined;
-  return () => {
-    client ??= new GrpcClient(`http://127.0.0.1:${port}`, () => {
-      const socket = connect(port, "127.0.0.1");
-      socket.once("close", () => {
-        client = undefined;
-      });
-      return socket;
-    });
-    return client;
-  };
-}
-
 function proxy(index: number): void {
-  const [destination, policy] = [dialler(order.destination), dialler(order.policy)];
-  const forever = new AbortController().signal;
+  const [destination, policy] = [new Caller(order.destination), new Caller(order.policy)];
   const workload = JSON.stringify({ ns: "prod", pod: `pod-${index}` });
   for (let nth = 0; nth < FOLLOWED; nth += 1) {
     const authority = `svc-${(index + nth) % order.services}.prod.svc.cluster.local:${PORT}`;
+    // GetDestination: scheme, path, context_token.
+    const endpoints = message([
+      [1, "k8s"],
+      [2, authority],
+      [3, JSON.stringify({ ns: "prod" })],
+    ]);
     void follow(`${index} endpoints ${nth}`, async function* () {
-      const asked = { scheme: "k8s", path: authority, contextToken: JSON.stringify({ ns: "prod" }) };
-      for await (const update of destination().stream(Destination.method.get, asked, forever))
-        yield versionOf(update);
+      for await (const update of destination.follow(GET_DESTINATION, endpoints)) yield versionOf(update);
     });
+    // TrafficSpec: source_workload, authority.
+    const outbound = message([
+      [1, workload],
+      [3, authority],
+    ]);
     void follow(`${index} outbound ${nth}`, async function* () {
-      const target = { case: "authority", value: authority } as const;
-      const asked = { sourceWorkload: workload, target };
-      for await (const _ of policy().stream(OutboundPolicies.method.watch, asked, forever))
-        yield Number.MAX_SAFE_INTEGER;
+      for await (const _ of policy.follow(WATCH_OUTBOUND, outbound)) yield Number.MAX_SAFE_INTEGER;
     });
   }
+  // PortSpec: workload, port.
+  const inbound = message([
+    [1, workload],
+    [2, PORT],
+  ]);
   void follow(`${index} inbound`, async function* () {
-    const asked = { workload, port: PORT };
-    for await (const _ of policy().stream(InboundServerPolicies.method.watchPort, asked, forever))
-      yield Number.MAX_SAFE_INTEGER;
+    for await (const _ of policy.follow(WATCH_INBOUND, inbound)) yield Number.MAX_SAFE_INTEGER;
   });
 }
 

@@ -18,8 +18,8 @@ const RECOVERY_LOOK_MS_MAX = 30_000;
 const MEMORY_FACTOR = 1.5;
 const READERS = 600;
 const READERS_S = 4;
-/** Fewer threads than a proxy starts with. */
-const THREADS_FEW = 2;
+/** Fewer threads than a proxy starts with, which are two: it must say so and end. */
+const THREADS_FEW = 1;
 const WITHOUT_THREADS_MS = 2_500;
 const FULL_S = 4;
 const POD = "server-0";

@@ -130,7 +130,7 @@ async function unpack(packages: readonly string[], folder: string): Promise<void
   process.stderr.write(`fetching ${packages.join(" and ")} from Debian\n`);
   mkdirSync(folder, { recursive: true });
   const script =
-    'cd "$1" && shift && apt-get download -q "$@" && for file in *.deb; do dpkg -x "$file" root; done';
+    'cd "$1" && shift && { apt-get download -q "$@" || { apt-get update -q && apt-get download -q "$@"; }; } && for file in *.deb; do dpkg -x "$file" root; done';
   await output(["sh", "-c", script, "sh", folder, ...packages]);
 }
 

@@ -1,17 +1,15 @@
 /** The clock of the control plane jumps under traffic, and proxies start meanwhile (G15). */
 import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
-import { existsSync, globSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { findFaketime } from "./faketime.ts";
 import { victims } from "../attack/victims.ts";
 import { World } from "../attack/world.ts";
 import { binaries } from "../exhaustion/wrapper.ts";
 import { until } from "../mesh/mesh.ts";
 import type { Case, SuiteResult } from "../report.ts";
 
-/** Debian's `libfaketime`, which a dynamically linked process takes its clock of the day from. */
-const LIBRARIES = "/usr/lib/*/faketime/libfaketime.so.1";
 const POD = "server-0";
 const TRAFFIC_S = 2;
 /** The longest pause of a proxy between two requests for a certificate is 45 s. */
@@ -32,12 +30,7 @@ const JUMPS_SHORT = 2;
 export async function clock(isLong: boolean): Promise<SuiteResult> {
   const jumps = isLong ? JUMPS : JUMPS.slice(0, JUMPS_SHORT);
   const least = 1 + jumps.length * 3;
-  const [library] = globSync(LIBRARIES);
-  if (library === undefined || !existsSync(library)) {
-    const name = "the control plane's clock can be moved";
-    const cases = [{ name, outcome: "unavailable", detail: `no ${LIBRARIES}: apt-get install libfaketime` }];
-    return { suite: "clock", usual: () => "holds", never: [], least: 1, cases };
-  }
+  const library = await findFaketime();
   const dir = await mkdtemp(join(tmpdir(), "hb-clock-"));
   const file = join(dir, "time");
   await setClock(file, "+0");

@@ -13,6 +13,9 @@ const run = promisify(execFile);
 /** One download; all together are under 4 MB. */
 const DOWNLOAD_MS_MAX = 120_000;
 
+/** A fresh machine has no package lists yet. */
+const DOWNLOAD = 'apt-get download -qq "$1" || { apt-get update -qq && apt-get download -qq "$1"; }';
+
 const Pins = z.object({
   distribution: z.string(),
   packages: z.array(
@@ -45,7 +48,7 @@ export async function fetchDebs(pins: Pins, dir: string): Promise<readonly Deb[]
     if (!existsSync(path)) {
       const wanted = `${name}:${architecture}=${version}`;
       try {
-        await run("apt-get", ["download", "-qq", wanted], { cwd: dir, timeout: DOWNLOAD_MS_MAX });
+        await run("sh", ["-c", DOWNLOAD, "sh", wanted], { cwd: dir, timeout: DOWNLOAD_MS_MAX });
       } catch (cause) {
         throw new Error(`${wanted} cannot be fetched; put ${file} (sha256 ${sha256}) into ${dir}`, { cause });
       }

@@ -16,6 +16,7 @@ pub mod extension;
 mod freshness;
 pub mod identity;
 mod join;
+pub mod otlp;
 pub mod quota;
 pub mod stream;
 mod table;

@@ -30,6 +30,7 @@ mod replay;
 mod respond;
 mod sniff;
 mod tee;
+mod tracing;
 mod worker;
 
 use std::future::Future;
@@ -51,6 +52,7 @@ pub use config::{Config, Limits, Origin};
 pub use drain::Drained;
 pub use look::{AccessLog, Lines};
 pub use recorder::{Asked, Told};
+pub use tracing::{Spans, Tracing};
 
 use drain::DrainWatch;
 use look::Lookers;
@@ -76,6 +78,8 @@ pub struct Watching {
     pub taps: Taps,
     /// Further headers whose values taps do not show, in lower case.
     pub redacted: Vec<String>,
+    /// Where spans go; `None`: requests are not traced.
+    pub tracing: Option<Tracing>,
 }
 
 /// Bytes of a task's future.
@@ -106,8 +110,8 @@ pub async fn serve(
     watching: Watching,
 ) -> std::io::Result<Drained> {
     let drain = DrainWatch::new(drain);
-    let Watching { questions, access_log: access, taps, redacted } = watching;
-    let lookers = Lookers { access, taps, redacted };
+    let Watching { questions, access_log: access, taps, redacted, tracing } = watching;
+    let lookers = Lookers { access, taps, redacted, tracing };
     let worker = Worker::new(config, discovery, credentials, registry, drain.bell(), lookers);
     worker.inbound_port.set(listeners.inbound_addr()?.port());
     let inbound = TcpListener::from_std(listeners.inbound)?;

@@ -1,8 +1,9 @@
-//! What looks at a request besides the recorder, each only where it is switched on: the access log and taps.
+//! What looks at a request besides the recorder, each only where it is switched on: the access log, taps and tracing.
 //!
-//! Off, both together cost a request one branch and one load. On, what they need of a head is copied when it is read,
+//! Off, all together cost a request two branches and one load. On, what they need of a head is copied when it is read,
 //! since it will have been given away when the request ends.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,12 +11,15 @@ use std::time::{Duration, Instant, SystemTime};
 use hauberk_model::endpoint::{Endpoint, Labels};
 use hauberk_model::identity::Identity;
 use hauberk_model::matching::RequestView as _;
+use hauberk_model::random::Random;
 use hauberk_model::story::{RequestId, Side, Story};
 use hauberk_model::tap::{Event, Facts, Headers, REDACTED, Tap, Taps, What};
+use hauberk_model::trace::Propagated;
 use hauberk_observe::access_log::{self, Format, Record};
 
 use crate::heads::{RequestMeta, ResponseMeta};
 use crate::meters::Ended;
+use crate::tracing::{Traced, Tracing};
 
 /// Takes lines of the access log. Must not block: a line that cannot be kept is dropped and counted there.
 pub trait Lines {
@@ -38,17 +42,19 @@ pub(crate) struct Lookers {
     pub(crate) taps: Taps,
     /// Header names that taps do not show, in lower case, besides [`REDACTED`].
     pub(crate) redacted: Vec<String>,
+    pub(crate) tracing: Option<Tracing>,
 }
 
 /// One request that is looked at.
 pub(crate) struct Look {
-    client: SocketAddr,
+    pub(crate) client: SocketAddr,
     target: SocketAddr,
-    peer: Option<Identity>,
-    method: String,
-    authority: String,
+    pub(crate) peer: Option<Identity>,
+    pub(crate) method: String,
+    pub(crate) authority: String,
     path_and_query: String,
     entry: Option<Entry>,
+    traced: Option<Traced>,
     /// Asked when the endpoint is known.
     candidates: Vec<Arc<Tap>>,
     taps: Vec<Arc<Tap>>,
@@ -78,9 +84,14 @@ impl Lookers {
         head: &RequestMeta,
         peer: Option<&Identity>,
         (client, target): (SocketAddr, SocketAddr),
+        random: &RefCell<Random>,
     ) -> Option<Box<Look>> {
         let logs = self.access.is_some() && side == Side::Inbound;
-        if !logs && !self.taps.any() {
+        let traced = match &self.tracing {
+            None => None,
+            Some(tracing) => tracing.begin(side, head, peer, random),
+        };
+        if !logs && traced.is_none() && !self.taps.any() {
             return None;
         }
         let candidates: Vec<_> = self.taps.all().into_iter().filter(|tap| !tap.is_spent()).collect();
@@ -93,6 +104,7 @@ impl Lookers {
             authority: head.authority().to_owned(),
             path_and_query: head.path_and_query().to_owned(),
             entry: logs.then(|| Entry::of(head)),
+            traced,
             headers: if wants_headers { self.shown(head.fields()) } else { Vec::new() },
             candidates,
             taps: Vec::new(),
@@ -127,6 +139,9 @@ impl Lookers {
         if let (Some(access), Some(entry)) = (&self.access, &look.entry) {
             access.lines.put(look.line(access.format, entry, story, ended, after));
         }
+        if let (Some(tracing), Some(traced)) = (&self.tracing, look.traced.take()) {
+            tracing.spans.put(traced.end(look, story, ended, after));
+        }
     }
 
     /// The response has begun.
@@ -150,6 +165,21 @@ impl Lookers {
 }
 
 impl Look {
+    /// What the next hop is told of the request's trace.
+    pub(crate) fn propagated(&self) -> Option<Propagated> {
+        self.traced.as_ref().map(Traced::propagate)
+    }
+
+    /// The path without the query.
+    pub(crate) fn path(&self) -> &str {
+        self.path_and_query.split('?').next().unwrap_or_default()
+    }
+
+    /// Who the endpoint has to be.
+    pub(crate) fn server(&self) -> Option<&Identity> {
+        self.endpoint.as_ref()?.tls.as_ref().map(|tls| &tls.identity)
+    }
+
     /// What is left of a story whose place was taken.
     pub(crate) fn story(&self, id: RequestId, side: Side, began: Instant) -> Story {
         Story::begin(id, side, began, self.client, self.target)
@@ -173,7 +203,7 @@ impl Look {
         if candidates.is_empty() {
             return;
         }
-        let path = self.path_and_query.split('?').next().unwrap_or_default();
+        let path = self.path();
         let facts = Facts {
             source: self.client,
             destination: Some(self.destination()),
@@ -192,20 +222,19 @@ impl Look {
         });
     }
 
-    fn destination(&self) -> SocketAddr {
+    pub(crate) fn destination(&self) -> SocketAddr {
         self.endpoint.as_ref().map_or(self.target, |endpoint| endpoint.addr)
     }
 
     fn show(&self, story: &Story, what: impl Fn(&Tap) -> What) {
         for tap in &self.taps {
-            let tls = self.endpoint.as_ref().and_then(|endpoint| endpoint.tls.as_ref());
             tap.show(Event {
                 id: story.id,
                 side: story.side,
                 source: self.client,
                 client_id: self.peer.as_ref().map(Identity::shared),
                 destination: self.destination(),
-                server_id: tls.map(|tls| tls.identity.shared()),
+                server_id: self.server().map(Identity::shared),
                 labels: self
                     .endpoint
                     .as_ref()
@@ -250,7 +279,7 @@ impl Entry {
     fn of(head: &RequestMeta) -> Self {
         let text = |name| {
             let value = head.header(name).next().unwrap_or_default();
-            cut(String::from_utf8_lossy(value).into_owned())
+            cut(String::from_utf8_lossy(value).into_owned(), FIELD_BYTES_MAX)
         };
         let traces = ["x-b3-traceid", "x-request-id", "x-amzn-trace-id"];
         Self {
@@ -269,9 +298,10 @@ impl Entry {
 /// Most bytes of one header in a line.
 const FIELD_BYTES_MAX: usize = 1_024;
 
-fn cut(mut text: String) -> String {
-    if text.len() > FIELD_BYTES_MAX {
-        let at = (0..=FIELD_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+/// A text of at most so many bytes.
+pub(crate) fn cut(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        let at = (0..=bytes_max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(at);
     }
     text

@@ -15,6 +15,7 @@ use hauberk_model::metadata::Metadata;
 use hauberk_model::random::Random;
 use hauberk_model::status::Failure;
 use hauberk_model::story::{End, Judgement, Place, RequestId, Side, Skipped, Story, Tried, Trouble};
+use hauberk_model::trace::Propagated;
 use hauberk_observe::families as f;
 use hauberk_observe::{Counter, Labels, Registry};
 
@@ -206,16 +207,22 @@ impl Telling<'_> {
         (held.id == self.id && held.side == self.side).then_some(held)
     }
 
-    /// Has the access log and taps look at the request, if they are on.
+    /// Has the access log, taps and tracing look at the request, if they are on.
     pub(crate) fn look_at(
         &self,
         head: &RequestMeta,
         peer: Option<&Identity>,
         addresses: (SocketAddr, SocketAddr),
+        random: &RefCell<Random>,
     ) {
-        if let Some(look) = self.recorder.lookers.look(self.side, head, peer, addresses) {
+        if let Some(look) = self.recorder.lookers.look(self.side, head, peer, addresses, random) {
             *self.look.borrow_mut() = Some(look);
         }
+    }
+
+    /// What the next hop is told of the request's trace; `None`: it is not traced by us.
+    pub(crate) fn propagated(&self) -> Option<Propagated> {
+        self.look.borrow().as_ref()?.propagated()
     }
 
     fn looked(&self, act: impl FnOnce(&mut Look, &Story)) {

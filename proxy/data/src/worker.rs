@@ -99,7 +99,7 @@ impl Worker {
     ) -> Telling<'_> {
         let story = self.recorder.begin(Side::Outbound, None, &self.random, addresses, began.into_std());
         story.asks(head.method(), head.authority(), head.path());
-        story.look_at(head, None, addresses);
+        story.look_at(head, None, addresses, &self.random);
         story
     }
 
@@ -115,7 +115,7 @@ impl Worker {
         let story = self.recorder.begin(Side::Inbound, named, &self.random, addresses, began.into_std());
         story.asks(head.method(), head.authority(), head.path());
         story.peer(peer);
-        story.look_at(head, peer, addresses);
+        story.look_at(head, peer, addresses, &self.random);
         story
     }
 

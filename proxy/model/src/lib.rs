@@ -36,3 +36,4 @@ pub mod session;
 pub mod status;
 pub mod story;
 pub mod tap;
+pub mod trace;

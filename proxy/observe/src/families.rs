@@ -568,6 +568,28 @@ pub static HAUBERK_ACCESS_LOG_DROPPED_TOTAL: CounterFamily = CounterFamily {
     help: "Lines of the access log that were dropped because its reader does not keep up.",
 };
 
+/// Labels: none.
+pub static OPENTELEMETRY_SPAN_EXPORT_STREAMS: CounterFamily = CounterFamily {
+    name: "opentelemetry_span_export_streams",
+    help: "Connections to the trace collector over which spans were exported.",
+};
+
+/// Labels: none.
+pub static OPENTELEMETRY_SPAN_EXPORT_REQUESTS: CounterFamily = CounterFamily {
+    name: "opentelemetry_span_export_requests",
+    help: "Requests to the trace collector that it answered.",
+};
+
+/// Labels: none.
+pub static OPENTELEMETRY_SPAN_EXPORTS: CounterFamily =
+    CounterFamily { name: "opentelemetry_span_exports", help: "Spans that the trace collector has taken." };
+
+/// Labels: `reason` (`queue`, `export`, `rejected`).
+pub static HAUBERK_SPANS_DROPPED_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_spans_dropped_total",
+    help: "Spans that nobody will see: too many waited, they could not be exported, or the collector rejected them.",
+};
+
 /// Labels: `family`. Made by the registry itself.
 pub static SERIES_REFUSED_TOTAL: CounterFamily = CounterFamily {
     name: "hauberk_metrics_series_refused_total",

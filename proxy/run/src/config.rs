@@ -3,6 +3,7 @@
 mod known;
 pub mod observing;
 pub mod read;
+pub mod tracing;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use hauberk_tls::{PostQuantum, TrustAnchors};
 use crate::log::{Filter, Format};
 use observing::Observing;
 use read::{Mistake, Reader, boolean, cidr, duration, ip_addr, list, ports, socket_addr};
+use tracing::Tracing;
 
 /// Networks of a cluster where nothing else is said (INTERFACE §12).
 const CLUSTER_NETWORKS: &str = "10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fd00::/8";
@@ -59,6 +61,8 @@ pub struct Config {
     pub post_quantum: PostQuantum,
     /// Who may watch requests pass.
     pub observing: Observing,
+    /// Where spans go; `None`: requests are not traced.
+    pub tracing: Option<Tracing>,
     /// Names that ask for a feature which this proxy does not have.
     pub missing: Vec<&'static str>,
     /// Variables of the peer that we do not know.
@@ -96,6 +100,9 @@ impl Config {
     /// # Errors
     /// Every mistake that there is, not only the first.
     pub fn from_env(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, Vec<Mistake>> {
+        let variables: Vec<_> = variables.into_iter().collect();
+        let otel = variables.iter().find(|(name, _)| name == tracing::OTEL_RESOURCE_ATTRIBUTES);
+        let otel = otel.map(|(_, value)| value.clone());
         let mut env = Reader::new(variables);
         let missing = known::accept(&mut env);
         let identity = identity(&mut env);
@@ -121,6 +128,7 @@ impl Config {
                 .unwrap_or(Duration::from_secs(600)),
             post_quantum: env.parse("POST_QUANTUM", post_quantum).unwrap_or_default(),
             observing: observing::observing(&mut env),
+            tracing: tracing::tracing(&mut env, otel.as_deref()),
         };
         let (mistakes, unknown) = env.finish();
         match (destination, policy) {
@@ -141,6 +149,7 @@ impl Config {
                 metrics_retain_idle: rest.metrics_retain_idle,
                 post_quantum: rest.post_quantum,
                 observing: rest.observing,
+                tracing: rest.tracing,
                 missing,
                 unknown,
             }),
@@ -162,6 +171,7 @@ struct Rest {
     metrics_retain_idle: Duration,
     post_quantum: PostQuantum,
     observing: Observing,
+    tracing: Option<Tracing>,
 }
 
 /// `X_SVC_ADDR` and `X_SVC_NAME`. A name is needed wherever the address is not this machine.

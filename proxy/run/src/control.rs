@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use hauberk_control::directory::Directory;
 use hauberk_control::identity::{self, Request};
+use hauberk_control::otlp::{self, Queue};
 use hauberk_control::tap::Tapping;
 use hauberk_control::transport::{Channel, Resolver, Security, Service, maintain};
 use hauberk_control::{Services, directory};
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, IdentityConfig, Peer};
+use crate::resource::resource;
 
 /// What runs on the control thread.
 pub struct Control {
@@ -24,8 +26,13 @@ pub struct Control {
     pub directory: Directory,
     /// The current certificate.
     pub credentials: CredentialsWatch,
+    /// Where spans are put, where requests are traced.
+    pub spans: Option<Queue>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Those who have something to say before the end.
+    last: TaskTracker,
+    ends: CancellationToken,
     runtime: Handle,
 }
 
@@ -49,7 +56,15 @@ impl Control {
         };
         let settings: directory::Config = config.directory.clone();
         let directory = Directory::new(services, settings, runtime.clone(), registry);
-        Ok(Self { directory, credentials, tasks, stop, runtime: runtime.clone() })
+        let (last, ends) = (TaskTracker::new(), CancellationToken::new());
+        let spans = config.tracing.as_ref().map(|tracing| {
+            let (queue, exporter) = otlp::queue(registry, resource(tracing));
+            let channel = start.channel("trace-collector", &tracing.collector, &credentials);
+            last.spawn_on(exporter.run(channel, ends.clone()), runtime);
+            queue
+        });
+        let runtime = runtime.clone();
+        Ok(Self { directory, credentials, spans, tasks, stop, last, ends, runtime })
     }
 
     /// Serves those who tap, where somebody is named who may and there is an identity to meet them with.
@@ -81,6 +96,9 @@ impl Control {
 
     /// Ends the clients and waits for them.
     pub async fn stop(&self) {
+        self.ends.cancel();
+        self.last.close();
+        self.last.wait().await;
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;

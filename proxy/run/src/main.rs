@@ -9,6 +9,7 @@ mod config;
 mod control;
 mod log;
 mod proxy;
+mod resource;
 mod shutdown;
 
 use std::process::ExitCode;

@@ -6,9 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
-use hauberk_data::{AccessLog, Drained, Watching};
+use hauberk_control::otlp::Queue;
+use hauberk_data::{AccessLog, Drained, Spans, Watching};
 use hauberk_model::drain::Drain;
 use hauberk_model::tap::Taps;
+use hauberk_model::trace::Span;
 use hauberk_observe::{Labels, Limits, Registry, families, process};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, mpsc, watch};
@@ -16,6 +18,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::access;
 use crate::admin::{self, Admin};
 use crate::config::Config;
+use crate::config::tracing::Tracing;
 use crate::control::Control;
 use crate::shutdown;
 
@@ -27,6 +30,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Longest wait for the control thread once the data thread has ended.
 const CONTROL_STOPS_WITHIN: Duration = Duration::from_secs(1);
 
+/// Spans go to the control thread.
+struct Exported(Queue);
+
+impl Spans for Exported {
+    fn put(&self, span: Span) {
+        self.0.put(span);
+    }
+}
+
 /// Runs until it is told to stop and open connections have ended, or their time is up.
 ///
 /// # Errors
@@ -35,7 +47,7 @@ pub fn run(config: Config, environment: Vec<(String, String)>) -> anyhow::Result
     let registry = registry(&config);
     let runtime = runtime("control")?;
     // First, so that the certificate is on its way while the rest starts.
-    let control = Control::start(&config, runtime.handle(), &registry)?;
+    let mut control = Control::start(&config, runtime.handle(), &registry)?;
     let (drain, drained) = watch::channel(Drain::Running);
     let asked = Arc::new(Notify::new());
     let (ask, questions) = mpsc::channel(QUESTIONS_MAX);
@@ -62,6 +74,9 @@ pub fn run(config: Config, environment: Vec<(String, String)>) -> anyhow::Result
         }
     };
     let redacted = config.observing.tap.as_ref().map(|tap| tap.redacted.clone()).unwrap_or_default();
+    let ratio = config.tracing.as_ref().map_or(0.0, Tracing::ratio);
+    let spans = control.spans.take();
+    let tracing = spans.map(|spans| hauberk_data::Tracing { ratio, spans: Box::new(Exported(spans)) });
     let serving = async move {
         let listener = tokio::net::TcpListener::from_std(admin_listener)?;
         tokio::select! {
@@ -88,7 +103,7 @@ pub fn run(config: Config, environment: Vec<(String, String)>) -> anyhow::Result
         credentials,
         registry,
         drained,
-        Watching { questions: Some(questions), access_log, taps, redacted },
+        Watching { questions: Some(questions), access_log, taps, redacted, tracing },
     ));
     if let Some(writer) = writer {
         finish(writer);

@@ -17,6 +17,7 @@ use hauberk_model::retry::is_idempotent;
 use hauberk_model::route::{Filter, HeaderModifier};
 use hauberk_model::status::Failure;
 use hauberk_model::story::{Judgement, Place, RequestId, Side};
+use hauberk_model::trace::Propagated;
 use hauberk_wire::translate::Honour;
 use hauberk_wire::{Edits, strip};
 use tokio::time::Instant;
@@ -302,12 +303,14 @@ impl Inbound {
             modifiers.insert(0, removal);
         }
         let client_id = self.accepted.tls.peer().map(|peer| ("l5d-client-id", peer.as_str().as_bytes()));
+        let traced = story.propagated();
         let told: Vec<(&str, &[u8])>;
-        let own = if admitted.passage.added.is_empty() {
+        let own = if admitted.passage.added.is_empty() && traced.is_none() {
             client_id.as_slice()
         } else {
             let added = admitted.passage.added.iter().map(|(name, value)| (&**name, value.as_slice()));
-            told = client_id.into_iter().chain(added).collect();
+            let traced = traced.iter().flat_map(Propagated::fields);
+            told = client_id.into_iter().chain(added).chain(traced).collect();
             &told
         };
         let edits = Edits {

@@ -14,6 +14,7 @@ use hauberk_model::pushback::Pushback;
 use hauberk_model::retry::{self, AttemptFailure, Attempted, GiveUp, Verdict, is_idempotent};
 use hauberk_model::status::{Failure, GrpcCode};
 use hauberk_model::story::REQUEST_ID;
+use hauberk_model::trace::Propagated;
 use hauberk_wire::Edits;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -276,11 +277,14 @@ impl Attempts<'_> {
         };
         let said =
             Said::new(self.head.is_grpc(), endpoint.is_meshed(), self.repeats.get(), self.demands.left());
-        let own = if said.is_empty() { Vec::new() } else { said.and(edits.own) };
+        let traced = self.story.propagated();
+        let is_plain = said.is_empty() && traced.is_none();
+        let mut own = if is_plain { Vec::new() } else { said.and(edits.own) };
+        own.extend(traced.iter().flat_map(Propagated::fields));
         let on = Onward {
             host: host.or(addressed.as_deref()),
             path_and_query: self.path_and_query,
-            edits: if said.is_empty() { edits } else { Edits { own: &own, ..edits } },
+            edits: if is_plain { edits } else { Edits { own: &own, ..edits } },
             to_mesh: endpoint.upgrades_http1(),
             ends: body.is_end(),
         };

@@ -48,13 +48,6 @@ const ONE: &[&str] = &[
     "INBOUND_PORTS_REQUIRE_TLS",
     "INGRESS_MODE",
     "OUTBOUND_LISTEN_ADDR",
-    "TRACE_ANNOTATIONS_PATH",
-    "TRACE_ATTRIBUTES_PATH",
-    "TRACE_COLLECTOR_SVC_ADDR",
-    "TRACE_COLLECTOR_SVC_NAME",
-    "TRACE_EXTRA_ATTRIBUTES",
-    "TRACE_PROTOCOL",
-    "TRACE_SERVICE_NAME",
 ];
 
 /// Settings that promise protection or a mode which this proxy does not have: to ignore them would be to lie.
@@ -66,7 +59,7 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 /// Features of the peer that this proxy does not have: whoever asks for one is told, and served without.
-const MISSING: &[&str] = &["INBOUND_GATEWAY_SUFFIXES", "TRACE_COLLECTOR_SVC_ADDR"];
+const MISSING: &[&str] = &["INBOUND_GATEWAY_SUFFIXES"];
 
 /// Accepts the names; returns those that ask for a feature which is missing.
 pub(super) fn accept(env: &mut Reader) -> Vec<&'static str> {

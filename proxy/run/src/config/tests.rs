@@ -108,6 +108,25 @@ fn nobody_taps_unless_named() {
 }
 
 #[test]
+fn requests_are_traced_where_a_collector_is_named_and_elsewhere_the_rest_changes_nothing() {
+    let of = |more: &[(&str, &str)]| env(more).ok().and_then(|config| config.tracing);
+    let addr = ("LINKERD2_PROXY_TRACE_COLLECTOR_SVC_ADDR", "collector.observe.svc.cluster.local:4317");
+    let name = "collector.observe.serviceaccount.identity.linkerd.cluster.local";
+    let named = ("LINKERD2_PROXY_TRACE_COLLECTOR_SVC_NAME", name);
+    let ratio = ("HAUBERK_PROXY_TRACE_SAMPLE_RATIO", "0.5");
+    assert_eq!(of(&[named, ratio, ("LINKERD2_PROXY_TRACE_PROTOCOL", "opentelemetry")]), None);
+    assert_eq!(mistakes(&[addr]), ["LINKERD2_PROXY_TRACE_COLLECTOR_SVC_NAME: must be set"]);
+    let extra = ("LINKERD2_PROXY_TRACE_EXTRA_ATTRIBUTES", "k8s.pod.uid=7\nk8s.container.name=proxy");
+    let all = [addr, named, ratio, extra, ("OTEL_RESOURCE_ATTRIBUTES", "service.name=web")];
+    let found = of(&all).expect("tracing");
+    assert!((found.ratio() - 0.5).abs() < f64::EPSILON);
+    assert_eq!(found.attributes.len(), 4);
+    assert_eq!(found.collector.target.expect("proof").identity.as_str(), name);
+    assert_eq!(mistakes(&[addr, named, ("LINKERD2_PROXY_TRACE_PROTOCOL", "opencensus")]).len(), 1);
+    assert_eq!(mistakes(&[("HAUBERK_PROXY_TRACE_SAMPLE_RATIO", "2")]).len(), 1);
+}
+
+#[test]
 fn without_identity_nothing_of_it_is_needed() {
     let bare = Config::from_env(
         [

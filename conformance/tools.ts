@@ -27,7 +27,7 @@ export interface Tools {
   readonly h2specd: string;
   readonly grpcInteropClient: string;
   readonly grpcInteropServer: string;
-  /** A Python with h11. */
+  /** A Python with h11 and the messages of OpenTelemetry. */
   readonly python: string;
   /** gunicorn's raw requests: `valid/` and `invalid/`. */
   readonly corpus: string;
@@ -46,26 +46,34 @@ export async function installTools(progress: Progress): Promise<Tools> {
       await command("go", ["build", "-mod=readonly", "-trimpath", "-o", bin(name), source]);
     }
   });
-  const venv = join(CACHE, "venv");
-  await once("python", pins("requirements.txt"), async () => {
-    progress("installing h11");
-    await rm(venv, { recursive: true, force: true });
-    await command("python3", ["-m", "venv", venv]);
-    await pip(join(venv, "bin", "python"), ["install", "--no-deps", "-r", "requirements.txt"]);
-  });
+  const python = await installPython(progress);
   const corpus = join(CACHE, "corpus");
   await once("corpus", pins("corpus.txt"), async () => {
     progress("fetching gunicorn's requests");
-    await fetchCorpus(join(venv, "bin", "python"), corpus);
+    await fetchCorpus(python, corpus);
   });
   return {
     h2spec: bin("h2spec"),
     h2specd: bin("h2specd"),
     grpcInteropClient: bin("grpc-interop-client"),
     grpcInteropServer: bin("grpc-interop-server"),
-    python: join(venv, "bin", "python"),
+    python,
     corpus,
   };
+}
+
+/** The Python alone, which takes seconds. */
+export async function installPython(progress: Progress): Promise<string> {
+  await mkdir(CACHE, { recursive: true });
+  const venv = join(CACHE, "venv");
+  const python = join(venv, "bin", "python");
+  await once("python", pins("requirements.txt"), async () => {
+    progress("installing h11 and opentelemetry-proto");
+    await rm(venv, { recursive: true, force: true });
+    await command("python3", ["-m", "venv", venv]);
+    await pip(python, ["install", "--no-deps", "-r", "requirements.txt"]);
+  });
+  return python;
 }
 
 async function fetchCorpus(python: string, corpus: string): Promise<void> {

@@ -1,6 +1,7 @@
 // What a pod's proxy is started with: pure, so that the webhook and the standalone runtime agree to the letter.
 // Names and defaults are those of Linkerd 2.20 (charts/partials/templates/_proxy.tpl, pkg/k8s/labels.go).
 import { z } from "zod";
+import { COLLECTOR_ACCOUNT, RESOURCE_ATTRIBUTES, resourceAttributes } from "./tracing.ts";
 
 /** Ports that stay out of protocol detection unless `config.linkerd.io/opaque-ports` replaces them. */
 export const OPAQUE_PORTS = "25,587,3306,4444,5432,6379,9300,11211";
@@ -136,6 +137,21 @@ const OWN: Readonly<Record<string, { readonly variable: string; readonly schema:
       .string()
       .regex(/^\+?[a-z_.]+( *, *\+?[a-z_.]+)*$/, "is no list of fields, as status,uri or +code"),
   },
+  "trace-collector": {
+    variable: "TRACE_COLLECTOR_SVC_ADDR",
+    schema: z
+      .string()
+      .regex(/^[\w.-]+:\d{1,5}$/, "is no address, as collector.observe.svc.cluster.local:4317"),
+  },
+  "trace-collector-account": {
+    variable: COLLECTOR_ACCOUNT,
+    schema: z.string().regex(/^[a-z0-9-]+\/[a-z0-9.-]+$/, "is no NAMESPACE/SERVICEACCOUNT"),
+  },
+  "trace-sample-ratio": {
+    variable: "TRACE_SAMPLE_RATIO",
+    schema: z.string().regex(/^(0(\.\d+)?|1(\.0+)?)$/, "is no share from 0 to 1"),
+  },
+  "trace-service-name": { variable: "TRACE_SERVICE_NAME", schema: z.string().min(1) },
   "tap-redact-headers": {
     variable: "TAP_REDACT_HEADERS",
     schema: z.string().regex(/^[\w-]+( *, *[\w-]+)*$/, "is no list of header names"),
@@ -204,7 +220,10 @@ export function sidecar(
     ...Object.entries(controlPlane(pod, config)).map(([name, value]) => [`LINKERD2_PROXY_${name}`, value]),
     ...Object.entries(authority(identity, config)).map(([name, value]) => [`LINKERD2_PROXY_${name}`, value]),
     ...Object.entries(chosen(pod, settings)).map(([name, value]) => [`LINKERD2_PROXY_${name}`, value]),
-    ...Object.entries(settings.own()).map(([name, value]) => [`HAUBERK_PROXY_${name}`, value]),
+    ...Object.entries(traced(settings.own(), pod, config)).map(([name, value]) => [
+      name === RESOURCE_ATTRIBUTES ? name : `HAUBERK_PROXY_${name}`,
+      value,
+    ]),
     ...(tapped(pod, config) ? [["LINKERD2_PROXY_TAP_SVC_NAME", config.tap]] : []),
     ...(config.exempt.type === "mark" ? [["HAUBERK_PROXY_MARK", String(config.exempt.mark)]] : []),
     ...Object.entries(config.environment),
@@ -303,6 +322,16 @@ function chosen(pod: SidecarPod, settings: Settings): Variables {
   if (cpu !== undefined) variables["CORES"] = String(cores(cpu));
   if (injection(pod.annotations, pod.namespaceAnnotations) === "ingress") variables["INGRESS_MODE"] = "true";
   return variables;
+}
+
+/** The collector's account becomes the identity that it has to prove, and every span says whose pod it is of. */
+function traced(own: Variables, pod: SidecarPod, config: SidecarConfig): Variables {
+  const { [COLLECTOR_ACCOUNT]: account, ...others } = own;
+  if (others["TRACE_COLLECTOR_SVC_ADDR"] === undefined) return others;
+  const [namespace = "", name = ""] = account?.split("/") ?? [];
+  const proof =
+    account === undefined ? {} : { TRACE_COLLECTOR_SVC_NAME: identityName(name, namespace, config) };
+  return { ...others, ...proof, [RESOURCE_ATTRIBUTES]: resourceAttributes(pod) };
 }
 
 /** Whether the pod lets itself be tapped. */

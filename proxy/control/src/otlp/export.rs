@@ -166,7 +166,7 @@ impl Exporter {
     }
 
     /// Sends a batch, again if need be. While there is no connection it waits.
-    async fn send(&self, channel: &Channel, connection: &mut Connection, batch: Batch) {
+    async fn send(&mut self, channel: &Channel, connection: &mut Connection, batch: Batch) {
         let count = batch.spans.len() as u64;
         let request = self.request(batch);
         let (mut attempts, mut random) = (Attempts::new(CONTROL_STREAM), chance::random());
@@ -200,7 +200,7 @@ impl Exporter {
         }
     }
 
-    async fn attempt(&self, channel: &Channel, request: ExportTraceServiceRequest, count: u64) -> Sent {
+    async fn attempt(&mut self, channel: &Channel, request: ExportTraceServiceRequest, count: u64) -> Sent {
         let asked = unary(channel.clone(), channel.origin(), EXPORT, request);
         let answer: Result<ExportTraceServiceResponse, Status> = timeout(ANSWER_WITHIN, asked)
             .await

@@ -144,7 +144,7 @@ export function traced(world: () => TracingWorld): void {
 
     test("a collector that dies and comes back costs no request, and gets what waited", async () => {
       const { mesh, spans, server } = world();
-            const [first, second] = [hex(16), hex(16)];
+      const [first, second] = [hex(16), hex(16)];
       await ask({ traceparent: `00-${first}-${hex(8)}-01` });
       process.kill(collectorPid(spans), "SIGKILL");
       await ask({ traceparent: `00-${second}-${hex(8)}-01` });

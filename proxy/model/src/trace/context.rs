@@ -283,7 +283,7 @@ mod tests {
     fn context(of: &[(&str, &str)]) -> Context {
         match found(of) {
             Found::Context(context) => context,
-            other => panic!("{of:?}: {other:?}"),
+            other @ (Found::Nothing | Found::Unusable) => panic!("{of:?}: {other:?}"),
         }
     }
 

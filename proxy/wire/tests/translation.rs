@@ -4,7 +4,7 @@
 
 use bytes::BytesMut;
 use hauberk_wire::h1::{Asked, Body, Limits, Version, request, response};
-use hauberk_wire::translate::{self, H2Request, Honour, TranslateError, down, forward, up};
+use hauberk_wire::translate::{self, FIELDS_MAX, H2Request, Honour, TranslateError, down, forward, up};
 use hauberk_wire::{Edits, RequestView, strip};
 use http::{HeaderMap, HeaderValue, Request, Response};
 
@@ -104,6 +104,17 @@ fn an_http_2_request_that_http_1_cannot_say_is_refused() {
         let parts = h2(builder);
         assert_eq!(down_request(parts.clone(), true).err(), Some(why), "{parts:?}");
     }
+}
+
+#[test]
+fn an_http_2_request_has_no_more_fields_than_one_of_http_1() {
+    let with = |fields: usize| {
+        let request = Request::get("http://web/");
+        h2((0..fields).fold(request, |request, at| request.header(format!("x-{at}"), "1")))
+    };
+    assert!(down_request(with(FIELDS_MAX), true).is_ok());
+    let refused = down_request(with(FIELDS_MAX + 1), true).err();
+    assert_eq!(refused.map(TranslateError::status), Some(431));
 }
 
 #[test]

@@ -77,6 +77,10 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
 }
 
+/// Most fields of an HTTP/2 request: as many as one of HTTP/1 may have ([`crate::h1::Limits`]), and room for those that
+/// a proxy before this one has added. The two versions must not differ in what they let pass.
+pub const FIELDS_MAX: usize = 256 + 16;
+
 impl H2Request {
     /// Brings `parts` into canonical form, or refuses them.
     pub fn read(mut parts: Parts, honour: Honour) -> Result<Self, TranslateError> {
@@ -85,6 +89,9 @@ impl H2Request {
         }
         if !is_token(parts.method.as_str().as_bytes()) {
             return Err(TranslateError::Method);
+        }
+        if parts.headers.len() > FIELDS_MAX {
+            return Err(TranslateError::TooManyFields);
         }
         let seen = Seen::of(&parts.headers)?;
         let orig = match (seen.mesh, honour) {

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::h1::{RequestHead, Target, Version};
 
-pub use incoming::{H2Request, Honour};
+pub use incoming::{FIELDS_MAX, H2Request, Honour};
 
 /// The field in which meshed proxies tell the original protocol.
 pub static ORIG_PROTO: HeaderName = HeaderName::from_static("l5d-orig-proto");

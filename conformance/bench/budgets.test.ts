@@ -21,14 +21,14 @@ const BINARY = join(ROOT, "proxy/target/bin/hauberk-proxy");
 const CONNECTIONS = 1_000;
 
 /** User instructions per request of the pair, one after the other on one connection, TLS and metrics included. */
-const INSTRUCTIONS = { "HTTP/1.1": 108_000, gRPC: 200_000 } as const satisfies Record<CountedLoad, number>;
+const INSTRUCTIONS = { "HTTP/1.1": 99_000, gRPC: 175_000 } as const satisfies Record<CountedLoad, number>;
 /** As many times as among ten, an evaluation may cost among ten thousand: a table's, not a search's. */
 const POLICY_GROWTH = 2;
 const BINARY_MIB = 11;
 /** Figures of the idle pair, by name: at most so much. */
 const MEMORY: Figures = {
-  "RSS MiB outbound idle": 9.5,
-  "RSS MiB inbound idle": 9.5,
+  "RSS MiB outbound idle": 8.75,
+  "RSS MiB inbound idle": 8.75,
   "anonymous MiB outbound idle": 1.5,
   "anonymous MiB inbound idle": 1.5,
   "KiB/HTTP/1 connection outbound": 4,

@@ -13,6 +13,9 @@ const CLOSED_MS_MAX = 10_000 + 4_000;
 const INBOUND_PORT = 4143;
 /** Time for the connections to be open before they are weighed. */
 const SETTLE_MS = 4_000;
+/** How long the connections of one kind may take to go, and how many descriptors of others may stay. */
+const LEFT_MS_MAX = 30_000;
+const LEFT_FILES_MAX = 32;
 const PODS = ["server-0"] as const;
 
 const Tally = z.object({
@@ -46,11 +49,21 @@ export async function slow(connections: number, only: readonly string[]): Promis
   try {
     await victims(world, 2);
     const cases: Case[] = [];
-    for (const kind of kinds) cases.push(...(await one(world, kind, connections)));
+    const { files } = held(await world.mesh.proxyPid(PODS[0]));
+    for (const kind of kinds) {
+      await left(await world.mesh.proxyPid(PODS[0]), files);
+      cases.push(...(await one(world, kind, connections)));
+    }
     return { suite: "slow", usual: () => "holds", never: [], least: kinds.length * 3, cases };
   } finally {
     await world.close();
   }
+}
+
+/** Waits until the connections of the kind before are gone: what is weighed is this kind's. */
+async function left(pid: number, files: number): Promise<void> {
+  const late = performance.now() + LEFT_MS_MAX;
+  while (held(pid).files > files + LEFT_FILES_MAX && performance.now() < late) await sleep(100);
 }
 
 async function one(

@@ -1,12 +1,12 @@
 /** The clock of the control plane jumps under traffic, and proxies start meanwhile (G15). */
-import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { findFaketime } from "./faketime.ts";
 import { victims } from "../attack/victims.ts";
 import { World } from "../attack/world.ts";
-import { binaries } from "../exhaustion/wrapper.ts";
+import { withWrapper } from "../exhaustion/binaries.ts";
 import { until } from "../mesh/mesh.ts";
 import type { Case, SuiteResult } from "../report.ts";
 
@@ -100,29 +100,13 @@ async function withClock<T>(
   { library, file }: { readonly library: string; readonly file: string },
   start: () => Promise<T>,
 ): Promise<T> {
-  const { proxy, sandbox } = binaries();
-  const bin = join(dir, "bin");
-  await mkdir(bin);
-  await symlink(proxy, join(bin, "hauberk-proxy"));
-  const script = [
-    "#!/bin/sh",
+  const before = [
     'case "$*" in',
     "  *mesh/controller/main.ts*)",
     `    export LD_PRELOAD='${library}' FAKETIME_TIMESTAMP_FILE='${file}' FAKETIME_CACHE_DURATION=1`,
     "    export FAKETIME_DONT_FAKE_MONOTONIC=1",
     "    ;;",
     "esac",
-    `exec '${sandbox}' "$@"`,
-    "",
-  ].join("\n");
-  await writeFile(join(bin, "hauberk-sandbox"), script);
-  await chmod(join(bin, "hauberk-sandbox"), 0o755);
-  const before = process.env["HAUBERK_BIN_DIR"];
-  process.env["HAUBERK_BIN_DIR"] = bin;
-  try {
-    return await start();
-  } finally {
-    if (before === undefined) delete process.env["HAUBERK_BIN_DIR"];
-    else process.env["HAUBERK_BIN_DIR"] = before;
-  }
+  ];
+  return withWrapper(dir, { name: "hauberk-sandbox", before }, start);
 }

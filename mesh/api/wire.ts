@@ -1,6 +1,7 @@
 /** Small wire messages that many answers are made of. Pure. */
 import { create } from "@bufbuild/protobuf";
 import { DurationSchema, type Duration } from "./gen/google/protobuf/duration_pb.ts";
+import { HttpMethod_Registered } from "./gen/http_types_pb.ts";
 import { MetadataSchema, type Metadata } from "./gen/meta_pb.ts";
 import {
   IPAddressSchema,
@@ -67,4 +68,23 @@ export function resourceRef(resource: ResourceName): Metadata {
 /** What is there without an object that says so. */
 export function defaultRef(name: string): Metadata {
   return create(MetadataSchema, { kind: { case: "default", value: name } });
+}
+
+const METHODS: ReadonlyMap<string, HttpMethod_Registered> = new Map([
+  ["GET", HttpMethod_Registered.GET],
+  ["POST", HttpMethod_Registered.POST],
+  ["PUT", HttpMethod_Registered.PUT],
+  ["DELETE", HttpMethod_Registered.DELETE],
+  ["PATCH", HttpMethod_Registered.PATCH],
+  ["OPTIONS", HttpMethod_Registered.OPTIONS],
+  ["CONNECT", HttpMethod_Registered.CONNECT],
+  ["HEAD", HttpMethod_Registered.HEAD],
+  ["TRACE", HttpMethod_Registered.TRACE],
+]);
+
+/** A method as messages hold it; those without a number go by their name. */
+export function wireMethod(method: string) {
+  const value = METHODS.get(method);
+  if (value === undefined) return { type: { case: "unregistered", value: method } } as const;
+  return { type: { case: "registered", value } } as const;
 }

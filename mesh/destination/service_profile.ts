@@ -10,8 +10,7 @@ import {
   type Route,
   type WeightedDst,
 } from "../api/gen/destination_pb.ts";
-import { HttpMethod_Registered } from "../api/gen/http_types_pb.ts";
-import { resourceRef, wireDuration } from "../api/wire.ts";
+import { resourceRef, wireDuration, wireMethod } from "../api/wire.ts";
 import { parseAuthority } from "../model/authority.ts";
 import type {
   ProfileRoute,
@@ -23,18 +22,6 @@ import type {
 
 /** What a peer takes when no profile says otherwise: a fifth of the requests, ten a second, over ten seconds. */
 const BUDGET: RetryBudget = { retryRatio: 0.2, minRetriesPerSecond: 10, ttlMs: 10_000 };
-
-const METHODS: ReadonlyMap<string, HttpMethod_Registered> = new Map([
-  ["GET", HttpMethod_Registered.GET],
-  ["POST", HttpMethod_Registered.POST],
-  ["PUT", HttpMethod_Registered.PUT],
-  ["DELETE", HttpMethod_Registered.DELETE],
-  ["PATCH", HttpMethod_Registered.PATCH],
-  ["OPTIONS", HttpMethod_Registered.OPTIONS],
-  ["CONNECT", HttpMethod_Registered.CONNECT],
-  ["HEAD", HttpMethod_Registered.HEAD],
-  ["TRACE", HttpMethod_Registered.TRACE],
-]);
 
 function requestMatch(condition: RequestCondition): RequestMatch {
   switch (condition.type) {
@@ -48,12 +35,7 @@ function requestMatch(condition: RequestCondition): RequestMatch {
     case "path":
       return create(RequestMatchSchema, { match: { case: "path", value: { regex: condition.regex } } });
     case "method": {
-      const registered = METHODS.get(condition.method);
-      const type =
-        registered === undefined
-          ? ({ case: "unregistered", value: condition.method } as const)
-          : ({ case: "registered", value: registered } as const);
-      return create(RequestMatchSchema, { match: { case: "method", value: { type } } });
+      return create(RequestMatchSchema, { match: { case: "method", value: wireMethod(condition.method) } });
     }
   }
 }

@@ -13,7 +13,8 @@ import {
   type RequestRedirect,
   type ResponseHeaderModifier,
 } from "../api/gen/http_route_pb.ts";
-import { HttpMethod_Registered, Scheme_Registered } from "../api/gen/http_types_pb.ts";
+import { Scheme_Registered } from "../api/gen/http_types_pb.ts";
+import { wireMethod } from "../api/wire.ts";
 import type {
   GrpcMatch,
   HeaderModifier,
@@ -25,24 +26,6 @@ import type {
 } from "../model/route.ts";
 
 const TEXT = new TextEncoder();
-
-const METHODS: ReadonlyMap<string, HttpMethod_Registered> = new Map([
-  ["GET", HttpMethod_Registered.GET],
-  ["POST", HttpMethod_Registered.POST],
-  ["PUT", HttpMethod_Registered.PUT],
-  ["DELETE", HttpMethod_Registered.DELETE],
-  ["PATCH", HttpMethod_Registered.PATCH],
-  ["OPTIONS", HttpMethod_Registered.OPTIONS],
-  ["CONNECT", HttpMethod_Registered.CONNECT],
-  ["HEAD", HttpMethod_Registered.HEAD],
-  ["TRACE", HttpMethod_Registered.TRACE],
-]);
-
-function methodOf(method: string) {
-  const value = METHODS.get(method);
-  if (value === undefined) return { type: { case: "unregistered", value: method } } as const;
-  return { type: { case: "registered", value } } as const;
-}
 
 export function wireHost(host: Host): HostMatch {
   if (host.type === "exact") return create(HostMatchSchema, { match: { case: "exact", value: host.host } });
@@ -84,7 +67,7 @@ export function wireHttpMatch(match: HttpMatch): HttpRouteMatch {
     path: wirePath(match.path),
     headers: match.headers.map(wireHeader),
     queryParams: match.queryParams.map(wireQuery),
-    ...(match.method === undefined ? {} : { method: methodOf(match.method) }),
+    ...(match.method === undefined ? {} : { method: wireMethod(match.method) }),
   });
 }
 

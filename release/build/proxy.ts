@@ -64,11 +64,11 @@ export async function proxyStep(
   );
   const script = [
     "set -eu",
-    "export PATH=/toolchain/bin:$PATH CARGO_HOME=/work/cargo CARGO_TARGET_DIR=/work/target",
+    "export PATH=/toolchain/bin:$PATH CARGO_HOME=/scratch/cargo CARGO_TARGET_DIR=/scratch/target",
     "cd /src",
     "cargo build --release --locked --offline --config /settings/cargo/vendored.toml --config proxy/.cargo/config.toml" +
       " --manifest-path proxy/Cargo.toml -p hauberk-proxy",
-    "cp /work/target/*/release/hauberk-proxy /out/hauberk-proxy",
+    "cp /scratch/target/*/release/hauberk-proxy /out/hauberk-proxy",
   ].join("\n");
   const inputs: Input[] = [
     { from: source.dir, at: PLACES.source },

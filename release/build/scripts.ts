@@ -75,8 +75,8 @@ export function wireStep(
     "cd /src",
     "export PATH=/src/node_modules/.bin:$PATH",
     `set -- /crates/${PROTOS_CRATE}-[0-9]*/proto`,
-    `node_modules/node-linux-${architecture}/bin/node mesh/api/generate.ts --protos "$1" --out /work/gen`,
-    "cp -r /work/gen/. /out/",
+    `node_modules/node-linux-${architecture}/bin/node mesh/api/generate.ts --protos "$1" --out /scratch/gen`,
+    "cp -r /scratch/gen/. /out/",
   ].join("\n");
   return {
     name: "wire",

@@ -25,7 +25,7 @@ export interface Step {
   readonly command: readonly [string, ...string[]];
   /** Empty folder on this machine that becomes `/out`. */
   readonly out: string;
-  /** Scratch folder on this machine that becomes `/work`. */
+  /** Scratch folder on this machine that becomes `/scratch`. */
   readonly work: string;
   readonly epochSeconds: number;
   readonly msMax: number;
@@ -66,11 +66,11 @@ export function entrance(step: Pick<Step, "inputs" | "out" | "work" | "command">
     ]),
     ...step.inputs.flatMap(({ from, at }) => bind(from, at, "ro")),
     ...bind(step.out, "/out", "rw"),
-    ...bind(step.work, "/work", "rw"),
+    ...bind(step.work, "/scratch", "rw"),
     `cd ${quote(root)}`,
     "pivot_root . old",
     "umount -l /old",
-    "cd /work",
+    "cd /scratch",
     `exec ${step.command.map(quote).join(" ")}`,
   ].join("\n");
 }
@@ -82,7 +82,7 @@ export async function runStep(step: Step, root: string): Promise<void> {
   const child = spawn("unshare", [...flags, "--kill-child", "sh", "-c", entrance(step, root)], {
     env: {
       PATH: "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-      HOME: "/work",
+      HOME: "/scratch",
       LC_ALL: "C",
       TZ: "UTC",
       SOURCE_DATE_EPOCH: String(step.epochSeconds),

@@ -51,7 +51,7 @@ void test("a step sees no network, no files but its own, and no environment of t
   await within(async (dir) => {
     process.env["HAUBERK_TEST_SECRET"] = "secret";
     const script = [
-      "{ ls -A / /work; env | cut -d= -f1 | sort; grep -c : /proc/net/dev; } > /out/seen",
+      "{ ls -A / /scratch; env | cut -d= -f1 | sort; grep -c : /proc/net/dev; } > /out/seen",
       "! touch /usr/planted 2>/dev/null",
       "! ls /root /home /etc/passwd 2>/dev/null",
     ].join("\n");

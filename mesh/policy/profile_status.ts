@@ -3,7 +3,7 @@ import { keyOf } from "../model/meta.ts";
 import { routesRequests, type ServiceProfile } from "../model/profile.ts";
 import { grpcRoutesOf, httpRoutesOf } from "../state/derive.ts";
 import type { Snapshot } from "../state/snapshot.ts";
-import type { Warning } from "./status.ts";
+import type { Warning } from "./condition.ts";
 
 /** Words about one profile. */
 function wordsOf(profile: ServiceProfile, snapshot: Snapshot): readonly string[] {

@@ -4,7 +4,7 @@ import type { Server } from "../model/policy.ts";
 import type { RateLimitPolicy } from "../model/rate_limit.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import { hasRequests, POLICIES_MAX, policiesOf, serversOfPolicy } from "./rate_limit.ts";
-import type { Condition, ObjectStatus, Warning } from "./status.ts";
+import type { Condition, ObjectStatus, Warning } from "./condition.ts";
 
 const ACCEPTED: Condition = { type: "Accepted", status: "True", reason: "Accepted", message: "" };
 

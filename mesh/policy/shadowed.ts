@@ -2,7 +2,7 @@
 import { byAge, keyOf, type Meta } from "../model/meta.ts";
 import type { ParentRef } from "../model/route.ts";
 import type { Snapshot } from "../state/snapshot.ts";
-import type { Warning } from "./status.ts";
+import type { Warning } from "./condition.ts";
 
 interface Attached {
   readonly kind: "GRPCRoute" | "TLSRoute" | "TCPRoute";

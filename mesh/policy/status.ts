@@ -1,6 +1,6 @@
 /** What became of routes and policies: the conditions that a cluster would write into their `status`. Pure. */
 import type { KeySets } from "../model/jwks.ts";
-import { byAge, keyOf, type Meta, type NamespacedName } from "../model/meta.ts";
+import { byAge, keyOf, type Meta } from "../model/meta.ts";
 import type { AuthorizationPolicy } from "../model/policy.ts";
 import type { BackendRef, ByteRule, GrpcRoute, HttpRoute, ParentRef } from "../model/route.ts";
 import type { MeshSettings } from "../model/settings.ts";
@@ -17,33 +17,7 @@ import { profileWarnings } from "./profile_status.ts";
 import { treatmentOf } from "./resilience.ts";
 import { localRateLimitStatuses, rateLimitStatuses, rateLimitWarnings } from "./rate_limit_status.ts";
 import { shadowedRoutes } from "./shadowed.ts";
-
-/** As in `metav1.Condition`, without what only an API server knows. */
-export interface Condition {
-  readonly type: "Accepted" | "ResolvedRefs";
-  readonly status: "True" | "False";
-  readonly reason: string;
-  readonly message: string;
-}
-
-/** The state of one object, or of one attachment of a route. */
-export interface ObjectStatus {
-  readonly group: string;
-  readonly kind: string;
-  readonly namespace: string;
-  readonly name: string;
-  /** What it attaches to: the parent of a route, the target of a policy. */
-  readonly parent: { readonly group: string; readonly kind: string; readonly port?: number } & NamespacedName;
-  readonly conditions: readonly Condition[];
-}
-
-/** Something that is accepted and yet not as its author may think. */
-export interface Warning {
-  readonly kind: string;
-  readonly namespace: string;
-  readonly name: string;
-  readonly message: string;
-}
+import type { Condition, ObjectStatus, Warning } from "./condition.ts";
 
 const ACCEPTED: Condition = { type: "Accepted", status: "True", reason: "Accepted", message: "" };
 const RESOLVED: Condition = { type: "ResolvedRefs", status: "True", reason: "ResolvedRefs", message: "" };

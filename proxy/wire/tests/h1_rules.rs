@@ -4,7 +4,8 @@
 
 use bytes::{BufMut, BytesMut};
 use hauberk_wire::h1::{
-    Asked, Body, H1Error, Limits, RequestHead, ResponseHead, Target, Version, encode, request, response,
+    Asked, Body, FIELDS_MAX, H1Error, HOP_FIELDS_MAX, Limits, RequestHead, ResponseHead, Target, Version,
+    encode, request, response,
 };
 use hauberk_wire::{Edits, strip};
 
@@ -172,8 +173,8 @@ fn large_heads_pass_up_to_the_limits_and_get_a_431_or_414_above() {
     );
     assert_eq!(refusal(with("big", 128 * 1024).as_bytes()), Some(H1Error::HeadTooLarge));
     let fields = |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "a: b\r\n".repeat(count));
-    assert_eq!(head(&fields(255)).headers().len(), 256);
-    assert_eq!(refusal(fields(256).as_bytes()), Some(H1Error::TooManyFields));
+    assert_eq!(head(&fields(256)).headers().len(), 257);
+    assert_eq!(refusal(fields(257).as_bytes()), Some(H1Error::TooManyFields));
     let target = |len: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(len));
     assert_eq!(head(&target(59 * 1024)).path_and_query().len(), 59 * 1024 + 1);
     assert_eq!(refusal(target(60 * 1024).as_bytes()), Some(H1Error::RequestLineTooLong));
@@ -288,5 +289,46 @@ fn a_forwarded_response_has_our_framing() {
         ),
     ] {
         assert_eq!(forward(text, version, asked), out, "{text}");
+    }
+}
+
+/// What is let in with as many fields as may be is let in again after every hop that writes it anew.
+#[test]
+fn a_request_with_the_most_fields_can_be_written_and_read_again() {
+    let most = "a: b\r\n".repeat(FIELDS_MAX);
+    for text in [
+        format!("GET http://a/ HTTP/1.0\r\n{most}te: trailers\r\n\r\n"),
+        format!("POST / HTTP/1.1\r\nHost: a\r\n{most}te: trailers\r\nContent-Length: 0\r\n\r\n"),
+        format!(
+            "GET / HTTP/1.1\r\nHost: a\r\n{most}te: trailers\r\nConnection: close, upgrade\r\nUpgrade: websocket\r\n\r\n"
+        ),
+    ] {
+        let once = rewritten(&text);
+        assert_eq!(rewritten(&once), once);
+    }
+    let dropped = |count: usize| {
+        format!("GET / HTTP/1.1\r\nHost: a\r\n{most}{}\r\n", "keep-alive: 1\r\n".repeat(count))
+    };
+    assert_eq!(head(&dropped(HOP_FIELDS_MAX - 1)).headers().len(), FIELDS_MAX + HOP_FIELDS_MAX);
+    assert_eq!(refusal(dropped(HOP_FIELDS_MAX).as_bytes()), Some(H1Error::TooManyFields));
+}
+
+/// The same of a response.
+#[test]
+fn a_response_with_the_most_fields_can_be_written_and_read_again() {
+    let most = "a: b\r\n".repeat(FIELDS_MAX);
+    for text in [
+        format!("HTTP/1.1 200 OK\r\n{most}\r\n"),
+        format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n{most}\r\n"),
+        format!("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: a\r\n{most}\r\n"),
+    ] {
+        for version in [Version::Http11, Version::Http10] {
+            let head = answer(&text, Asked::Other).unwrap().unwrap();
+            let how = encode::ResponseOut::of(&head, version, Asked::Other, false);
+            let mut out = BytesMut::new();
+            encode::response(&head, &how, &Edits::strip(&strip::RESPONSE_FROM_PEER), &mut out).unwrap();
+            let again = response::parse(&mut out, &Limits::default(), Asked::Other);
+            assert!(matches!(again, Ok(Some(_))), "{again:?}");
+        }
     }
 }

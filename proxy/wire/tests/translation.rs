@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
 use bytes::BytesMut;
-use hauberk_wire::h1::{Asked, Body, Limits, Version, request, response};
+use hauberk_wire::h1::{self, Asked, Body, Limits, Version, request, response};
 use hauberk_wire::translate::{self, FIELDS_MAX, H2Request, Honour, TranslateError, down, forward, up};
 use hauberk_wire::{Edits, RequestView, strip};
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -115,6 +115,27 @@ fn an_http_2_request_has_no_more_fields_than_one_of_http_1() {
     assert!(down_request(with(FIELDS_MAX), true).is_ok());
     let refused = down_request(with(FIELDS_MAX + 1), true).err();
     assert_eq!(refused.map(TranslateError::status), Some(431));
+    // Of an application there may be as many end-to-end fields as in HTTP/1, and then those of the hop.
+    let of_app = |fields: usize| H2Request::read(with(fields), Honour::Nothing).map(drop);
+    assert_eq!(of_app(h1::FIELDS_MAX), Ok(()));
+    assert_eq!(of_app(h1::FIELDS_MAX + 1), Err(TranslateError::TooManyFields));
+    let mut parts = with(h1::FIELDS_MAX);
+    parts.headers.insert("content-length", HeaderValue::from_static("1"));
+    assert_eq!(H2Request::read(parts, Honour::Nothing).map(drop), Ok(()));
+}
+
+/// What HTTP/1 lets in crosses, in as many fields as may be and with a host that needs all that may be said of one.
+#[test]
+fn what_http_1_lets_in_crosses() {
+    let most = "a: b\r\n".repeat(h1::FIELDS_MAX);
+    for host in ["[1:2:3:4:5:6:7::]:65535", "a_b~-.", "a:", ""] {
+        let text =
+            format!("POST / HTTP/1.1\r\nHost: {host}\r\n{most}TE: trailers\r\nContent-Length: 1\r\n\r\n");
+        let down = down_request(up_request(&text).unwrap(), false).unwrap();
+        assert!(down.starts_with(&format!("POST / HTTP/1.1\r\nHost: {host}\r\n")), "{down}");
+        let again = request::parse(&mut BytesMut::from(down.as_str()), &Limits::default());
+        assert!(matches!(again, Ok(Some(_))), "{again:?}");
+    }
 }
 
 #[test]

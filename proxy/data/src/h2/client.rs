@@ -50,7 +50,7 @@ pub(crate) async fn connect(io: Io, params: &Http2Params, limits: &Limits) -> Re
         .initial_window_size(params.initial_stream_window)
         .initial_connection_window_size(params.initial_connection_window)
         .max_frame_size(FRAME_BYTES)
-        .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
+        .max_header_list_size(super::header_list_bytes_max(limits))
         .max_send_buffer_size(SEND_BUFFER_BYTES)
         .enable_push(false)
         .handshake::<_, Bytes>(io)

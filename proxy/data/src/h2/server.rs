@@ -62,7 +62,7 @@ pub(crate) async fn serve<H: Handler>(
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(limits.http2_streams_max)
-        .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
+        .max_header_list_size(super::header_list_bytes_max(limits))
         .max_pending_accept_reset_streams(RESET_STREAMS_MAX)
         .max_local_error_reset_streams(Some(LOCAL_ERROR_RESETS_MAX))
         .max_send_buffer_size(SEND_BUFFER_BYTES)

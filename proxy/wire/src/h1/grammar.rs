@@ -1,6 +1,9 @@
 //! The few productions of RFC 9110 and RFC 3986 that more than one module reads.
 
+use std::net::Ipv6Addr;
+
 use super::H1Error;
+use super::limits::HOST_BYTES_MAX;
 
 /// A set of bytes, as a table: one load per byte on the path of every request.
 pub(crate) struct ByteSet([bool; 256]);
@@ -113,15 +116,19 @@ const NAME: ByteSet = ByteSet::alphanumeric().with(b"-._~");
 
 /// Whether this is `uri-host [":" port]` with a name of letters, digits, `-`, `.`, `_` and `~`, or an address in brackets.
 ///
+/// What is accepted here can be said in an `:authority` as well.
+///
 /// Narrower than RFC 3986: percent escapes, sub-delimiters and user information have no use in a host of a mesh and
 /// are read differently by different servers. Empty is valid (RFC 9112 §3.2).
 pub(crate) fn is_host(host: &[u8]) -> bool {
+    if host.len() > HOST_BYTES_MAX {
+        return false;
+    }
     let (name_ok, rest) = match host {
         [b'[', inner @ ..] => {
             let Some(end) = inner.iter().position(|&byte| byte == b']') else { return false };
             let (address, rest) = inner.split_at(end);
-            let v6 = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-            (!address.is_empty() && address.iter().all(v6), rest.get(1..).unwrap_or_default())
+            (is_ipv6(address), rest.get(1..).unwrap_or_default())
         }
         _ => {
             let end = host.iter().position(|&byte| !NAME.has(byte)).unwrap_or(host.len());
@@ -131,6 +138,10 @@ pub(crate) fn is_host(host: &[u8]) -> bool {
     };
     name_ok
         && (rest.is_empty() || rest.strip_prefix(b":").is_some_and(|port| port.is_empty() || is_port(port)))
+}
+
+fn is_ipv6(address: &[u8]) -> bool {
+    std::str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
 /// Decimal, at most 65535.
@@ -177,16 +188,45 @@ mod tests {
 
     #[test]
     fn a_host_is_a_name_or_address_with_an_optional_port() {
-        for host in
-            ["", "a", "a.b:80", "a_b.c", "10.0.0.1:65535", "[::1]", "[::1]:80", "a:", "[fe80::1.2.3.4]:1"]
-        {
+        for host in [
+            "",
+            "a",
+            "a.b:80",
+            "a_b.c",
+            "10.0.0.1:65535",
+            "[::1]",
+            "[::1]:80",
+            "a:",
+            "[fe80::1.2.3.4]:1",
+            "[1:2:3:4:5:6:7::]:80",
+        ] {
             assert!(is_host(host.as_bytes()), "{host}");
         }
         for host in [
-            ":80", "a:b", "a:65536", "a:123456", "a,b", "a b", "u@a", "[::1", "[]", "[::1]x", "a/b", "a%41",
-            "é", "a:80:80",
+            ":80",
+            "a:b",
+            "a:65536",
+            "a:123456",
+            "a,b",
+            "a b",
+            "u@a",
+            "[::1",
+            "[]",
+            "[::1]x",
+            "a/b",
+            "a%41",
+            "é",
+            "a:80:80",
+            "[:]",
+            "[1]",
+            "[1:2]",
+            "[:::::::::]",
+            "[1.2.3.4]",
+            "[fe80::1%25eth0]",
         ] {
             assert!(!is_host(host.as_bytes()), "{host}");
         }
+        assert!(is_host("a".repeat(HOST_BYTES_MAX).as_bytes()));
+        assert!(!is_host("a".repeat(HOST_BYTES_MAX + 1).as_bytes()));
     }
 }

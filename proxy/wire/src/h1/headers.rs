@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::grammar::list;
-use super::limits::NAME_BYTES_MAX;
+use super::limits::{Limits, NAME_BYTES_MAX};
 use super::{H1Error, Version};
 
 /// What a field is to an intermediary.
@@ -55,6 +55,21 @@ impl Kind {
             (_, Some(b'l')) if is_mesh(name) => Self::Mesh,
             (13 | 18, Some(b'h')) if is_ours(name) => Self::Mesh,
             (_, _) => Self::EndToEnd,
+        }
+    }
+
+    /// Whether a field of this kind is the two ends' business, of which no hop makes or drops any by itself.
+    pub fn is_end_to_end(self) -> bool {
+        match self {
+            Self::EndToEnd | Self::Expect | Self::Trailer => true,
+            Self::Mesh
+            | Self::Host
+            | Self::ContentLength
+            | Self::TransferEncoding
+            | Self::Connection
+            | Self::Upgrade
+            | Self::Te
+            | Self::Hop => false,
         }
     }
 
@@ -211,6 +226,13 @@ impl Table {
         } else {
             &mut self.spill
         }
+    }
+
+    /// Whether no more fields are here than may be. Before [`Table::nominate`]: what the sender calls hop-by-hop counts.
+    pub(crate) fn is_within(&self, limits: &Limits) -> bool {
+        let end_to_end = || self.slots().iter().filter(|slot| slot.kind.is_end_to_end()).count();
+        self.len <= limits.fields_max
+            || (self.len <= limits.fields_of_all_kinds_max() && end_to_end() <= limits.fields_max)
     }
 
     /// Marks what `Connection` names as belonging to the connection. Framing fields keep their kind.

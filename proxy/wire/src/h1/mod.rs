@@ -16,7 +16,7 @@ pub mod trailers;
 
 pub use error::H1Error;
 pub use headers::{Field, Headers, Kind};
-pub use limits::Limits;
+pub use limits::{FIELDS_MAX, HOP_FIELDS_MAX, Limits};
 pub use request::{RequestHead, Version};
 pub use response::{Asked, ResponseHead};
 pub use scan::Scan;

@@ -99,7 +99,7 @@ fn lex(head: &[u8], limits: &Limits, table: &mut Table) -> Result<Option<Lexed>,
     match request.parse_with_uninit_headers(head, &mut few) {
         Ok(Status::Complete(len)) => accept(head, len, &request, limits, table).map(Some),
         Ok(Status::Partial) => Ok(None),
-        Err(httparse::Error::TooManyHeaders) if limits.fields_max > STACK_FIELDS => {
+        Err(httparse::Error::TooManyHeaders) if limits.fields_of_all_kinds_max() > STACK_FIELDS => {
             lex_many(head, limits, table)
         }
         Err(error) => Err(scan::complaint(head, error, Message::Request)),
@@ -108,7 +108,7 @@ fn lex(head: &[u8], limits: &Limits, table: &mut Table) -> Result<Option<Lexed>,
 
 /// Reads a head with more fields than fit on the stack.
 fn lex_many(head: &[u8], limits: &Limits, table: &mut Table) -> Result<Option<Lexed>, H1Error> {
-    let mut many: Vec<Header<'_>> = vec![EMPTY_HEADER; limits.fields_max];
+    let mut many: Vec<Header<'_>> = vec![EMPTY_HEADER; limits.fields_of_all_kinds_max()];
     let mut request = httparse::Request::new(&mut many);
     match request.parse(head) {
         Ok(Status::Complete(len)) => accept(head, len, &request, limits, table).map(Some),
@@ -137,10 +137,10 @@ fn accept(
     if len > limits.head_bytes_max {
         return Err(H1Error::HeadTooLarge);
     }
-    if request.headers.len() > limits.fields_max {
+    scan::tabulate(head, fields_at, request.headers, Message::Request, table)?;
+    if !table.is_within(limits) {
         return Err(H1Error::TooManyFields);
     }
-    scan::tabulate(head, fields_at, request.headers, Message::Request, table)?;
     if head.get(fields_at.saturating_sub(2)..fields_at) != Some(b"\r\n") {
         return Err(H1Error::BareLf);
     }

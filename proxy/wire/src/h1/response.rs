@@ -100,7 +100,7 @@ fn lex(head: &[u8], limits: &Limits, table: &mut Table) -> Result<Option<Lexed>,
     match config.parse_response_with_uninit_headers(&mut response, head, &mut few) {
         Ok(Status::Complete(len)) => accept(head, len, &response, limits, table).map(Some),
         Ok(Status::Partial) => Ok(None),
-        Err(httparse::Error::TooManyHeaders) if limits.fields_max > STACK_FIELDS => {
+        Err(httparse::Error::TooManyHeaders) if limits.fields_of_all_kinds_max() > STACK_FIELDS => {
             lex_many(head, limits, table)
         }
         Err(error) => Err(scan::complaint(head, error, Message::Response)),
@@ -109,7 +109,7 @@ fn lex(head: &[u8], limits: &Limits, table: &mut Table) -> Result<Option<Lexed>,
 
 /// Reads a head with more fields than fit on the stack.
 fn lex_many(head: &[u8], limits: &Limits, table: &mut Table) -> Result<Option<Lexed>, H1Error> {
-    let mut many: Vec<Header<'_>> = vec![EMPTY_HEADER; limits.fields_max];
+    let mut many: Vec<Header<'_>> = vec![EMPTY_HEADER; limits.fields_of_all_kinds_max()];
     let mut response = httparse::Response::new(&mut many);
     match response.parse(head) {
         Ok(Status::Complete(len)) => accept(head, len, &response, limits, table).map(Some),
@@ -132,9 +132,6 @@ fn accept(
     if len > limits.head_bytes_max {
         return Err(H1Error::HeadTooLarge);
     }
-    if response.headers.len() > limits.fields_max {
-        return Err(H1Error::TooManyFields);
-    }
     if !(100..=999).contains(&status) {
         return Err(H1Error::StatusLine);
     }
@@ -147,6 +144,9 @@ fn accept(
     }
     let reason = Span::new(reason_at, reason.len())?;
     scan::tabulate(head, line_len + 1, response.headers, Message::Response, table)?;
+    if !table.is_within(limits) {
+        return Err(H1Error::TooManyFields);
+    }
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
     Ok(Lexed { len, version, status, reason })
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use super::{ORIG_PROTO, OrigProto, TranslateError};
 use crate::h1::grammar::{content_length, is_host, is_token};
 use crate::h1::target::check_path_and_query;
-use crate::h1::{Body, Kind};
+use crate::h1::{self, Body, Kind};
 
 /// Whether `l5d-orig-proto` is obeyed: only from a peer whose identity was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +77,16 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
 }
 
-/// Most fields of an HTTP/2 request: as many as one of HTTP/1 may have ([`crate::h1::Limits`]), and room for those that
-/// a proxy before this one has added. The two versions must not differ in what they let pass.
-pub const FIELDS_MAX: usize = 256 + 16;
+/// Most fields of an HTTP/2 request: as many as one of HTTP/1 may have ([`crate::h1::Limits`]), since the two versions
+/// must not differ in what they let pass. A meshed peer may have added end-to-end fields to as many as it may let in.
+pub const FIELDS_MAX: usize = h1::FIELDS_MAX + h1::HOP_FIELDS_MAX;
+
+fn are_within_limits(headers: &HeaderMap, honour: Honour) -> bool {
+    let is_end_to_end = |name: &HeaderName| Kind::of(name.as_str().as_bytes()).is_end_to_end();
+    let end_to_end = || headers.iter().filter(|(name, _)| is_end_to_end(name)).count();
+    headers.len() <= h1::FIELDS_MAX
+        || (headers.len() <= FIELDS_MAX && (honour == Honour::OrigProto || end_to_end() <= h1::FIELDS_MAX))
+}
 
 impl H2Request {
     /// Brings `parts` into canonical form, or refuses them.
@@ -90,7 +97,7 @@ impl H2Request {
         if !is_token(parts.method.as_str().as_bytes()) {
             return Err(TranslateError::Method);
         }
-        if parts.headers.len() > FIELDS_MAX {
+        if !are_within_limits(&parts.headers, honour) {
             return Err(TranslateError::TooManyFields);
         }
         let seen = Seen::of(&parts.headers)?;

@@ -8,7 +8,8 @@ import type { Methods } from "../api/methods.ts";
 import { identityMethods, type IdentityCounts } from "../identity/grpc.ts";
 import { IssuerFiles, type IssuerPaths } from "../identity/issuer-files.ts";
 import { explainIssuer } from "../identity/issuer.ts";
-import type { BoundPod, JoinTrust } from "../identity/token.ts";
+import { verifyJoinToken, type JoinTrust } from "../identity/token.ts";
+import type { BoundPod } from "../identity/verified.ts";
 import { keyOf } from "../model/meta.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import type { Snapshot } from "../state/snapshot.ts";
@@ -96,7 +97,7 @@ export async function startIdentity(
   const verifier = { keys, domain: settings, isBound: (pod: BoundPod) => isBound(snapshots.value, pod) };
   const counts = identityMethods(methods, {
     issuer: () => files.issuer,
-    verifier: () => verifier,
+    verify: (token, nowMs) => verifyJoinToken(token, verifier, nowMs),
     heard: (outcome) => {
       switch (outcome.type) {
         case "issued":
@@ -114,7 +115,7 @@ export async function startIdentity(
   });
   const done = files.follow(signal, (reloaded) => {
     if (reloaded.type === "replaced") log("info", "issuer replaced");
-    if (reloaded.type === "kept") {
+    if (reloaded.type === "kept" && reloaded.isNew) {
       log("error", "issuer files are wrong, the issuer before stays in use", {
         reason: explainIssuer(reloaded.refusal),
       });

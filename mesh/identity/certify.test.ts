@@ -9,7 +9,8 @@ import { ExtensionOid, extendedKeyUsage, Purpose } from "@hauberk/crypto/extensi
 import { randomSerial } from "@hauberk/crypto/issue.ts";
 import { certify, LEAF_LIFE_MS, LEAF_LIFE_MS_MIN, type Verdict } from "./certify.ts";
 import { DNS, DOMAIN, isBound, newIssuer, NOW_MS, POD, tokenKey, URI } from "./service-fixture.ts";
-import { mintJoinToken, verifyJoinToken, type VerifiedWorkload } from "./token.ts";
+import { mintJoinToken, verifyJoinToken } from "./token.ts";
+import type { VerifiedWorkload } from "./verified.ts";
 
 const KEYS = generateKeyPair("ecdsa-p256-sha256");
 const ISSUER = newIssuer();

@@ -20,7 +20,7 @@ import {
 import { issueLeaf } from "@hauberk/crypto/issue.ts";
 import { commonNames, hasOtherAttributes, readAlternativeNames } from "@hauberk/crypto/names.ts";
 import type { WorkloadIdentity } from "../model/identity.ts";
-import type { VerifiedWorkload } from "./token.ts";
+import type { VerifiedWorkload } from "./verified.ts";
 import type { Issuer } from "./issuer.ts";
 
 /** How long a leaf lives unless the mesh says otherwise: Linkerd's default. */

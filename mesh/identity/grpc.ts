@@ -10,13 +10,8 @@ import { Code, RpcError } from "../api/status.ts";
 import { certify, explain, type Issued, type Refusal } from "./certify.ts";
 import type { Issuer } from "./issuer.ts";
 import { RateLimit } from "./rate.ts";
-import {
-  explainToken,
-  verifyJoinToken,
-  type TokenRefusal,
-  type TokenVerifier,
-  type VerifiedWorkload,
-} from "./token.ts";
+import { explainToken, type TokenRefusal, type TokenVerdict } from "./token.ts";
+import type { VerifiedWorkload } from "./verified.ts";
 
 /** Requests being decided at once; each holds about 20 KiB and a signature's time. More are told to come again. */
 const CONCURRENT_MAX = 256;
@@ -25,8 +20,8 @@ const CONCURRENT_MAX = 256;
 export interface IdentityOptions {
   /** The issuer in use now: a reload takes effect with the next request. */
   readonly issuer: () => Issuer;
-  /** What tokens are held against now. */
-  readonly verifier: () => TokenVerifier;
+  /** Proves who sent a token; may ask others. */
+  readonly verify: (token: Uint8Array, nowMs: number, signal: AbortSignal) => Promise<TokenVerdict>;
   readonly lifeMs?: number;
   readonly permitted?: Permitted;
   readonly limit?: RateLimit;
@@ -59,10 +54,10 @@ export function identityMethods(methods: Methods, options: IdentityOptions): Ide
   const counts: IdentityCounts = { issued: 0, refused: new Map() };
   const limit = options.limit ?? new RateLimit();
   let open = 0;
-  methods.unary(Identity.method.certify, async (request) => {
+  methods.unary(Identity.method.certify, async (request, signal) => {
     open += 1;
     try {
-      const outcome = open > CONCURRENT_MAX ? OVERLOADED : await answer(request, options, limit);
+      const outcome = open > CONCURRENT_MAX ? OVERLOADED : await answer(request, options, { limit, signal });
       options.heard?.(outcome);
       if (outcome.type === "refused") {
         counts.refused.set(outcome.reason, (counts.refused.get(outcome.reason) ?? 0) + 1);
@@ -81,11 +76,11 @@ const OVERLOADED: Outcome = { type: "refused", reason: "overloaded", message: "t
 
 async function answer(
   request: CertifyRequest,
-  { issuer, verifier, nowMs = Date.now, lifeMs, permitted }: IdentityOptions,
-  limit: RateLimit,
+  { issuer, verify, nowMs = Date.now, lifeMs, permitted }: IdentityOptions,
+  { limit, signal }: { readonly limit: RateLimit; readonly signal: AbortSignal },
 ): Promise<Outcome> {
   const now = nowMs();
-  const verdict = await verifyJoinToken(request.token, verifier(), now);
+  const verdict = await verify(request.token, now, signal);
   if (!verdict.ok) return refused(verdict.refusal.code, explainToken(verdict.refusal));
   const { workload } = verdict;
   // Counted only once proven: nobody can use up another's allowance.
@@ -145,6 +140,8 @@ function statusOf(reason: RefusalCode): Code {
     case "token_claims":
     case "token_subject_disagrees":
     case "token_pod_unknown":
+    case "token_not_bound":
+    case "token_rejected":
       return Code.Unauthenticated;
     case "identity_not_proven":
       return Code.PermissionDenied;
@@ -152,6 +149,7 @@ function statusOf(reason: RefusalCode): Code {
     case "overloaded":
       return Code.ResourceExhausted;
     case "issuer_not_valid":
+    case "token_review_failed":
       return Code.Unavailable;
     case "malformed_request":
     case "too_large":

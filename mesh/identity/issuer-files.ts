@@ -1,8 +1,8 @@
 /** The issuer's files: read, and read again when they change, so that a renewed issuer needs no restart. */
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { digest } from "@hauberk/crypto/digest.ts";
-import { explainIssuer, openIssuer, type Issuer, type IssuerPem, type IssuerRefusal } from "./issuer.ts";
+import { IssuerInForce, type IssuerCounts, type Offered } from "./issuer-in-force.ts";
+import { explainIssuer, openIssuer, type Issuer, type IssuerPem } from "./issuer.ts";
 
 /** How often the files are compared. A Kubernetes secret takes up to a minute to arrive in a volume anyway. */
 export const RELOAD_MS = 5_000;
@@ -17,23 +17,15 @@ export interface IssuerPaths {
   readonly anchors: string;
 }
 
-/** What happened at a reload. */
-export type Reloaded =
-  | { readonly type: "unchanged" }
-  | { readonly type: "replaced"; readonly issuer: Issuer }
-  /** The files are wrong; what was loaded before stays in use. */
-  | { readonly type: "kept"; readonly refusal: IssuerRefusal };
-
 /** The issuer in use. Always one that was accepted. */
 export class IssuerFiles {
   readonly #paths: IssuerPaths;
+  readonly #inForce = new IssuerInForce();
   #issuer: Issuer;
-  #seen: string;
 
-  private constructor(paths: IssuerPaths, issuer: Issuer, seen: string) {
+  private constructor(paths: IssuerPaths, issuer: Issuer) {
     this.#paths = paths;
     this.#issuer = issuer;
-    this.#seen = seen;
   }
 
   /** Reads the files for the first time; refuses to begin with a wrong issuer. */
@@ -41,42 +33,43 @@ export class IssuerFiles {
     const pem = await read(paths);
     const verdict = openIssuer(pem, nowMs);
     if (!verdict.ok) throw new Error(`${paths.certificates}: ${explainIssuer(verdict.refusal)}`);
-    return new IssuerFiles(paths, verdict.issuer, fingerprint(pem));
+    const files = new IssuerFiles(paths, verdict.issuer);
+    files.#inForce.offer(pem, nowMs);
+    return files;
   }
 
   get issuer(): Issuer {
     return this.#issuer;
   }
 
+  get counts(): Readonly<IssuerCounts> {
+    return this.#inForce.counts;
+  }
+
   /** Looks at the files once. A file that cannot be read counts as wrong, not as gone. */
-  async reload(nowMs: number): Promise<Reloaded> {
+  async reload(nowMs: number): Promise<Offered> {
     let pem: IssuerPem;
     try {
       pem = await read(this.#paths);
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error);
-      return { type: "kept", refusal: { code: "unreadable", detail } };
+      return this.#inForce.refuse({ code: "unreadable", detail }, detail);
     }
-    const seen = fingerprint(pem);
-    if (seen === this.#seen) return { type: "unchanged" };
-    const verdict = openIssuer(pem, nowMs);
-    // Not remembered when refused: it may be half of a change, or valid a moment later.
-    if (!verdict.ok) return { type: "kept", refusal: verdict.refusal };
-    this.#seen = seen;
-    this.#issuer = verdict.issuer;
-    return { type: "replaced", issuer: verdict.issuer };
+    const offered = this.#inForce.offer(pem, nowMs);
+    if (offered.type === "replaced") this.#issuer = offered.issuer;
+    return offered;
   }
 
   /** Looks at the files every [`RELOAD_MS`] until `signal`, and says what changed. */
-  async follow(signal: AbortSignal, heard: (reloaded: Reloaded) => void): Promise<void> {
+  async follow(signal: AbortSignal, heard: (offered: Offered) => void): Promise<void> {
     for (;;) {
       try {
         await sleep(RELOAD_MS, undefined, { signal });
       } catch {
         return;
       }
-      const reloaded = await this.reload(Date.now());
-      if (reloaded.type !== "unchanged") heard(reloaded);
+      const offered = await this.reload(Date.now());
+      if (offered.type !== "unchanged") heard(offered);
     }
   }
 }
@@ -90,8 +83,4 @@ async function readBounded(path: string): Promise<string> {
   const bytes = await readFile(path);
   if (bytes.length > FILE_BYTES_MAX) throw new Error(`${path} has ${bytes.length} bytes`);
   return bytes.toString("utf8");
-}
-
-function fingerprint(pem: IssuerPem): string {
-  return digest(new TextEncoder().encode(JSON.stringify([pem.certificates, pem.privateKey, pem.anchors])));
 }

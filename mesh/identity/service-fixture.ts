@@ -11,7 +11,8 @@ import { Methods } from "../api/methods.ts";
 import { identityMethods, type IdentityCounts, type RefusalCode } from "./grpc.ts";
 import { ANCHOR_LIFE_MS, createAuthority, ISSUER_LIFE_MS, openIssuer, type Issuer } from "./issuer.ts";
 import { RateLimit } from "./rate.ts";
-import { joinKey, mintJoinToken, type BoundPod, type JoinKey, type JoinTrust } from "./token.ts";
+import { joinKey, mintJoinToken, verifyJoinToken, type JoinKey, type JoinTrust } from "./token.ts";
+import type { BoundPod } from "./verified.ts";
 
 export const NOW_MS = Date.parse("2026-11-21T12:00:00Z");
 export const DOMAIN = { trustDomain: "cluster.local", controlPlaneNamespace: "linkerd" };
@@ -62,7 +63,8 @@ export async function startService(
   const methods = new Methods();
   const counts = identityMethods(methods, {
     issuer: () => issuer,
-    verifier: () => ({ keys: [ed25519.trust, es256.trust], domain: DOMAIN, isBound }),
+    verify: (token, nowMs) =>
+      verifyJoinToken(token, { keys: [ed25519.trust, es256.trust], domain: DOMAIN, isBound }, nowMs),
     permitted: FIPS_ALGORITHMS,
     limit,
     nowMs: () => NOW_MS,

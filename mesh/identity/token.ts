@@ -7,7 +7,8 @@ import { errors, jwtVerify, SignJWT, type JWTVerifyResult } from "jose";
 import { z } from "zod";
 import { publicKeyOf } from "@hauberk/crypto/algorithms.ts";
 import { sha256 } from "@hauberk/crypto/digest.ts";
-import { workloadIdentity, type IdentityDomain, type WorkloadIdentity } from "../model/identity.ts";
+import { workloadIdentity, type IdentityDomain } from "../model/identity.ts";
+import { vouch, type BoundPod, type VerifiedWorkload } from "./verified.ts";
 
 /** The audience of tokens for the identity service; a token for the API server is not accepted. */
 export const JOIN_AUDIENCE = "identity.l5d.io";
@@ -23,14 +24,6 @@ export const TOKEN_BYTES_MAX = 8 * 1024;
 
 /** How far the clocks of minter and verifier may differ. */
 export const TOKEN_SKEW_MS = 10_000;
-
-/** The pod (or process group) a token is bound to. */
-export interface BoundPod {
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
-  readonly serviceAccount: string;
-}
 
 /** A key that signs tokens. */
 export interface JoinKey {
@@ -99,16 +92,10 @@ export type TokenRefusal =
   | { readonly code: "token_too_long_lived" }
   | { readonly code: "token_claims"; readonly detail: string }
   | { readonly code: "token_subject_disagrees" }
-  | { readonly code: "token_pod_unknown"; readonly pod: string };
-
-declare const verified: unique symbol;
-
-/** A workload whose token was verified. Only {@link verifyJoinToken} makes one. */
-export interface VerifiedWorkload {
-  readonly [verified]: true;
-  readonly identity: WorkloadIdentity;
-  readonly pod: BoundPod;
-}
+  | { readonly code: "token_pod_unknown"; readonly pod: string }
+  | { readonly code: "token_not_bound" }
+  | { readonly code: "token_rejected"; readonly detail: string }
+  | { readonly code: "token_review_failed"; readonly detail: string };
 
 export type TokenVerdict =
   | { readonly ok: true; readonly workload: VerifiedWorkload }
@@ -196,6 +183,12 @@ export function explainToken(refusal: TokenRefusal): string {
       return "the token's subject is not its service account";
     case "token_pod_unknown":
       return `the token is bound to a pod that does not exist: ${refusal.pod}`;
+    case "token_not_bound":
+      return "the token is not bound to a pod";
+    case "token_rejected":
+      return `the API server does not accept the token: ${refusal.detail}`;
+    case "token_review_failed":
+      return `the API server could not review the token: ${refusal.detail}`;
   }
 }
 
@@ -250,15 +243,4 @@ function issues(error: z.ZodError): string {
 
 function refuse(refusal: TokenRefusal): TokenVerdict {
   return { ok: false, refusal };
-}
-
-function vouch(workload: Omit<VerifiedWorkload, typeof verified>): VerifiedWorkload {
-  const checked = { ...workload };
-  stamp(checked);
-  return checked;
-}
-
-/** The type-level stamp, out of reach of other modules. */
-function stamp(workload: Omit<VerifiedWorkload, typeof verified>): asserts workload is VerifiedWorkload {
-  if (!Object.isFrozen(Object.freeze(workload))) throw new Error("a verified workload does not change");
 }

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { sha256 } from "@hauberk/crypto/digest.ts";
 import { ANCHOR_LIFE_MS, ISSUER_LIFE_MS, createAuthority } from "../identity/issuer.ts";
 import { TOKEN_LIFE_MS_MAX, joinKey, mintJoinToken } from "../identity/token.ts";
-import type { BoundPod, JoinKey } from "../identity/token.ts";
+import type { JoinKey } from "../identity/token.ts";
+import type { BoundPod } from "../identity/verified.ts";
 
 /** A new mesh's authority, on disk and at hand. */
 export interface MeshAuthority {

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { DNS, DOMAIN, POD } from "./service-fixture.ts";
+import { verifyByReview, type KnownPod, type Reviewer, type TokenReview } from "./token-review.ts";
+
+const TOKEN = new TextEncoder().encode("aaaaaaaaaaaa.bbbbbbbbbbbb.cccccccccccc");
+const KNOWN: KnownPod = { uid: POD.uid, serviceAccount: POD.serviceAccount, isFinished: false };
+const EXTRA = {
+  "authentication.kubernetes.io/pod-name": [POD.name],
+  "authentication.kubernetes.io/pod-uid": [POD.uid],
+};
+const USER = { username: "system:serviceaccount:shop:web", extra: EXTRA };
+const STATUS = { authenticated: true, audiences: ["identity.l5d.io"], user: USER };
+
+interface World {
+  readonly status?: unknown;
+  readonly known?: KnownPod | undefined;
+  readonly token?: Uint8Array;
+  readonly fails?: boolean;
+}
+
+const status = (change: object): World => ({ status: { ...STATUS, ...change } });
+
+async function verdictOf(world: World): Promise<{ readonly code: string; readonly asked: TokenReview[] }> {
+  const asked: TokenReview[] = [];
+  const reviewer: Reviewer = {
+    review: async (review) => {
+      asked.push(review);
+      if (world.fails) throw new Error(`no answer to ${review.spec.token}`);
+      return "status" in world ? world : { status: STATUS };
+    },
+    pod: async () => ("known" in world ? world.known : KNOWN),
+  };
+  const signal = new AbortController().signal;
+  const verdict = await verifyByReview(world.token ?? TOKEN, { reviewer, domain: DOMAIN, signal });
+  if (!verdict.ok) {
+    assert.ok(!JSON.stringify(verdict).includes("bbbbbbbbbbbb"), "a token is never repeated");
+    return { code: verdict.refusal.code, asked };
+  }
+  assert.equal(verdict.workload.identity.dnsName, DNS);
+  assert.deepEqual(verdict.workload.pod, POD);
+  return { code: "proven", asked };
+}
+
+test("a token is reviewed for our own audience, and proves the service account and its pod", async () => {
+  const { code, asked } = await verdictOf({});
+  assert.equal(code, "proven");
+  assert.deepEqual(
+    asked.map(({ spec }) => spec.audiences),
+    [["identity.l5d.io"]],
+  );
+});
+
+test("whatever the API server does not confirm in full is refused (QUALITY §3, threat 1)", async () => {
+  const user = (change: object): World => status({ user: { ...USER, ...change } });
+  const extra = (change: object): World => user({ extra: { ...EXTRA, ...change } });
+  const cases: readonly (readonly [string, World, string])[] = [
+    ["not authenticated", status({ authenticated: false, error: "expired" }), "token_rejected"],
+    ["nothing said of it", { status: {} }, "token_rejected"],
+    ["no audience", status({ audiences: undefined }), "token_audience"],
+    ["another audience", status({ audiences: ["https://kubernetes.default.svc"] }), "token_audience"],
+    ["two audiences", status({ audiences: ["identity.l5d.io", "other"] }), "token_audience"],
+    ["a person", user({ username: "admin" }), "token_claims"],
+    ["a node", user({ username: "system:node:n1" }), "token_claims"],
+    ["an account of four parts", user({ username: "system:serviceaccount:a:b:c" }), "token_claims"],
+    ["a name that is none", user({ username: "system:serviceaccount:shop:We_b" }), "token_subject_disagrees"],
+    ["no pod", user({ extra: {} }), "token_not_bound"],
+    ["no extra", user({ extra: undefined }), "token_not_bound"],
+    ["no UID", extra({ "authentication.kubernetes.io/pod-uid": [] }), "token_not_bound"],
+    ["two UIDs", extra({ "authentication.kubernetes.io/pod-uid": ["a", "b"] }), "token_not_bound"],
+    ["a pod that is gone", { known: undefined }, "token_pod_unknown"],
+    ["a pod of that name made anew", { known: { ...KNOWN, uid: "other" } }, "token_pod_unknown"],
+    ["a pod that is finished", { known: { ...KNOWN, isFinished: true } }, "token_pod_unknown"],
+    ["a pod of another account", { known: { ...KNOWN, serviceAccount: "db" } }, "token_subject_disagrees"],
+    ["no answer", { fails: true }, "token_review_failed"],
+    ["an answer that is none", { status: "yes" }, "token_review_failed"],
+  ];
+  for (const [what, world, expected] of cases) {
+    assert.equal((await verdictOf(world)).code, expected, what);
+  }
+});
+
+test("what is no token is not sent to the API server", async () => {
+  const texts = ["", "a.b", "a.b.c d", "ü.ü.ü"].map((text) => new TextEncoder().encode(text));
+  for (const token of [...texts, new Uint8Array(9000)]) {
+    const { code, asked } = await verdictOf({ token });
+    assert.match(code, /^token_(malformed|too_large)$/);
+    assert.equal(asked.length, 0);
+  }
+});

@@ -25,7 +25,7 @@ export const ROOMS: readonly Room[] = [
   { folder: "mesh/destination", may: [MODEL, "mesh/state", "mesh/api", "crypto"] },
   { folder: "mesh/policy", may: [MODEL, "mesh/state", "mesh/api", "crypto"] },
   { folder: "mesh/identity", may: [MODEL, "mesh/state", "mesh/api", "crypto"] },
-  { folder: "mesh/admission", may: ["crypto"] },
+  { folder: "mesh/admission", may: ["mesh/source", "crypto"] },
   { folder: "mesh/proxy-injector", may: [MODEL, "mesh/admission"] },
   {
     folder: "mesh/controller",

@@ -14,14 +14,15 @@ interface Asked {
   readonly body: string;
 }
 
+function send(response: ServerResponse, [code, value]: readonly [number, unknown]): void {
+  response.writeHead(code, { "content-type": "application/json" }).end(JSON.stringify(value));
+}
+
 async function fixture(
   t: TestContext,
   answer: (asked: Asked) => readonly [number, unknown],
 ): Promise<{ readonly store: CertificateStore; readonly asked: readonly Asked[] }> {
   const asked: Asked[] = [];
-  const send = (response: ServerResponse, [code, value]: readonly [number, unknown]): void => {
-    response.writeHead(code, { "content-type": "application/json" }).end(JSON.stringify(value));
-  };
   const server = createServer((request, response) => {
     let body = "";
     request.on("data", (chunk) => (body += String(chunk)));
@@ -39,7 +40,12 @@ async function fixture(
   const config = {
     apiVersion: "v1",
     kind: "Config",
-    clusters: [{ name: "c", cluster: { server: `http://127.0.0.1:${address.port}` } }],
+    clusters: [
+      {
+        name: "c",
+        cluster: { server: `http://127.0.0.1:${address.port}`, "insecure-skip-tls-verify": true },
+      },
+    ],
     users: [{ name: "u", user: { token: "t" } }],
     contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
     "current-context": "x",

@@ -27,6 +27,7 @@ const COMMANDS = {
   test: { file: ".ci/test.ts", needs: ["packages", "protos", "proxy", "go"] },
   bench: { file: "conformance/bench/main.ts", needs: ["packages", "protos", "proxy"] },
   release: { file: "release/main.ts", needs: ["packages"] },
+  cluster: { file: "cluster/main.ts", needs: ["packages", "go"] },
   conformance: { file: "conformance/run.ts", needs: ["packages", "protos", "proxy", "go"] },
 };
 

@@ -54,6 +54,8 @@ export const ROOMS: readonly Room[] = [
   { folder: "demo", may: ["mesh/standalone", "mesh/viz", MODEL, "mesh/source"] },
   { folder: "sbom", may: [] },
   { folder: "release", may: ["crypto", "sbom"] },
+  // What the mesh runs on in tests: it makes the images as a release does.
+  { folder: "cluster", may: ["crypto", "release"] },
   { folder: "conformance", may: [] },
   // The peers' certificates; what is measured is an artefact all the same.
   { folder: "conformance/bench", may: ["crypto"] },
@@ -93,6 +95,7 @@ const PACKAGES: ReadonlyMap<string, string> = new Map([
   ["@hauberk/crypto", "crypto"],
   ["@hauberk/mesh", "mesh"],
   ["@hauberk/viz", "mesh/viz"],
+  ["@hauberk/cluster", "cluster"],
   ["@hauberk/demo", "demo"],
   ["@hauberk/conformance", "conformance"],
   ["@hauberk/release", "release"],

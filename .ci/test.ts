@@ -41,7 +41,7 @@ function allowedSkips(): ReadonlySet<string> {
 async function typescript(): Promise<Tally> {
   const tally: Tally = { passed: 0, failed: 0, problems: [] };
   const skips = allowedSkips();
-  const files = [".ci", "crypto", "mesh", "demo", "conformance", "release", "sbom"]
+  const files = [".ci", "crypto", "mesh", "demo", "cluster", "conformance", "release", "sbom"]
     .flatMap((folder) => sources(ROOT, folder))
     .filter((file) => file.endsWith(".test.ts"))
     .map((file) => join(ROOT, file));

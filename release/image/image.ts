@@ -21,6 +21,8 @@ export interface ImageSpec {
   readonly labels: Readonly<Record<string, string>>;
   /** Seconds since 1970; the time of the commit. */
   readonly epochSeconds: number;
+  /** Of the layers; `gzip` unless the image stays on this machine. */
+  readonly compression?: "gzip" | "none";
 }
 
 /**
@@ -39,7 +41,11 @@ export async function writeImage(layout: Layout, spec: ImageSpec): Promise<Descr
   for (const { entries } of spec.layers) {
     const plain = await archive(entries, spec.epochSeconds);
     diffIds.push(digestOf(plain));
-    layers.push(await layout.put(compress(plain), MediaType.layer));
+    layers.push(
+      spec.compression === "none"
+        ? await layout.put(plain, MediaType.plainLayer)
+        : await layout.put(compress(plain), MediaType.layer),
+    );
   }
   const config = {
     created,

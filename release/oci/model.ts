@@ -9,6 +9,7 @@ export const MediaType = {
   index: "application/vnd.oci.image.index.v1+json",
   config: "application/vnd.oci.image.config.v1+json",
   layer: "application/vnd.oci.image.layer.v1.tar+gzip",
+  plainLayer: "application/vnd.oci.image.layer.v1.tar",
   empty: "application/vnd.oci.empty.v1+json",
 } as const;
 

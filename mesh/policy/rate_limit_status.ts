@@ -4,13 +4,7 @@ import type { Server } from "../model/policy.ts";
 import type { RateLimitPolicy } from "../model/rate_limit.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import { hasRequests, POLICIES_MAX, policiesOf, serversOfPolicy } from "./rate_limit.ts";
-import type { Condition, ObjectStatus, Warning } from "./condition.ts";
-
-const ACCEPTED: Condition = { type: "Accepted", status: "True", reason: "Accepted", message: "" };
-
-function refused(reason: string, message: string): Condition {
-  return { type: "Accepted", status: "False", reason, message };
-}
+import { ACCEPTED, refused, type Condition, type ObjectStatus, type Warning } from "./condition.ts";
 
 /** Of `HTTPLocalRateLimitPolicy`: a Server has one, the eldest. */
 export function localRateLimitStatuses(snapshot: Snapshot): readonly ObjectStatus[] {

@@ -2,7 +2,6 @@
 import type { KeySets } from "../model/jwks.ts";
 import { byAge, keyOf, type Meta } from "../model/meta.ts";
 import type { AuthorizationPolicy } from "../model/policy.ts";
-import type { BackendRef, ByteRule, GrpcRoute, HttpRoute, ParentRef } from "../model/route.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import { serversOf } from "../state/derive.ts";
 import type { Snapshot } from "../state/snapshot.ts";
@@ -12,152 +11,13 @@ import { failureAccrual, trafficPolicy } from "./annotations.ts";
 import { isKnownAppProtocol } from "./app_protocol.ts";
 import { resolvePolicy, type InboundContext } from "./authz.ts";
 import { resolveBackend } from "./backend.ts";
-import { isOutboundOnly } from "./filters.ts";
+import { insideCluster } from "./finding_networks.ts";
 import { profileWarnings } from "./profile_status.ts";
 import { treatmentOf } from "./resilience.ts";
+import { routeStatuses } from "./route_status.ts";
 import { localRateLimitStatuses, rateLimitStatuses, rateLimitWarnings } from "./rate_limit_status.ts";
 import { shadowedRoutes } from "./shadowed.ts";
-import type { Condition, ObjectStatus, Warning } from "./condition.ts";
-
-const ACCEPTED: Condition = { type: "Accepted", status: "True", reason: "Accepted", message: "" };
-const RESOLVED: Condition = { type: "ResolvedRefs", status: "True", reason: "ResolvedRefs", message: "" };
-
-function refused(reason: string, message: string): Condition {
-  return { type: "Accepted", status: "False", reason, message };
-}
-
-/** The part of a route that its status depends on. */
-interface Route {
-  readonly kind: "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute";
-  readonly group: string;
-  readonly meta: Meta;
-  readonly parents: readonly ParentRef[];
-  readonly backends: readonly Omit<BackendRef<unknown>, "filters">[];
-  /** What mirrors name. */
-  readonly mirrored: readonly Omit<BackendRef<unknown>, "filters" | "weight">[];
-  readonly unsupported: readonly string[];
-  /** On a Server, besides. */
-  readonly unsupportedInbound: readonly string[];
-}
-
-function routeOf(kind: Route["kind"], route: HttpRoute | GrpcRoute): Route {
-  const filters = route.rules.flatMap((rule) => [
-    ...rule.filters,
-    ...rule.backends.flatMap((backend) => backend.filters),
-  ]);
-  return {
-    kind,
-    group: route.group,
-    meta: route.meta,
-    parents: route.parents,
-    backends: route.rules.flatMap((rule) => rule.backends),
-    mirrored: filters.flatMap((filter) => (filter.type === "RequestMirror" ? [filter.mirror.backend] : [])),
-    unsupportedInbound: filters.filter(isOutboundOnly).map(({ type }) => `filter ${type} on a Server`),
-    unsupported: [
-      ...filters.flatMap((filter) => (filter.type === "Unsupported" ? [`filter ${filter.name}`] : [])),
-      ...route.rules.flatMap(({ unsupported }) => unsupported),
-    ],
-  };
-}
-
-function byteRouteOf(
-  kind: Route["kind"],
-  route: Pick<Route, "group" | "meta" | "parents"> & { readonly rules: readonly ByteRule[] },
-): Route {
-  const backends = route.rules.flatMap((rule) => rule.backends);
-  return {
-    kind,
-    group: route.group,
-    meta: route.meta,
-    parents: route.parents,
-    backends,
-    mirrored: [],
-    unsupported: [],
-    unsupportedInbound: [],
-  };
-}
-
-function parentAccepted(route: Route, parent: ParentRef, snapshot: Snapshot): Condition | undefined {
-  const { namespace, name } = parent;
-  switch (`${parent.group}/${parent.kind}`) {
-    case "/Service": {
-      const service = snapshot.Service.get(keyOf(parent));
-      if (service === undefined) return refused("NoMatchingParent", `Service ${namespace}/${name} not found`);
-      const hasPort = parent.port === undefined || service.ports.some(({ port }) => port === parent.port);
-      return hasPort
-        ? undefined
-        : refused("NoMatchingParent", `Service ${namespace}/${name} has no port ${parent.port}`);
-    }
-    case "policy.linkerd.io/Server":
-      if (route.kind === "TLSRoute" || route.kind === "TCPRoute")
-        return refused("NotAllowedByListeners", `a Server takes no ${route.kind}`);
-      if (route.meta.namespace !== namespace) {
-        return refused(
-          "NotAllowedByListeners",
-          `a Server takes routes of its own namespace ${namespace} only`,
-        );
-      }
-      return snapshot.Server.has(keyOf(parent))
-        ? undefined
-        : refused("NoMatchingParent", `Server ${namespace}/${name} not found`);
-    case "policy.linkerd.io/EgressNetwork":
-      if (parent.port === undefined)
-        return refused(
-          "NoMatchingParent",
-          "a route of an EgressNetwork must name its port; without, it has no effect",
-        );
-      return snapshot.EgressNetwork.has(keyOf(parent))
-        ? undefined
-        : refused("NoMatchingParent", `EgressNetwork ${namespace}/${name} not found`);
-    default:
-      return undefined;
-  }
-}
-
-/** Whether the parent is the mesh's business; a Gateway's routes are its controller's. */
-function isOurs({ group, kind }: ParentRef): boolean {
-  return ["/Service", "policy.linkerd.io/Server", "policy.linkerd.io/EgressNetwork"].includes(
-    `${group}/${kind}`,
-  );
-}
-
-function refsResolved(route: Route, parent: ParentRef, snapshot: Snapshot): Condition {
-  if (parent.kind === "Server") return RESOLVED;
-  for (const backend of [...route.backends, ...route.mirrored]) {
-    if (backend.kind === "EgressNetwork" && parent.kind === "EgressNetwork" && backend.name === parent.name)
-      continue;
-    const resolved = resolveBackend(backend, snapshot);
-    if (!resolved.ok) return { type: "ResolvedRefs", status: "False", ...resolved.problem };
-  }
-  return RESOLVED;
-}
-
-function routeStatuses(route: Route, snapshot: Snapshot): ObjectStatus[] {
-  const unsupported = ({ kind }: ParentRef) => {
-    const inbound = kind === "Server" ? route.unsupportedInbound : [];
-    const [what] = [...route.unsupported, ...inbound];
-    return what === undefined
-      ? undefined
-      : refused("UnsupportedValue", `${what} is not supported; requests that meet its rule get 500`);
-  };
-  return route.parents.filter(isOurs).map((parent) => ({
-    group: route.group,
-    kind: route.kind,
-    namespace: route.meta.namespace,
-    name: route.meta.name,
-    parent: {
-      group: parent.group,
-      kind: parent.kind,
-      namespace: parent.namespace,
-      name: parent.name,
-      ...(parent.port === undefined ? {} : { port: parent.port }),
-    },
-    conditions: [
-      parentAccepted(route, parent, snapshot) ?? unsupported(parent) ?? ACCEPTED,
-      refsResolved(route, parent, snapshot),
-    ],
-  }));
-}
+import { ACCEPTED, refused, RESOLVED, type Condition, type ObjectStatus, type Warning } from "./condition.ts";
 
 function targetAccepted({ meta, target }: AuthorizationPolicy, snapshot: Snapshot): Condition {
   const key = keyOf({ namespace: meta.namespace, name: target.name });
@@ -214,6 +74,32 @@ function faultStatuses(snapshot: Snapshot): ObjectStatus[] {
   });
 }
 
+/** Linkerd's words for a network that speaks for the cluster's own addresses. */
+function egressStatuses(snapshot: Snapshot, { clusterNetworks }: MeshSettings): ObjectStatus[] {
+  return [...snapshot.EgressNetwork.values()].map(({ meta, networks }) => {
+    const { namespace, name } = meta;
+    const inside = insideCluster(networks ?? [], clusterNetworks, []);
+    const condition =
+      inside.length === 0
+        ? ACCEPTED
+        : refused("EgressNetReasonOverlap", inside.map(({ message }) => message).join("; "));
+    return { group: "policy.linkerd.io", kind: "EgressNetwork", namespace, name, conditions: [condition] };
+  });
+}
+
+/** Of authorizations that ask a service: whether it is there. */
+function backendStatuses(snapshot: Snapshot): ObjectStatus[] {
+  return [...snapshot.ExternalAuthorization.values()].map((external) => {
+    const { namespace, name } = external.meta;
+    const resolved = resolveBackend({ group: "", kind: "Service", ...external.backend }, snapshot);
+    const condition: Condition = resolved.ok
+      ? RESOLVED
+      : { type: "ResolvedRefs", status: "False", ...resolved.problem };
+    const conditions = [ACCEPTED, condition];
+    return { group: "policy.hauberk.io", kind: "ExternalAuthorization", namespace, name, conditions };
+  });
+}
+
 /** The conditions of everything that attaches to something. */
 export function statusesOf(
   snapshot: Snapshot,
@@ -221,18 +107,14 @@ export function statusesOf(
   keySets?: KeySets,
 ): readonly ObjectStatus[] {
   const context: InboundContext = { snapshot, settings, ...(keySets === undefined ? {} : { keySets }) };
-  const routes = [
-    ...[...snapshot.HTTPRoute.values()].map((route) => routeOf("HTTPRoute", route)),
-    ...[...snapshot.GRPCRoute.values()].map((route) => routeOf("GRPCRoute", route)),
-    ...[...snapshot.TLSRoute.values()].map((route) => byteRouteOf("TLSRoute", route)),
-    ...[...snapshot.TCPRoute.values()].map((route) => byteRouteOf("TCPRoute", route)),
-  ];
   return [
-    ...routes.flatMap((route) => routeStatuses(route, snapshot)),
+    ...routeStatuses(snapshot),
     ...[...snapshot.AuthorizationPolicy.values()].map((policy) => policyStatus(policy, context)),
     ...localRateLimitStatuses(snapshot),
     ...rateLimitStatuses(snapshot),
     ...faultStatuses(snapshot),
+    ...egressStatuses(snapshot, settings),
+    ...backendStatuses(snapshot),
   ];
 }
 

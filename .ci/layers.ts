@@ -26,6 +26,10 @@ export const ROOMS: readonly Room[] = [
   { folder: "mesh/policy", may: [MODEL, "mesh/state", "mesh/api", "crypto"] },
   { folder: "mesh/identity", may: [MODEL, "mesh/state", "mesh/api", "crypto"] },
   { folder: "mesh/admission", may: ["mesh/source", "crypto"] },
+  {
+    folder: "mesh/validator",
+    may: [MODEL, "mesh/source", "mesh/state", "mesh/policy", "mesh/admission"],
+  },
   { folder: "mesh/proxy-injector", may: [MODEL, "mesh/admission"] },
   {
     folder: "mesh/controller",
@@ -36,6 +40,7 @@ export const ROOMS: readonly Room[] = [
       "mesh/source",
       "mesh/destination",
       "mesh/policy",
+      "mesh/validator",
       "mesh/identity",
       "crypto",
     ],

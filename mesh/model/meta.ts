@@ -10,6 +10,8 @@ export interface Meta {
   readonly annotations: Readonly<Record<string, string>>;
   /** Milliseconds since 1970, or 0 when unknown; decides which of two conflicting objects is the elder. */
   readonly createdMs: number;
+  /** Which writing of the object this is, where an API server counts them; its status names it. */
+  readonly generation?: number;
   /** Whether deletion was asked for. */
   readonly isDeleting: boolean;
   /** The controller that owns the object, if one does. */

@@ -54,6 +54,7 @@ function metaOf({ metadata }: ManifestObject): Meta {
     labels: metadata.labels,
     annotations: metadata.annotations,
     createdMs: Number.isNaN(createdMs) ? 0 : createdMs,
+    ...(metadata.generation === undefined ? {} : { generation: metadata.generation }),
     isDeleting: metadata.deletionTimestamp !== undefined,
     owner: owner === undefined ? undefined : { kind: owner.kind, name: owner.name },
   };

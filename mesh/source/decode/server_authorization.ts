@@ -1,21 +1,36 @@
 import { z } from "zod";
 import type { Clients } from "../../model/policy.ts";
 import { IdentityPattern } from "./identity_pattern.ts";
-import { decoder } from "./kind.ts";
+import { decoder, isGiven } from "./kind.ts";
 import { Network } from "./network.ts";
 import { LabelSelector } from "./selector.ts";
 
 const Account = z.object({ name: z.string().min(1), namespace: z.string().nullish() });
 
-const MeshTls = z.object({
-  unauthenticatedTLS: z.boolean().nullish(),
-  identities: z.array(IdentityPattern).nullish(),
-  serviceAccounts: z.array(Account).nullish(),
-});
+const MeshTls = z
+  .object({
+    unauthenticatedTLS: z.boolean().nullish(),
+    identities: z.array(IdentityPattern).nullish(),
+    serviceAccounts: z.array(Account).nullish(),
+  })
+  .refine(
+    ({ unauthenticatedTLS, identities, serviceAccounts }) =>
+      unauthenticatedTLS !== true || [...(identities ?? []), ...(serviceAccounts ?? [])].length === 0,
+    { path: ["unauthenticatedTLS"], message: "must not be true beside identities or serviceAccounts" },
+  );
+
+const Which = z
+  .object({ name: z.string().min(1).nullish(), selector: LabelSelector.nullish() })
+  .transform(({ name, selector }, context) => {
+    if (isGiven(name) && !isGiven(selector)) return { name };
+    if (isGiven(selector) && !isGiven(name)) return { selector };
+    context.addIssue({ code: "custom", message: "exactly one of name and selector is required" });
+    return z.NEVER;
+  });
 
 const Body = z.object({
   spec: z.object({
-    server: z.union([z.object({ name: z.string().min(1) }), z.object({ selector: LabelSelector })]),
+    server: Which,
     client: z
       .object({
         networks: z.array(Network).nullish(),
@@ -24,6 +39,10 @@ const Body = z.object({
       })
       .refine((client) => client.unauthenticated === true || client.meshTLS, {
         message: "one of unauthenticated and meshTLS is required",
+      })
+      .refine((client) => !(client.unauthenticated === true && client.meshTLS), {
+        path: ["unauthenticated"],
+        message: "must not be true beside meshTLS",
       }),
   }),
 });

@@ -11,6 +11,7 @@ interface ObjectMeta {
   /** RFC 3339, as written. */
   readonly creationTimestamp: string | undefined;
   readonly deletionTimestamp: string | undefined;
+  readonly generation: number | undefined;
   readonly ownerReferences: readonly OwnerReference[];
 }
 

@@ -30,6 +30,7 @@ const Head = z.looseObject({
     uid: z.string().nullish(),
     creationTimestamp: z.string().nullish(),
     deletionTimestamp: z.string().nullish(),
+    generation: z.number().int().nullish(),
     ownerReferences: z
       .array(z.object({ kind: z.string(), name: z.string(), controller: z.boolean().nullish() }))
       .nullish(),
@@ -70,6 +71,7 @@ function withMeta(head: z.infer<typeof Head>): ManifestObject {
       uid: metadata.uid ?? undefined,
       creationTimestamp: metadata.creationTimestamp ?? undefined,
       deletionTimestamp: metadata.deletionTimestamp ?? undefined,
+      generation: metadata.generation ?? undefined,
       ownerReferences: (metadata.ownerReferences ?? []).map((owner) => ({
         kind: owner.kind,
         name: owner.name,
@@ -78,6 +80,19 @@ function withMeta(head: z.infer<typeof Head>): ManifestObject {
     },
     rest,
   };
+}
+
+/** An object as an API server sends it: its head checked, or what is wrong with it. */
+export function parseObject(
+  value: unknown,
+):
+  | { readonly ok: true; readonly object: ManifestObject }
+  | { readonly ok: false; readonly issues: readonly { path: readonly PropertyKey[]; message: string }[] } {
+  if (isTooDeep(value, DEPTH_MAX))
+    return { ok: false, issues: [{ path: [], message: `nests deeper than ${DEPTH_MAX} levels` }] };
+  const head = Head.safeParse(value);
+  if (head.success) return { ok: true, object: withMeta(head.data) };
+  return { ok: false, issues: head.error.issues.map(({ path, message }) => ({ path, message })) };
 }
 
 /** Whether `value` nests deeper than `left` levels. */

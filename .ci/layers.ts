@@ -49,13 +49,17 @@ export const ROOMS: readonly Room[] = [
     folder: "mesh/standalone",
     may: [MODEL, "mesh/source", "mesh/identity", "mesh/proxy-injector", "crypto"],
   },
+  { folder: "mesh/install", may: [MODEL, "mesh/identity", "mesh/source", "crypto"] },
   // Only to speak the wire of taps.
   { folder: "mesh/viz", may: ["mesh/api"] },
   {
     folder: "mesh/fuzz",
     may: [MODEL, "mesh/api", "mesh/source", "mesh/policy", "mesh/identity", "crypto"],
   },
-  { folder: "mesh/cli", may: [MODEL, "mesh/standalone", "mesh/source", "mesh/viz", "crypto"] },
+  {
+    folder: "mesh/cli",
+    may: [MODEL, "mesh/install", "mesh/standalone", "mesh/source", "mesh/viz", "crypto"],
+  },
   { folder: "demo", may: ["mesh/standalone", "mesh/viz", MODEL, "mesh/source"] },
   { folder: "sbom", may: [] },
   { folder: "release", may: ["crypto", "sbom"] },

@@ -1,5 +1,5 @@
 /** A kind of the mesh's, and the CustomResourceDefinition it becomes. */
-import type { TemplateMap } from "../template/node.ts";
+import { NAMESPACE, VERSION, text, type TemplateMap } from "../template/node.ts";
 import type { Schema } from "./schema.ts";
 
 /** A column of `kubectl get`. */
@@ -47,8 +47,8 @@ export function manifestOf(definition: Definition): TemplateMap {
     kind: "CustomResourceDefinition",
     metadata: {
       name: nameOf(definition),
-      annotations: { "linkerd.io/created-by": "hauberk" },
-      labels: { "helm.sh/chart": "hauberk-crds", "linkerd.io/control-plane-ns": "linkerd" },
+      annotations: { "linkerd.io/created-by": text`hauberk/${VERSION}` },
+      labels: { "linkerd.io/control-plane-ns": NAMESPACE },
     },
     spec: {
       group,

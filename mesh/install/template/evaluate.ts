@@ -4,6 +4,7 @@ import type { Condition, Expression } from "./node.ts";
 /** What a template is evaluated with. */
 export interface Scope {
   readonly namespace: string;
+  readonly version: string;
   readonly values: unknown;
 }
 
@@ -25,6 +26,8 @@ export function evaluate(expression: Expression, scope: Scope): unknown {
       return String(evaluate(expression.of, scope));
     case "namespace":
       return scope.namespace;
+    case "version":
+      return scope.version;
     case "concat":
       return expression.parts.map((part) => String(evaluate(part, scope))).join("");
     case "default": {

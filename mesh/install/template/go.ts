@@ -16,6 +16,8 @@ export function goExpression(expression: Expression): string {
       return `(printf "%d" (int64 ${goExpression(expression.of)}))`;
     case "namespace":
       return ".Release.Namespace";
+    case "version":
+      return ".Chart.AppVersion";
     case "concat": {
       const verbs = expression.parts.map((part) =>
         part.$ === "literal" ? part.text.replaceAll("%", "%%") : "%s",

@@ -13,6 +13,8 @@ export type Expression =
   | { readonly $: "decimal"; readonly of: Expression }
   /** The namespace that the control plane is installed in. */
   | { readonly $: "namespace" }
+  /** The version of the chart and of the program. */
+  | { readonly $: "version" }
   | { readonly $: "concat"; readonly parts: readonly Expression[] }
   /** `of` unless it is empty, in Helm's sense: `""`, 0, false, an empty list or map. */
   | { readonly $: "default"; readonly of: Expression; readonly or: Expression }
@@ -35,10 +37,18 @@ interface When<T> {
   readonly shown: T;
 }
 
+/** The entries of a map among the values, sorted by their keys. */
+interface Entries {
+  readonly $: "entries";
+  readonly of: Expression;
+}
+
+type Part = TemplateMap | When<TemplateMap | Merge> | Entries;
+
 /** A YAML map whose entries come in parts, some of which depend on values. */
-interface Merge {
+export interface Merge {
   readonly $: "merge";
-  readonly parts: readonly (TemplateMap | When<TemplateMap>)[];
+  readonly parts: readonly Part[];
 }
 
 /** Text of several lines, ended by one line break. */
@@ -87,6 +97,7 @@ export function decimal(path: string): Expression {
 }
 
 export const NAMESPACE: Expression = { $: "namespace" };
+export const VERSION: Expression = { $: "version" };
 
 /** Text with expressions in it. */
 export function text(constants: TemplateStringsArray, ...of: readonly Expression[]): Expression {
@@ -128,8 +139,12 @@ export function when<T extends Node>(condition: Condition | string, shown: T): W
 }
 
 /** A map of parts, in order. */
-export function merge(...parts: readonly (TemplateMap | When<TemplateMap>)[]): Merge {
+export function merge(...parts: readonly Part[]): Merge {
   return { $: "merge", parts };
+}
+
+export function entries(path: string): Entries {
+  return { $: "entries", of: value(path) };
 }
 
 /** A path stands for "this value is not empty". */
@@ -168,8 +183,12 @@ export function isList(node: Node): node is readonly Item[] {
   return Array.isArray(node);
 }
 
-export function isWhen<T extends Node>(item: Item | When<T>): item is When<T> {
+export function isWhen<T extends Node>(item: Item | Part | When<T>): item is When<T> {
   return typeof item === "object" && !Array.isArray(item) && "$" in item && item.$ === "when";
+}
+
+export function isEntries(part: Part): part is Entries {
+  return "$" in part && part.$ === "entries";
 }
 
 export function isEach(item: Item): item is Each {

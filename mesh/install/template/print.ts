@@ -6,6 +6,7 @@ import { evaluate, holds, listOf, type Scope } from "./evaluate.ts";
 import { goCondition, goExpression } from "./go.ts";
 import {
   isEach,
+  isEntries,
   isList,
   isTagged,
   isWhen,
@@ -24,6 +25,7 @@ interface Language {
   readonly lines: (expression: Expression, indent: number) => string;
   readonly when: (condition: Condition, lines: () => readonly string[]) => readonly string[];
   readonly each: (expression: Expression, indent: string) => readonly string[];
+  readonly entries: (expression: Expression, indent: string) => readonly string[];
 }
 
 /** Renders with values. */
@@ -39,6 +41,10 @@ export function renderNode(node: Node, scope: Scope): string {
     when: (condition, lines) => (holds(condition, scope) ? lines() : []),
     each: (expression, indent) =>
       listOf(evaluate(expression, scope)).map((item) => `${indent}- ${canonicalJson(item)}`),
+    entries: (expression, indent) =>
+      sortedEntries(evaluate(expression, scope)).map(
+        ([key, one]) => `${indent}${canonicalJson(key)}: ${canonicalJson(one)}`,
+      ),
   });
 }
 
@@ -53,6 +59,11 @@ export function templateOf(node: Node): string {
       `${indent}- {{ toRawJson . }}`,
       "{{- end }}",
     ],
+    entries: (expression, indent) => [
+      `{{- range $key, $one := ${goExpression(expression)} }}`,
+      `${indent}{{ toRawJson $key }}: {{ toRawJson $one }}`,
+      "{{- end }}",
+    ],
   });
 }
 
@@ -60,12 +71,17 @@ export function templateOf(node: Node): string {
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
   if (typeof value === "object" && value !== null) {
-    const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
-    return `{${entries.map(([key, one]) => `${JSON.stringify(key)}:${canonicalJson(one)}`).join(",")}}`;
+    return `{${sortedEntries(value)
+      .map(([key, one]) => `${JSON.stringify(key)}:${canonicalJson(one)}`)
+      .join(",")}}`;
   }
   return JSON.stringify(value ?? null)
     .replaceAll("\u2028", "\\u2028")
     .replaceAll("\u2029", "\\u2029");
+}
+
+function sortedEntries(value: unknown): readonly (readonly [string, unknown])[] {
+  return Object.entries(value ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
 const PLAIN = /^[A-Za-z_/][A-Za-z0-9_./@-]*$/;
@@ -89,6 +105,7 @@ function linesOf(node: Node, indent: number, language: Language): readonly strin
   if (!isTagged(node)) return mapLines(node, indent, language);
   if (node.$ !== "merge") throw new Error(`${node.$} is no map`);
   return node.parts.flatMap((part) => {
+    if (isEntries(part)) return language.entries(part.of, " ".repeat(indent));
     if (!isWhen(part)) return mapLines(part, indent, language);
     const { condition, shown } = part;
     return language.when(condition, () => linesOf(shown, indent, language));

@@ -1,0 +1,123 @@
+/** A user's values over the defaults, checked: files, `--set`, and what a mode brings. */
+import { z } from "zod";
+import { nearest } from "./nearest.ts";
+import { aboutOf } from "./leaf.ts";
+import { Values } from "./schema.ts";
+
+/** Values in the form of a file: maps, lists and scalars. */
+export type Tree = { readonly [key: string]: unknown };
+
+/** A value that is wrong: says which and, where one is near, what was probably meant. */
+export class ValuesError extends Error {
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.name = "ValuesError";
+  }
+}
+
+/** Every value at its default. */
+export const DEFAULTS: Tree = defaultsOf(Values);
+
+function defaultsOf(schema: z.ZodObject): Tree {
+  return Object.fromEntries(
+    Object.entries(schema.shape).map(([name, child]) => {
+      const about = aboutOf(child);
+      if (about !== undefined) return [name, about.fallback];
+      if (child instanceof z.ZodObject) return [name, defaultsOf(child)];
+      throw new Error(`${name} has neither a default nor parts`);
+    }),
+  );
+}
+
+/** What `--ha` sets: as Linkerd's values-ha.yaml does, and webhooks that fail closed. */
+export const HIGH_AVAILABILITY: Tree = {
+  controllerReplicas: 3,
+  enablePodAntiAffinity: true,
+  enablePodDisruptionBudget: true,
+  webhookFailurePolicy: "Fail",
+  deploymentStrategy: { rollingUpdate: { maxUnavailable: 1, maxSurge: "25%" } },
+  proxy: { resources: { cpu: { request: "100m" }, memory: { request: "20Mi", limit: "250Mi" } } },
+  destinationResources: {
+    cpu: { request: "100m" },
+    memory: { request: "150Mi", limit: "500Mi" },
+  },
+  identityResources: { cpu: { request: "100m" } },
+  proxyInjectorResources: { cpu: { request: "100m" } },
+};
+
+export function isTree(value: unknown): value is Tree {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Lays `over` over `under` as Helm does: maps are merged, everything else is replaced, `null` takes away. */
+export function mergeTrees(under: Tree, over: Tree): Tree {
+  const merged: Record<string, unknown> = { ...under };
+  for (const [key, value] of Object.entries(over)) {
+    const before = merged[key];
+    if (value === null) delete merged[key];
+    else merged[key] = isTree(value) && isTree(before) ? mergeTrees(before, value) : value;
+  }
+  return merged;
+}
+
+/** Checks what was given, over the defaults. */
+export function parseValues(...layers: readonly Tree[]): Values {
+  const given = layers.reduce(mergeTrees, {});
+  const parsed = Values.safeParse(mergeTrees(DEFAULTS, given));
+  if (!parsed.success) throw new ValuesError(parsed.error.issues.flatMap(explain));
+  const problems = unmeant(parsed.data);
+  if (problems.length > 0) throw new ValuesError(problems);
+  return parsed.data;
+}
+
+function explain(issue: z.core.$ZodIssue): readonly string[] {
+  const path = issue.path.map(String);
+  if (issue.code !== "unrecognized_keys") return [`${path.join(".")}: ${issue.message}`];
+  return issue.keys.map((key) => {
+    const written = [...path, key].join(".");
+    const close = nearest(written, PATHS);
+    return `there is no value ${written}${close === undefined ? "" : `: did you mean ${close}?`}`;
+  });
+}
+
+/** Values of Linkerd's that have one possible setting here: another one must not seem to work. */
+function unmeant(values: Values): readonly string[] {
+  const problems: string[] = [];
+  const only = (path: string, holds: boolean, why: string): void => {
+    if (!holds) problems.push(`${path}: ${why}`);
+  };
+  only("enablePprof", !values.enablePprof, "there is no profiler in the control plane");
+  only("enableEndpointSlices", values.enableEndpointSlices, "endpoints are known by EndpointSlices only");
+  only("disableHeartBeat", values.disableHeartBeat, "there is no heartbeat: nothing here calls home");
+  only(
+    "identity.serviceAccountTokenProjection",
+    values.identity.serviceAccountTokenProjection,
+    "pods prove themselves by tokens with an audience of the mesh's own",
+  );
+  only(
+    "networkValidator.enableSecurityContext",
+    values.networkValidator.enableSecurityContext,
+    "has to be true",
+  );
+  for (const name of ["proxyInjector", "profileValidator", "policyValidator"] as const) {
+    const { externalSecret, crtPEM, keyPEM, caBundle, injectCaFrom, injectCaFromSecret } = values[name];
+    const isOurs =
+      !externalSecret && `${crtPEM}${keyPEM}${caBundle}${injectCaFrom}${injectCaFromSecret}` === "";
+    only(
+      name,
+      isOurs,
+      "the control plane makes and rotates the webhook's certificate at run time; leave it out",
+    );
+  }
+  return problems;
+}
+
+/** The path of every value and of every group of values. */
+const PATHS: readonly string[] = pathsOf(DEFAULTS, []);
+
+function pathsOf(tree: Tree, above: readonly string[]): readonly string[] {
+  return Object.entries(tree).flatMap(([key, value]) => {
+    const path = [...above, key];
+    return isTree(value) ? [path.join("."), ...pathsOf(value, path)] : [path.join(".")];
+  });
+}

@@ -1,5 +1,6 @@
-// `npm run conformance [-- SUITE... --against mesh|OFFSET --out DIR --long --only CASE --seconds N]`: runs suites that others
+// `npm run conformance [-- SUITE... --against mesh|OFFSET --out DIR --long --only CASE --seconds N --seed N]`: runs suites that others
 // wrote, our independent prober, and attacks of ours, against built artefacts.
+import { randomInt } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -9,7 +10,8 @@ import { clock } from "./clock/suite.ts";
 import { differential } from "./differential/suite.ts";
 import { exhaustion } from "./exhaustion/suite.ts";
 import { flood } from "./flood/suite.ts";
-import { fuzz } from "./fuzz/suite.ts";
+import { FIXED_SEED, type Effort } from "./fuzz/plan.ts";
+import { again, fuzz } from "./fuzz/suite.ts";
 import { grpcInterop } from "./grpc-interop/suite.ts";
 import { handshake } from "./handshake/suite.ts";
 import { h2spec } from "./h2spec/suite.ts";
@@ -31,11 +33,14 @@ const say = (line: string): void => {
 };
 const install = (): Promise<Tools> => installTools((step) => say(`· ${step} ...`));
 
+/** How long `--long` explores each target. */
+const EXPLORING_SECONDS = 300;
+
 /** Suites that need no pair, or start a world of their own. */
 const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
   attack: () => attack({ seconds: values.long ? 7 : 3, isEach: values.long }, values.only),
   slow: () => slow(values.long ? 10_000 : 1_000, values.only),
-  "policy-view": () => policyView(values.long ? 1_000_000 : 100_000, Number(values.seed)),
+  "policy-view": () => policyView(values.long ? 1_000_000 : 100_000, seedOr(FIXED_SEED)),
   leak: () => leak(Number(values.requests ?? (values.long ? 10_000_000 : 200_000))),
   chaos: () => chaos(values.long ? 1_800 : 10, values.only),
   clock: () => clock(values.long),
@@ -43,8 +48,11 @@ const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
   storm: () => storm(values.long ? 2_000 : 500),
   exhaustion: () => exhaustion(values.only),
   differential: async () =>
-    differential((await install()).python, values.long ? 1_000_000 : 50_000, Number(values.seed)),
-  fuzz: () => fuzz({ seconds: Number(values.seconds), out: join(values.out, "fuzz") }, values.only, say),
+    differential((await install()).python, values.long ? 1_000_000 : 50_000, seedOr(FIXED_SEED)),
+  fuzz: () => {
+    const orders = { effort: effort(), out: join(values.out, "fuzz"), only: values.only, parallel: 2, say };
+    return values.input === undefined ? fuzz(orders) : again(values.input, orders);
+  },
 };
 const SUITES: Readonly<Record<string, Run>> = {
   handshake,
@@ -62,11 +70,24 @@ const { values, positionals } = parseArgs({
     "no-expectations": { type: "boolean", default: false },
     long: { type: "boolean", default: false },
     requests: { type: "string" },
-    seed: { type: "string", default: "1" },
+    seed: { type: "string" },
+    input: { type: "string" },
     only: { type: "string", multiple: true, default: [] },
-    seconds: { type: "string", default: "60" },
+    seconds: { type: "string" },
   },
 });
+
+/** The number that was given, or this one. */
+function seedOr(otherwise: number): number {
+  return values.seed === undefined ? otherwise : Number(values.seed);
+}
+
+/** The same inputs in each run, unless new ones are asked for. */
+function effort(): Effort {
+  if (!values.long && values.seconds === undefined) return { kind: "fixed", seed: seedOr(FIXED_SEED) };
+  const seconds = Number(values.seconds ?? EXPLORING_SECONDS);
+  return { kind: "exploring", seconds, seed: seedOr(randomInt(1, 2 ** 31)) };
+}
 
 function expectationsOf(suite: string): Expectations {
   if (values["no-expectations"]) return {};

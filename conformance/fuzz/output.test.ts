@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { inputsOf, lineOf, targets } from "./corpus.ts";
 import { ofEngine, ofTarget } from "./output.ts";
+import { FIXED_SEED, PLANNED, shareOf } from "./plan.ts";
 
 test("an engine that ran to its end tells executions and coverage", () => {
   const stderr =
@@ -28,4 +33,32 @@ test("a target of the control plane tells the same in JSON, and silence is a fai
     /Assert/,
   );
   assert.match(ofTarget("", 1).broke ?? "", /ended with 1/);
+});
+
+test("a run has a number of executions for every target, and for no other", () => {
+  const names = targets().map(({ name }) => name);
+  assert.deepEqual([...PLANNED].toSorted(), names.toSorted());
+  for (const name of names) {
+    const share = shareOf(name, { kind: "fixed", seed: FIXED_SEED });
+    assert.ok((share.executions ?? 0) >= 50_000, name);
+  }
+});
+
+test("exploring goes on for its time, with its own seed", () => {
+  const share = shareOf("h1_request", { kind: "exploring", seed: 7, seconds: 300 });
+  assert.deepEqual(share, { seed: 7, executions: undefined, secondsMax: 300 });
+});
+
+test("an input is the same after it was written as the line of a corpus", () => {
+  const lines = targets().flatMap(({ corpus }) => inputsOf(corpus));
+  assert.ok(lines.length > 100);
+  const [all] = [Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))];
+  const folder = mkdtempSync(join(tmpdir(), "hb-corpus-"));
+  try {
+    const file = join(folder, "corpus.txt");
+    writeFileSync(file, [all, ...lines].map((input) => `${lineOf(input)}\n`).join(""));
+    assert.deepEqual(inputsOf(file), [all, ...lines]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -1,11 +1,12 @@
-// One target over mutations of its corpus, for some seconds:
+// One target over mutations of its corpus, for some seconds or executions, or over one input:
 //
-//   node mesh/fuzz/main.ts TARGET --seconds 60 [--seed N] --crash FILE
+//   node mesh/fuzz/main.ts TARGET --seconds 60 [--executions N] [--seed N] --crash FILE
+//   node mesh/fuzz/main.ts TARGET --input FILE
 //
 // Says in JSON how often it ran, how many inputs were accepted, in how many ways the parser answered, and how many
 // blocks of code were reached. An input that breaks a rule is written to FILE, as it is, and
 // shown as the line that keeps it in a corpus; the process ends with 1.
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { Session, type Profiler } from "node:inspector/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -33,7 +34,9 @@ const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
     seconds: { type: "string", default: "60" },
+    executions: { type: "string" },
     seed: { type: "string" },
+    input: { type: "string" },
     crash: { type: "string", default: "crash.bin" },
   },
 });
@@ -42,6 +45,7 @@ const run = TARGETS.get(name);
 if (run === undefined) throw new Error(`usage: main.ts ${[...TARGETS.keys()].join("|")}`);
 const seed = Number(values.seed ?? Date.now() % 2 ** 32);
 const endMs = Date.now() + Number(values.seconds) * 1_000;
+const executionsMax = Number(values.executions ?? Number.POSITIVE_INFINITY);
 
 const session = new Session();
 session.connect();
@@ -49,18 +53,23 @@ await session.post("Profiler.enable");
 await session.post("Profiler.startPreciseCoverage", { callCount: true, detailed: true });
 
 const pick = random(seed);
-const pool = [...readCorpus(name)];
+const pool: Uint8Array[] = values.input === undefined ? [...readCorpus(name)] : [readFileSync(values.input)];
 const kept = pool.length;
 const said = new Set<string>();
 const counts = { executions: 0, accepted: 0 };
 
 async function feed(bytes: Uint8Array): Promise<void> {
   if (run === undefined) return;
-  const beganMs = performance.now();
   try {
+    let beganMs = performance.now();
     const answer = await run(bytes);
-    const tookMs = performance.now() - beganMs;
-    if (tookMs > INPUT_MS_MAX) throw new Error(`took ${Math.round(tookMs)} ms`);
+    if (performance.now() - beganMs > INPUT_MS_MAX) {
+      // A machine that stood still does so once; an input that is slow is slow again.
+      beganMs = performance.now();
+      await run(bytes);
+      const tookMs = performance.now() - beganMs;
+      if (tookMs > INPUT_MS_MAX) throw new Error(`took ${Math.round(tookMs)} ms`);
+    }
     counts.executions += 1;
     if (answer.isAccepted) counts.accepted += 1;
     if (said.has(answer.said)) return;
@@ -77,7 +86,9 @@ async function feed(bytes: Uint8Array): Promise<void> {
 }
 
 for (const bytes of pool.slice(0, kept)) await feed(bytes);
-while (Date.now() < endMs) for (let left = BATCH; left > 0; left -= 1) await feed(mutate(pool, pick));
+const isOver = (): boolean =>
+  values.input !== undefined || counts.executions >= executionsMax || Date.now() >= endMs;
+while (!isOver()) for (let left = BATCH; left > 0; left -= 1) await feed(mutate(pool, pick));
 const blocks = reached(await session.post("Profiler.takePreciseCoverage"));
 process.stdout.write(`${JSON.stringify({ ...counts, seed, answers: said.size, blocks })}\n`);
 process.exit(0);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { inputsOf, lineOf, targets } from "./corpus.ts";
 import { ofEngine, ofTarget } from "./output.ts";
-import { FIXED_SEED, PLANNED, shareOf } from "./plan.ts";
+import { FIXED_SEED, shareOf } from "./plan.ts";
 
 test("an engine that ran to its end tells executions and coverage", () => {
   const stderr =
@@ -35,10 +35,8 @@ test("a target of the control plane tells the same in JSON, and silence is a fai
   assert.match(ofTarget("", 1).broke ?? "", /ended with 1/);
 });
 
-test("a run has a number of executions for every target, and for no other", () => {
-  const names = targets().map(({ name }) => name);
-  assert.deepEqual([...PLANNED].toSorted(), names.toSorted());
-  for (const name of names) {
+test("a run has a number of executions for every target", () => {
+  for (const { name } of targets()) {
     const share = shareOf(name, { kind: "fixed", seed: FIXED_SEED });
     assert.ok((share.executions ?? 0) >= 50_000, name);
   }

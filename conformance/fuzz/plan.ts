@@ -47,9 +47,6 @@ const FIXED: ReadonlyMap<string, number> = new Map([
 /** On a machine that is slower or busy a target sees the beginning of the same inputs; what it did is in the report. */
 const FIXED_SECONDS_MAX = 120;
 
-/** The targets that have a number of executions. */
-export const PLANNED: readonly string[] = [...FIXED.keys()];
-
 /** What a run gives to one target. */
 export function shareOf(target: string, effort: Effort): Share {
   switch (effort.kind) {

@@ -31,11 +31,6 @@ function chosen(only: readonly string[]): readonly Target[] {
   return all.filter(({ name }) => only.length === 0 || only.includes(name));
 }
 
-/** Builds what the targets need, which takes minutes where nothing is built yet. */
-export async function prepareFuzz(): Promise<string> {
-  return buildEngine();
-}
-
 /** Every target, or those named. */
 export async function fuzz({ effort, out, only, parallel, say }: Orders): Promise<SuiteResult> {
   rmSync(out, { recursive: true, force: true });

@@ -8,6 +8,9 @@ import { z } from "zod";
 import { attest, type Signer } from "./attest/attest.ts";
 import { makeSigner, publicPem, readSigner, readTrust, writeTrust } from "./attest/keys.ts";
 import { provenance } from "./attest/provenance.ts";
+import { CHANNEL_USAGE, runChannel, UsageError } from "./channel/command.ts";
+import { describeRelease } from "./channel/describe.ts";
+import { writeDescription } from "./channel/release.ts";
 import { describeChecks } from "./verify/report.ts";
 import { inventoryOf, materialsOf } from "./describe.ts";
 import { Layout } from "./oci/layout.ts";
@@ -22,6 +25,7 @@ const USAGE = `usage:
   npm run release -- verify DIR|REPOSITORY --trust FILE [--tag TAG] [--plain-http]
   npm run release -- publish DIR REPOSITORY --tag TAG [--plain-http]
 
+${CHANNEL_USAGE.trimStart()}
 REPOSITORY is HOST[:PORT]/PATH; the images are PATH/proxy, PATH/controller and PATH/cli. A password for it comes from
 REGISTRY_USERNAME and REGISTRY_PASSWORD.
 `;
@@ -41,6 +45,8 @@ async function timed<T>(title: string, work: Promise<T>): Promise<T> {
 interface Naming {
   readonly builderId: string;
   readonly sourceUri: string;
+  /** Where the images will lie, unless an operator mirrors them. */
+  readonly repository: string;
 }
 
 async function attestImage(
@@ -110,6 +116,13 @@ async function make(options: {
   }
   await writeFile(join(options.out, "cosign.pub"), publicPem(signer.classical.publicKey));
   await writeFile(join(options.out, "trust.json"), writeTrust(signer, options.naming.builderId));
+  const description = await describeRelease(source, {
+    repository: options.naming.repository,
+    images: Object.fromEntries(images.map(({ name, index }) => [name, index.digest])),
+    fixes: [],
+    conformance: {},
+  });
+  await writeFile(join(options.out, "release.json"), writeDescription(description));
   await rm(work, { recursive: true, force: true });
   for (const { name, index } of images) process.stdout.write(`${name} ${index.digest}\n`);
 }
@@ -176,12 +189,22 @@ async function main(): Promise<number> {
       builder: { type: "string", default: "https://hauberk.io/builder/local/v1" },
       source: { type: "string", default: "git+https://github.com/hauberk/hauberk" },
       trust: { type: "string" },
+      repository: { type: "string", default: "cr.hauberk.io/hauberk" },
       tag: { type: "string", default: "latest" },
+      channel: { type: "string", default: "stable" },
+      root: { type: "string" },
+      state: { type: "string" },
+      next: { type: "string" },
       "plain-http": { type: "boolean", default: false },
     },
   });
   const [command, from, to] = positionals;
   const place = (where: string) => ({ where, tag: values.tag, isPlainHttp: values["plain-http"] });
+  if (command === "channel") {
+    const { channel, keys, next, trust, root, state } = values;
+    const options = { channel, keys, next, trust, root, state, isNew: values["new-keys"] };
+    return runChannel(positionals.slice(1), options);
+  }
   if (command === "verify" && from !== undefined && values.trust !== undefined)
     return verify(place(from), resolve(values.trust));
   if (command === "publish" && from !== undefined && to !== undefined)
@@ -195,7 +218,7 @@ async function main(): Promise<number> {
     keys: resolve(values.keys),
     isNew: values["new-keys"],
     revision: values.revision,
-    naming: { builderId: values.builder, sourceUri: values.source },
+    naming: { builderId: values.builder, sourceUri: values.source, repository: values.repository },
   });
   return 0;
 }
@@ -204,5 +227,6 @@ try {
   process.exitCode = await main();
 } catch (error) {
   say(`× ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
+  if (error instanceof UsageError) process.stderr.write(USAGE);
+  process.exitCode = error instanceof UsageError ? 64 : 1;
 }

@@ -58,7 +58,7 @@ export const ROOMS: readonly Room[] = [
   },
   {
     folder: "mesh/cli",
-    may: [MODEL, "mesh/install", "mesh/standalone", "mesh/source", "mesh/viz", "crypto"],
+    may: [MODEL, "mesh/install", "mesh/standalone", "mesh/source", "mesh/viz", "release", "crypto"],
   },
   { folder: "demo", may: ["mesh/standalone", "mesh/viz", MODEL, "mesh/source"] },
   { folder: "sbom", may: [] },

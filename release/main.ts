@@ -194,6 +194,7 @@ async function main(): Promise<number> {
       channel: { type: "string", default: "stable" },
       root: { type: "string" },
       state: { type: "string" },
+      installed: { type: "string" },
       next: { type: "string" },
       "plain-http": { type: "boolean", default: false },
     },
@@ -201,8 +202,8 @@ async function main(): Promise<number> {
   const [command, from, to] = positionals;
   const place = (where: string) => ({ where, tag: values.tag, isPlainHttp: values["plain-http"] });
   if (command === "channel") {
-    const { channel, keys, next, trust, root, state } = values;
-    const options = { channel, keys, next, trust, root, state, isNew: values["new-keys"] };
+    const { channel, keys, next, trust, root, state, installed } = values;
+    const options = { channel, keys, next, trust, root, state, installed, isNew: values["new-keys"] };
     return runChannel(positionals.slice(1), options);
   }
   if (command === "verify" && from !== undefined && values.trust !== undefined)

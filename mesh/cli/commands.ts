@@ -1,3 +1,4 @@
+import { AuditExportCommand, AuditShowCommand, AuditVerifyCommand } from "./command/audit.ts";
 import { CheckCommand } from "./command/check.ts";
 import { CompletionCommand } from "./command/completion.ts";
 import { DownCommand } from "./command/down.ts";
@@ -11,6 +12,9 @@ import { VersionCommand } from "./command/version.ts";
 
 /** Every command by its name. What a command needs to do its work, it loads when it runs. */
 export const COMMANDS = {
+  "audit:export": AuditExportCommand,
+  "audit:show": AuditShowCommand,
+  "audit:verify": AuditVerifyCommand,
   check: CheckCommand,
   completion: CompletionCommand,
   down: DownCommand,

@@ -4,6 +4,7 @@ import { generateKeyPair } from "@hauberk/crypto/algorithms.ts";
 import fc from "fast-check";
 import {
   append,
+  continues,
   describeAct,
   verifyChain,
   type Act,
@@ -91,6 +92,21 @@ void test("a head that is missing or of another record is noticed", () => {
   assert.equal(verifyChain(ENTRIES, undefined, KEYS).ok, false);
   const [first] = chain(6).heads.toReversed();
   assert.equal(fault(ENTRIES, first), "head-unknown at 6");
+});
+
+void test("a head that lags behind is no fault: its writer may have been cut off", () => {
+  assert.equal(fault(ENTRIES, HEADS[3]), "whole");
+});
+
+void test("a record that was begun anew with the right keys does not continue an earlier export", () => {
+  const anew = chain(6);
+  const verified = verifyChain(anew.entries, anew.heads.at(-1), KEYS);
+  assert.ok(verified.ok);
+  assert.deepEqual(continues(verified, anew.entries.slice(0, 3), anew.entries), verified);
+  const broken = continues(verified, ENTRIES, anew.entries);
+  assert.ok(!broken.ok && broken.fault === "link-broken");
+  const shorter = continues({ ok: true, contents: [] }, ENTRIES.slice(0, 1), []);
+  assert.ok(!shorter.ok && shorter.fault === "end-missing");
 });
 
 void test("time does not run backwards in a record", () => {

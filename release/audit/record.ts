@@ -142,6 +142,7 @@ function readEntry(entry: Entry): { readonly envelope: Envelope; readonly conten
 /** Checks a whole chain, oldest first, against the keys and the head that was kept apart. */
 export function verifyChain(entries: readonly Entry[], head: Head | undefined, keys: AuditKeys): Chain {
   const contents: Content[] = [];
+  let atHead: Digest | undefined;
   let before: { readonly content: Content; readonly digest: Digest } | undefined;
   for (const [index, entry] of entries.entries()) {
     const sequence = index + 1;
@@ -161,6 +162,7 @@ export function verifyChain(entries: readonly Entry[], head: Head | undefined, k
       return fault("time-backwards", `${content.at} is before ${before.content.at}`);
     contents.push(content);
     before = { content, digest: digestOf(entry) };
+    if (sequence === head?.sequence) atHead = before.digest;
   }
   const end = (fault: ChainFault, detail: string): Chain => ({
     ok: false,
@@ -174,9 +176,19 @@ export function verifyChain(entries: readonly Entry[], head: Head | undefined, k
   }
   if (head.sequence > entries.length)
     return end("end-missing", `entries up to ${head.sequence} were written, and ${entries.length} are there`);
-  if (before?.digest !== head.digest)
+  // Entries after the head are good: whoever wrote one may have been cut off before the head was moved.
+  if (atHead !== head.digest)
     return end("head-unknown", `the head that is kept names entry ${head.sequence}, and it is another`);
   return { ok: true, contents };
+}
+
+/** Whether a record that is whole still begins with the entries that an earlier export of it had. */
+export function continues(chain: Chain, kept: readonly Entry[], entries: readonly Entry[]): Chain {
+  const at = kept.findIndex((entry, index) => entries[index] !== entry);
+  if (!chain.ok || at < 0) return chain;
+  const fault = entries[at] === undefined ? "end-missing" : "link-broken";
+  const detail = "the earlier export has another entry here, or one more";
+  return { ok: false, fault, sequence: at + 1, detail };
 }
 
 /** One act in a line. */

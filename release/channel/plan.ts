@@ -1,19 +1,21 @@
 /** What going from one release to another would change, or why it is refused. Pure. */
 import { compare, diff, gt, lt, prerelease } from "semver";
-import type { Release } from "./release.ts";
+import { z } from "zod";
+import { Release } from "./release.ts";
 
 /** What a cluster runs now. */
-export interface Installed {
-  readonly version: string;
+export const Installed = z.strictObject({
+  version: z.string(),
   /** Digest of each image that runs, as far as it is known. */
-  readonly images: Readonly<Record<string, string>>;
+  images: z.record(z.string(), z.string()),
   /** Custom resource definitions in the cluster, and the versions in which objects of theirs are stored. */
-  readonly crds: readonly { readonly name: string; readonly storedVersions: readonly string[] }[];
+  crds: z.array(z.strictObject({ name: z.string(), storedVersions: z.array(z.string()) })),
   /** The oldest proxy that is connected. */
-  readonly oldestProxy: string | undefined;
+  oldestProxy: z.string().optional(),
   /** Conformance of the release that runs, as its channel described it. */
-  readonly conformance: Release["conformance"];
-}
+  conformance: Release.shape.conformance,
+});
+export type Installed = z.infer<typeof Installed>;
 
 /** Why an upgrade is refused. The names are stable. */
 export type PlanRefusal = "downgrade" | "skew-control-plane" | "skew-proxy";
@@ -135,9 +137,10 @@ export function plan(installed: Installed, to: Release, { isRollback = false } =
   };
 }
 
+const short = (digest: string | undefined) => digest?.slice(0, "sha256:".length + 12) ?? "unknown";
+
 /** A plan as people read it. */
 export function describePlan(plan: Plan): string {
-  const short = (digest: string | undefined) => digest?.slice(0, "sha256:".length + 12) ?? "unknown";
   const lines = [`${plan.from} → ${plan.to}`, ""];
   const part = (title: string, items: readonly string[]) => {
     if (items.length > 0) lines.push(title, ...items.map((item) => `  ${item}`), "");

@@ -1,6 +1,6 @@
 /** All kinds the mesh understands. */
 import type { ExternalAuthorization, HeaderAuthentication, JwtAuthentication } from "./authentication.ts";
-import { keyOf, type Meta } from "./meta.ts";
+import { keyOf, type NamespacedName } from "./meta.ts";
 import type {
   AuthorizationPolicy,
   EgressNetwork,
@@ -80,7 +80,10 @@ export type Tagged = TaggedOf<Kind>;
 const CLUSTER_SCOPED: ReadonlySet<Kind> = new Set<Kind>(["Namespace", "Node"]);
 
 /** Key of an object among those of its kind. An HTTPRoute's group is part of it: both groups may hold the name. */
-export function keyOfObject(kind: Kind, object: { readonly meta: Meta; readonly group?: string }): string {
+export function keyOfObject(
+  kind: Kind,
+  object: { readonly meta: NamespacedName; readonly group?: string },
+): string {
   if (CLUSTER_SCOPED.has(kind)) return object.meta.name;
   const key = keyOf(object.meta);
   return kind === "HTTPRoute" && object.group !== undefined ? `${object.group}/${key}` : key;

@@ -23,34 +23,37 @@ import { tcpRoute } from "./tcp_route.ts";
 import { tlsRoute } from "./tls_route.ts";
 import { namespace, node, serviceAccount } from "./workload.ts";
 
-const DECODERS: ReadonlyMap<string, Decoder> = new Map(
-  [
-    authorizationPolicy,
-    egressNetwork,
-    endpointSlice,
-    externalAuthorization,
-    externalWorkload,
-    faultInjection,
-    gatewayHttpRoute,
-    grpcRoute,
-    headerAuthentication,
-    httpRateLimit,
-    jwtAuthentication,
-    meshTlsAuthentication,
-    namespace,
-    networkAuthentication,
-    node,
-    pod,
-    policyHttpRoute,
-    rateLimit,
-    server,
-    serverAuthorization,
-    service,
-    serviceAccount,
-    serviceProfile,
-    tcpRoute,
-    tlsRoute,
-  ].map((decoder) => [`${decoder.group}/${decoder.kind}`, decoder]),
+/** Every decoder. */
+export const DECODERS: readonly Decoder[] = [
+  authorizationPolicy,
+  egressNetwork,
+  endpointSlice,
+  externalAuthorization,
+  externalWorkload,
+  faultInjection,
+  gatewayHttpRoute,
+  grpcRoute,
+  headerAuthentication,
+  httpRateLimit,
+  jwtAuthentication,
+  meshTlsAuthentication,
+  namespace,
+  networkAuthentication,
+  node,
+  pod,
+  policyHttpRoute,
+  rateLimit,
+  server,
+  serverAuthorization,
+  service,
+  serviceAccount,
+  serviceProfile,
+  tcpRoute,
+  tlsRoute,
+];
+
+const BY_KIND: ReadonlyMap<string, Decoder> = new Map(
+  DECODERS.map((decoder) => [`${decoder.group}/${decoder.kind}`, decoder]),
 );
 
 /** Kinds of the mesh's own interface that are not honoured: better a clear word than silence. */
@@ -65,7 +68,7 @@ const UNSUPPORTED: ReadonlySet<string> = new Set([
 export function decode(object: ManifestObject): Decoded | undefined {
   const group = groupOf(object.apiVersion);
   const kind = `${group}/${object.kind}`;
-  const decoder = DECODERS.get(kind);
+  const decoder = BY_KIND.get(kind);
   if (decoder === undefined) {
     if (!UNSUPPORTED.has(kind)) return undefined;
     const message = `${describeObject(object)} has no effect: ${object.kind} is not supported yet`;

@@ -59,8 +59,16 @@ export interface ClientOptions extends ConnectOptions {
 export interface ListOptions {
   readonly labelSelector?: string | undefined;
   readonly fieldSelector?: string | undefined;
+  /** Another representation than the objects themselves, such as `METADATA_ONLY`. */
+  readonly accept?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Objects without their body: `metadata` alone. */
+export const METADATA_ONLY = {
+  list: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+  watch: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+} as const;
 
 export interface WatchOptions extends ListOptions {
   readonly signal: AbortSignal;
@@ -173,11 +181,13 @@ export class KubeClient {
   /** The pages of a list. All pages are of one state of the collection: the last page's resource version is that of all. */
   async *pages(ref: CollectionRef, options: ListOptions = {}): AsyncGenerator<ListPage, void> {
     this.#check("list", ref);
-    const { labelSelector, fieldSelector, signal } = options;
+    const { labelSelector, fieldSelector, accept, signal } = options;
     let from: string | undefined;
     do {
       const query = { labelSelector, fieldSelector, limit: String(PAGE_OBJECTS), continue: from };
-      const page = KubeList.parse(await this.#json(collectionPath(ref), describeRef(ref), { query, signal }));
+      const page = KubeList.parse(
+        await this.#json(collectionPath(ref), describeRef(ref), { query, accept, signal }),
+      );
       const kind = page.kind.replace(/List$/, "");
       const items = (page.items ?? []).map((item) =>
         typeof item === "object" && item !== null ? { apiVersion: page.apiVersion, kind, ...item } : item,
@@ -212,7 +222,7 @@ export class KubeClient {
         : {}),
     };
     const what = describeRef(ref);
-    const sent = { query, signal, silenceMsMax: options.silenceMsMax ?? 0 };
+    const sent = { query, accept: options.accept, signal, silenceMsMax: options.silenceMsMax ?? 0 };
     const { statusCode, body } = await this.#send(collectionPath(ref), sent, what);
     if (statusCode !== 200) throw refusal(statusCode, await text(body, what), `watch ${what}`);
     try {

@@ -1,0 +1,68 @@
+/** An object as an API server gives it → what the mesh keeps of it. Pure. */
+import { z } from "zod";
+import { keyOfObject } from "../../model/objects.ts";
+import { Head as ObjectHead, objectOfHead } from "../decode/head.ts";
+import type { Decoded, Decoder } from "../decode/kind.ts";
+import { describeObject } from "../manifests/document.ts";
+
+/** One object of a kind that is followed. */
+export interface ReadObject {
+  /** Among the objects of its kind, as in the snapshot. */
+  readonly key: string;
+  /** `Kind namespace/name`. */
+  readonly name: string;
+  readonly decoded: Decoded;
+  /** When it was last written, RFC 3339 in whole seconds, as far as its managers say. */
+  readonly writtenAt: string | undefined;
+}
+
+/** Enough of an object to name it, however wrong the rest is. */
+const Named = z.looseObject({
+  metadata: z.looseObject({
+    name: z.string(),
+    namespace: z.string().default(""),
+    managedFields: z.array(z.object({ time: z.string().nullish() })).nullish(),
+  }),
+});
+
+/** Annotations that mean something here. Others (an applied manifest, a rollout's history) can be longer than the object. */
+const KEPT_ANNOTATION = /^([a-z0-9-]+\.)*(linkerd\.io|hauberk\.io|service\.kubernetes\.io)\//;
+
+function keptAnnotations(all: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const kept = Object.entries(all).filter(([name]) => KEPT_ANNOTATION.test(name));
+  return kept.length === 0 ? NO_ANNOTATIONS : Object.fromEntries(kept);
+}
+
+/** Shared by all objects without annotations of interest, which are most. */
+const NO_ANNOTATIONS: Readonly<Record<string, string>> = Object.freeze({});
+
+/** A reader of objects of one kind in one version. `apiVersion` and `kind` are what was asked for, not what came. */
+export function reader(decoder: Decoder, apiVersion: string): (object: unknown) => ReadObject {
+  const { kind, group } = decoder;
+  return (object) => {
+    const { metadata } = Named.parse(object);
+    const { name, namespace } = metadata;
+    const key = keyOfObject(kind, { meta: { namespace, name }, group });
+    const times = (metadata.managedFields ?? []).flatMap(({ time }) => time ?? []);
+    const writtenAt = times.reduce<string | undefined>(
+      (latest, time) => (latest === undefined || time > latest ? time : latest),
+      undefined,
+    );
+    const head = ObjectHead.safeParse({ ...Object(object), apiVersion, kind });
+    if (!head.success) {
+      const issues = head.error.issues.map(({ path, message }) => ({ path, message }));
+      return {
+        key,
+        name: `${kind} ${namespace}/${name}`,
+        decoded: { ok: false, issues },
+        writtenAt,
+      };
+    }
+    const whole = objectOfHead(head.data);
+    const slim = {
+      ...whole,
+      metadata: { ...whole.metadata, annotations: keptAnnotations(whole.metadata.annotations) },
+    };
+    return { key, name: describeObject(slim), decoded: decoder.decode(slim), writtenAt };
+  };
+}

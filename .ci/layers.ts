@@ -38,6 +38,7 @@ export const ROOMS: readonly Room[] = [
       "mesh/state",
       "mesh/api",
       "mesh/source",
+      "mesh/admission",
       "mesh/destination",
       "mesh/policy",
       "mesh/validator",

@@ -7,7 +7,7 @@ test("defaults are those of the peer, flags come before the environment", () => 
     HAUBERK_TRUST_DOMAIN: "ignored",
     HAUBERK_CLUSTER_DOMAIN: "cluster.example",
   });
-  assert.deepEqual(config.manifests, ["/a", "/b"]);
+  assert.deepEqual(config.source, { type: "manifests", dirs: ["/a", "/b"] });
   assert.equal(config.settings.trustDomain, "example.org");
   assert.equal(config.settings.clusterDomain, "cluster.example");
   assert.equal(config.settings.controlPlaneNamespace, "linkerd");
@@ -30,6 +30,7 @@ test("what is not understood is named, and nothing starts", () => {
     [["--manifests", "/a", "--default-inbound-policy", "open"], /--default-inbound-policy/],
     [["--manifests", "/a", "--trust-domain", "A b"], /--trust-domain/],
     [["--manifests", "/a", "--issuer-dir", "/i"], /--join-token-key/],
+    [["--manifests", "/a", "--kubeconfig", "/k"], /--kubeconfig: needs a role/],
   ];
   for (const [args, message] of rows) {
     assert.throws(
@@ -38,4 +39,13 @@ test("what is not understood is named, and nothing starts", () => {
       args.join(" "),
     );
   }
+});
+
+test("a role reads the cluster and nothing else, and signs leases with the name of its pod", () => {
+  assert.deepEqual(parseConfig(["--context", "c"], { HOSTNAME: "linkerd-destination-0" }, "role").source, {
+    type: "cluster",
+    connect: { kubeconfig: undefined, context: "c" },
+    holder: "linkerd-destination-0",
+  });
+  assert.throws(() => parseConfig(["--manifests", "/a"], {}, "role"), /reads the cluster/);
 });

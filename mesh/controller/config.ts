@@ -1,10 +1,12 @@
 /** Flags and environment → what the controller is to do. Parsed once, strictly; a mistake is named and nothing starts. */
+import { randomUUID } from "node:crypto";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { parseCidr, type Cidr } from "../model/address.ts";
 import { ACCESS_POLICIES } from "../model/policy.ts";
 import { OPAQUE_PORTS_DEFAULT, parsePorts, type PortSet } from "../model/ports.ts";
 import type { MeshSettings } from "../model/settings.ts";
+import type { ConnectOptions } from "../source/kube/credentials.ts";
 
 /** An address to listen on. */
 export interface Listen {
@@ -12,13 +14,26 @@ export interface Listen {
   readonly port: number;
 }
 
+/** Where objects come from. */
+export type Source =
+  | { readonly type: "manifests"; readonly dirs: readonly string[] }
+  | {
+      readonly type: "cluster";
+      readonly connect: ConnectOptions;
+      /** By what this replica signs leases; the name of its pod. */
+      readonly holder: string;
+    };
+
 export interface ControllerConfig {
-  readonly manifests: readonly string[];
+  readonly source: Source;
   readonly settings: MeshSettings;
   readonly destinationListen: Listen;
   readonly policyListen: Listen;
   readonly identityListen: Listen;
   readonly adminListen: Listen;
+  /** Where admission reviews of policies and of profiles are answered. Absent: nowhere. */
+  readonly policyValidatorListen: Listen | undefined;
+  readonly profileValidatorListen: Listen | undefined;
   /** How many control planes share out cluster-wide limits; each leases an even part. */
   readonly quotaReplicas: number;
   /** File of the secret for sessions. Absent: it is made from the issuer's key. */
@@ -37,6 +52,11 @@ export class ConfigError extends Error {
 
 /** Every flag; each may also be an environment variable, as in `HAUBERK_TRUST_DOMAIN`. */
 const FLAGS = {
+  kubeconfig: { type: "string" },
+  context: { type: "string" },
+  holder: { type: "string" },
+  "policy-validator-listen": { type: "string" },
+  "profile-validator-listen": { type: "string" },
   manifests: { type: "string", multiple: true },
   "trust-domain": { type: "string" },
   "cluster-domain": { type: "string" },
@@ -86,7 +106,12 @@ const DnsName = z
   .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/, "is not a DNS name");
 
 const Flags = z.strictObject({
-  manifests: z.array(z.string().min(1)).min(1, "at least one --manifests DIR is required"),
+  manifests: z.array(z.string().min(1)),
+  kubeconfig: z.string().min(1).optional(),
+  context: z.string().min(1).optional(),
+  holder: z.string().min(1).max(253).optional(),
+  "policy-validator-listen": Listening.optional(),
+  "profile-validator-listen": Listening.optional(),
   "trust-domain": DnsName.default("cluster.local"),
   "cluster-domain": DnsName.default("cluster.local"),
   "control-plane-namespace": DnsName.default("linkerd"),
@@ -127,8 +152,41 @@ function fromEnvironment(environment: Environment): Record<string, unknown> {
   return found;
 }
 
+function sourceOf(flags: z.infer<typeof Flags>, form: Form, environment: Environment): Source {
+  const { manifests, kubeconfig, context, holder } = flags;
+  switch (form) {
+    case "standalone":
+      if (manifests.length === 0)
+        throw new ConfigError("--manifests: at least one --manifests DIR is required");
+      for (const [flag, value] of Object.entries({
+        kubeconfig,
+        context,
+        holder,
+        "policy-validator-listen": flags["policy-validator-listen"],
+        "profile-validator-listen": flags["profile-validator-listen"],
+      }))
+        if (value !== undefined) throw new ConfigError(`--${flag}: needs a role before the flags`);
+      return { type: "manifests", dirs: manifests };
+    case "role":
+      if (manifests.length > 0) throw new ConfigError("--manifests: a role reads the cluster, not manifests");
+      if (flags["issuer-dir"] !== undefined) throw new ConfigError("--issuer-dir: is of the role identity");
+      return {
+        type: "cluster",
+        connect: { kubeconfig, context },
+        holder: holder ?? environment["HOSTNAME"] ?? `controller-${randomUUID()}`,
+      };
+  }
+}
+
+/** `standalone`: no role was named, objects are manifests. `role`: a part of a cluster's control plane. */
+export type Form = "standalone" | "role";
+
 /** Flags come before the environment. */
-export function parseConfig(args: readonly string[], environment: Environment): ControllerConfig {
+export function parseConfig(
+  args: readonly string[],
+  environment: Environment,
+  form: Form = "standalone",
+): ControllerConfig {
   const given = { manifests: [], ...fromEnvironment(environment), ...readFlags(args) };
   const parsed = Flags.safeParse(given);
   if (!parsed.success) {
@@ -142,7 +200,7 @@ export function parseConfig(args: readonly string[], environment: Environment): 
     throw new ConfigError("--issuer-dir and --join-token-key belong together");
   }
   return {
-    manifests: flags.manifests,
+    source: sourceOf(flags, form, environment),
     settings: {
       clusterDomain: flags["cluster-domain"],
       trustDomain: flags["trust-domain"],
@@ -156,6 +214,8 @@ export function parseConfig(args: readonly string[], environment: Environment): 
     policyListen: flags["policy-listen"],
     identityListen: flags["identity-listen"],
     adminListen: flags["admin-listen"],
+    policyValidatorListen: flags["policy-validator-listen"],
+    profileValidatorListen: flags["profile-validator-listen"],
     quotaReplicas: flags["quota-replicas"],
     sessionKey: flags["session-key"],
     identity: issuerDir === undefined || joinTokenKey === undefined ? undefined : { issuerDir, joinTokenKey },

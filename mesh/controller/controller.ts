@@ -1,20 +1,24 @@
-/** The control plane in one process: source, fold, and the three roles' edges. The only place that joins them. */
+/** The control plane in one process: source, fold, and the roles' edges. The only place that joins them. */
 import type { AddressInfo } from "node:net";
 import { serve } from "../api/grpc.ts";
 import { Methods } from "../api/methods.ts";
 import { destinationMethods } from "../destination/grpc.ts";
 import { endpointAt } from "../destination/profile.ts";
+import type { KeySets } from "../model/jwks.ts";
+import type { MeshSettings } from "../model/settings.ts";
 import { policyMethods } from "../policy/grpc.ts";
 import { quotaMethods } from "../policy/quota_grpc.ts";
-import { serveAdmin } from "./admin.ts";
+import type { Snapshot } from "../state/snapshot.ts";
+import type { Latest } from "../state/subscribe.ts";
+import { serveAdmin, type Page } from "./admin.ts";
 import type { ControllerConfig, Listen } from "./config.ts";
 import { startIdentity } from "./identity.ts";
 import { fetchKeySet } from "./key_fetch.ts";
 import { followKeys } from "./key_sets.ts";
 import type { Log } from "./log.ts";
-import { adminPages, type Role } from "./report.ts";
+import { adminPages, healthPages, type Gauges, type Role } from "./report.ts";
 import { sessionSecret } from "./session_secret.ts";
-import { followManifests } from "./world.ts";
+import { openSource } from "./source.ts";
 
 /** Where a running controller listens, and how it is stopped. */
 export interface Controller {
@@ -25,7 +29,7 @@ export interface Controller {
     readonly identity: number | undefined;
     readonly admin: number;
   };
-  /** Resolves when the directories are no longer followed: after `close`, and otherwise never without an error. */
+  /** Resolves when the source is no longer followed: after `close`, and otherwise never without an error. */
   readonly done: Promise<void>;
   /** Ends every stream within `spreadMs`, then everything else. */
   close(spreadMs?: number): Promise<void>;
@@ -36,67 +40,73 @@ interface Closable {
   close(spreadMs?: number): Promise<void>;
 }
 
-/** Starts everything; resolves when it is ready to answer. */
-export async function startController(config: ControllerConfig, log: Log): Promise<Controller> {
-  const stop = new AbortController();
+function internalErrorLog(log: Log): (path: string, error: unknown) => void {
+  return (path, error) =>
+    log("error", "internal error", { path, detail: error instanceof Error ? error.stack : String(error) });
+}
+
+/** Starts everything; resolves when it is ready to answer. The admin address answers from the start. */
+export async function startController(
+  config: ControllerConfig,
+  log: Log,
+  stop = new AbortController(),
+): Promise<Controller> {
   const { signal } = stop;
   const settings = { ...config.settings, sessionSecret: await sessionSecret(config) };
-  const world = followManifests(config.manifests, { log, signal });
+  const source = await openSource(config, { settings, log, signal });
+  const { world } = source;
   const { snapshots } = world;
   const keys = followKeys(snapshots, { fetch: fetchKeySet, log, signal });
   const open: Closable[] = [];
+  let isServing = false;
   const close = async (spreadMs?: number): Promise<void> => {
+    isServing = false;
+    await source.stopWriting();
     stop.abort();
     await Promise.all(open.map((server) => server.close(spreadMs)));
     await Promise.all([world.done, keys.done]);
+    await source.close();
   };
   const keep = <S extends Closable>(server: S): S => {
     open.push(server);
     return server;
   };
   const listen = async (role: Role, { host, port }: Listen): Promise<Closable> => {
-    const onInternalError = (path: string, error: unknown) =>
-      log("error", "internal error", { path, detail: error instanceof Error ? error.stack : String(error) });
-    const server = keep(await serve(role.methods, { host, port, onInternalError }));
+    const server = keep(await serve(role.methods, { host, port, onInternalError: internalErrorLog(log) }));
     log("info", "serving", { role: role.name, address: server.address.address, port: server.address.port });
     return server;
   };
   try {
+    const lacking = () => [...source.lacking(), ...(isServing ? [] : ["the first read"])];
+    const pages = new Map<string, Page>(healthPages(lacking));
+    const admin = keep(await serveAdmin(pages, config.adminListen)).address.port;
     await world.loaded;
-    const destination: Role = { name: "destination", methods: new Methods() };
-    const policy: Role = { name: "policy", methods: new Methods() };
-    const identity: Role = { name: "identity", methods: new Methods() };
-    const resolving = destinationMethods(destination.methods, { snapshots, settings });
-    const judging = policyMethods(policy.methods, {
+    const { destination, policy, identity, gauges } = await edges(config, {
       snapshots,
       settings,
       keySets: keys.sets,
-      endpointAt: (ip, port) =>
-        endpointAt(ip, port, { snapshot: snapshots.value, settings, clientZone: undefined }),
+      log,
+      signal,
     });
-    const sharing = quotaMethods(policy.methods, {
-      snapshots,
-      replicas: config.quotaReplicas,
-      nowMs: () => performance.now(),
+    const roles = [destination, policy, ...(identity === undefined ? [] : [identity])];
+    const all = adminPages({
+      world,
+      keys,
+      roles,
+      gauges: { ...gauges, more: source.families },
+      settings,
+      cluster: source.cluster,
     });
-    const issuing =
-      config.identity === undefined
-        ? undefined
-        : await startIdentity(identity.methods, config.identity, { snapshots, settings, log, signal });
-    const gauges = {
-      topics: () => ({ ...resolving.topics(), ...judging.topics() }),
-      identity: issuing?.counts,
-      quotas: sharing.pools,
-    };
-    const roles = [destination, policy, ...(issuing === undefined ? [] : [identity])];
+    for (const [path, page] of all) pages.set(path, page);
+    source.startWriting(keys.sets);
     const ports = {
       destination: (await listen(destination, config.destinationListen)).address.port,
       policy: (await listen(policy, config.policyListen)).address.port,
       identity:
-        issuing === undefined ? undefined : (await listen(identity, config.identityListen)).address.port,
-      admin: keep(await serveAdmin(adminPages({ world, keys, roles, gauges, settings }), config.adminListen))
-        .address.port,
+        identity === undefined ? undefined : (await listen(identity, config.identityListen)).address.port,
+      admin,
     };
+    isServing = true;
     log("info", "ready", {
       objects: Object.values(snapshots.value).reduce((sum, { size }) => sum + size, 0),
     });
@@ -105,4 +115,54 @@ export async function startController(config: ControllerConfig, log: Log): Promi
     await close(0);
     throw error;
   }
+}
+
+interface Answering {
+  readonly snapshots: Latest<Snapshot>;
+  readonly settings: MeshSettings;
+  readonly keySets: Latest<KeySets>;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+interface Edges {
+  readonly destination: Role;
+  readonly policy: Role;
+  readonly identity: Role | undefined;
+  readonly gauges: Omit<Gauges, "more">;
+}
+
+/** The gRPC services of each role. */
+async function edges(config: ControllerConfig, answering: Answering): Promise<Edges> {
+  const { snapshots, settings, keySets, log, signal } = answering;
+  const destination: Role = { name: "destination", methods: new Methods() };
+  const policy: Role = { name: "policy", methods: new Methods() };
+  const identity: Role = { name: "identity", methods: new Methods() };
+  const resolving = destinationMethods(destination.methods, { snapshots, settings });
+  const judging = policyMethods(policy.methods, {
+    snapshots,
+    settings,
+    keySets,
+    endpointAt: (ip, port) =>
+      endpointAt(ip, port, { snapshot: snapshots.value, settings, clientZone: undefined }),
+  });
+  const sharing = quotaMethods(policy.methods, {
+    snapshots,
+    replicas: config.quotaReplicas,
+    nowMs: () => performance.now(),
+  });
+  const issuing =
+    config.identity === undefined
+      ? undefined
+      : await startIdentity(identity.methods, config.identity, { snapshots, settings, log, signal });
+  return {
+    destination,
+    policy,
+    identity: issuing === undefined ? undefined : identity,
+    gauges: {
+      topics: () => ({ ...resolving.topics(), ...judging.topics() }),
+      identity: issuing?.counts,
+      quotas: sharing.pools,
+    },
+  };
 }

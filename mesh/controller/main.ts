@@ -1,7 +1,12 @@
-/** The control plane's process: `node mesh/controller/main.ts --manifests DIR`. */
+/**
+ * The control plane's process. In a cluster one image serves every role: `main.ts ROLE [FLAGS]`. Standalone:
+ * `main.ts --manifests DIR`, all roles at once.
+ */
+import { ROLE_NAMES } from "./access.ts";
 import { ConfigError, parseConfig } from "./config.ts";
-import { startController, type Controller } from "./controller.ts";
+import { startController } from "./controller.ts";
 import { jsonLog } from "./log.ts";
+import { STARTS, type Running } from "./roles.ts";
 
 /** Exit codes: wrong settings cannot be cured by a restart, the rest may. */
 const EXIT_SETTINGS = 2;
@@ -17,13 +22,32 @@ function explain(error: unknown): string {
   return error.cause === undefined ? error.message : `${error.message}: ${explain(error.cause)}`;
 }
 
+/** What the command line asks for. */
+function start(args: readonly string[], stop: AbortController): Promise<Running> {
+  const [first = "", ...rest] = args;
+  const role = ROLE_NAMES.find((name) => name === first);
+  if (role !== undefined) return STARTS[role](rest, { environment: process.env, log, stop });
+  if (first !== "" && !first.startsWith("-"))
+    throw new ConfigError(`${first}: is no role; roles are ${ROLE_NAMES.join(", ")}`);
+  return startController(parseConfig(args, process.env), log, stop);
+}
+
 async function run(): Promise<number> {
   const asked = Promise.withResolvers<NodeJS.Signals>();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, asked.resolve);
-  let controller: Controller;
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.on(signal, () => {
+      asked.resolve(signal);
+      // What is not up yet waits for nothing any more; what is up is closed in order.
+      if (!isUp) stop.abort();
+    });
+  let isUp = false;
+  let controller: Running;
   try {
-    controller = await startController(parseConfig(process.argv.slice(2), process.env), log);
+    controller = await start(process.argv.slice(2), stop);
+    isUp = true;
   } catch (error) {
+    if (stop.signal.aborted) return 0;
     log("error", "cannot start", { reason: explain(error) });
     return error instanceof ConfigError ? EXIT_SETTINGS : EXIT_FAILED;
   }

@@ -3,9 +3,16 @@
 /** One family of series. */
 export interface Family {
   readonly name: string;
-  readonly type: "counter" | "gauge";
+  readonly type: "counter" | "gauge" | "histogram";
   readonly help: string;
-  readonly series: readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
+  readonly series: readonly Series[];
+}
+
+export interface Series {
+  /** After the family's name: `_bucket`, `_sum` or `_count` of a histogram. */
+  readonly suffix?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
 }
 
 function escape(value: string): string {
@@ -15,9 +22,9 @@ function escape(value: string): string {
 export function renderMetrics(families: readonly Family[]): string {
   return families
     .map(({ name, type, help, series }) => {
-      const lines = series.map(({ labels, value }) => {
+      const lines = series.map(({ suffix = "", labels, value }) => {
         const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escape(text)}"`);
-        return `${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${value}`;
+        return `${name}${suffix}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${value}`;
       });
       return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...lines].join("\n");
     })

@@ -8,6 +8,8 @@ import { statusesOf, warningsOf } from "../policy/status.ts";
 import { json, type Page } from "./admin.ts";
 import type { KeyFollower } from "./key_sets.ts";
 import { renderMetrics, type Family } from "./metrics.ts";
+import { kindFamilies } from "./cluster_report.ts";
+import type { ClusterWorld } from "./cluster_world.ts";
 import type { World } from "./world.ts";
 
 /** One role and what it serves. */
@@ -21,6 +23,8 @@ export interface Gauges {
   readonly topics: () => Readonly<Record<string, number>>;
   readonly identity: IdentityCounts | undefined;
   readonly quotas: QuotaGauges["pools"];
+  /** Families of parts that not every process has. */
+  readonly more: () => readonly Family[];
 }
 
 function grpcFamilies(roles: readonly Role[]): readonly Family[] {
@@ -160,34 +164,50 @@ function keyFamilies({ reports }: KeyFollower): readonly Family[] {
   ];
 }
 
-function text(body: string): Page {
-  return { contentType: "text/plain", render: () => ({ status: 200, body }) };
+/** The pages that answer from the start. `lacking` says what readiness waits for. */
+export function healthPages(lacking: () => readonly string[]): ReadonlyMap<string, Page> {
+  const ready = (): { readonly status: number; readonly body: string } => {
+    const missing = lacking();
+    return missing.length === 0
+      ? { status: 200, body: "ready\n" }
+      : { status: 503, body: `waiting for ${missing.join(", ")}\n` };
+  };
+  return new Map<string, Page>([
+    ["/live", { contentType: "text/plain", render: () => ({ status: 200, body: "live\n" }) }],
+    ["/ready", { contentType: "text/plain", render: ready }],
+  ]);
 }
 
-/** Every page of the admin endpoint. */
+/** Every page of the admin endpoint that needs the roles. */
 export function adminPages({
   world,
   keys,
   roles,
   gauges,
   settings,
+  cluster,
 }: {
   readonly world: World;
+  /** The same world, if it is a cluster. */
+  readonly cluster: ClusterWorld | undefined;
   readonly keys: KeyFollower;
   readonly roles: readonly Role[];
   readonly gauges: Gauges;
   readonly settings: MeshSettings;
 }): ReadonlyMap<string, Page> {
   return new Map<string, Page>([
-    ["/live", text("live\n")],
-    ["/ready", text("ready\n")],
     [
       "/metrics",
       {
         contentType: "text/plain; version=0.0.4",
         render: () => ({
           status: 200,
-          body: renderMetrics([...families(roles, world, gauges), ...keyFamilies(keys)]),
+          body: renderMetrics([
+            ...families(roles, world, gauges),
+            ...keyFamilies(keys),
+            ...(cluster === undefined ? [] : kindFamilies(cluster)),
+            ...gauges.more(),
+          ]),
         }),
       },
     ],

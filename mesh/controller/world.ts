@@ -7,13 +7,13 @@ import { applyAll, emptySnapshot, relistAll, type Snapshot } from "../state/snap
 import { Latest } from "../state/subscribe.ts";
 import type { Log } from "./log.ts";
 
-/** What the directories say, as it is now. */
+/** What a source says, as it is now. */
 export interface World {
   readonly snapshots: Latest<Snapshot>;
   readonly problems: Latest<readonly Problem[]>;
-  /** Resolves when the directories were read for the first time. */
+  /** Resolves when everything was read for the first time. */
   readonly loaded: Promise<void>;
-  /** Ends when `signal` aborts and the last scan is done. */
+  /** Ends when `signal` aborts and nothing is under way any more. */
   readonly done: Promise<void>;
 }
 
@@ -22,13 +22,13 @@ function keyOfProblem(problem: Problem): string {
 }
 
 /** Logs each problem once when it appears and once when it is gone. */
-function logChanges(log: Log, before: readonly Problem[], after: readonly Problem[]): void {
+export function logProblems(log: Log, before: readonly Problem[], after: readonly Problem[]): void {
   const known = new Set(before.map(keyOfProblem));
   const present = new Set(after.map(keyOfProblem));
   for (const problem of after) {
     if (known.has(keyOfProblem(problem))) continue;
     const { severity, file, line, object, field, message } = problem;
-    log(severity === "error" ? "error" : "warn", "manifest problem", {
+    log(severity === "error" ? "error" : "warn", "problem of an object", {
       file,
       line,
       object,
@@ -39,7 +39,7 @@ function logChanges(log: Log, before: readonly Problem[], after: readonly Proble
   for (const problem of before) {
     if (present.has(keyOfProblem(problem))) continue;
     const { file, line, object, field } = problem;
-    log("info", "manifest problem resolved", { file, line, object, field });
+    log("info", "problem of an object resolved", { file, line, object, field });
   }
 }
 
@@ -57,7 +57,7 @@ export function followManifests(
     for await (const loaded of watchManifests(dirs, { signal })) {
       accepted = accept(accepted, loaded);
       const completed = complete(accepted);
-      logChanges(log, problems.value, completed.problems);
+      logProblems(log, problems.value, completed.problems);
       problems.set(completed.problems);
       snapshots.set(applyAll(snapshots.value, relistAll(completed.objects)));
       first.resolve();

@@ -1,9 +1,9 @@
 /** An object as an API server gives it → what the mesh keeps of it. Pure. */
 import { z } from "zod";
 import { keyOfObject } from "../../model/objects.ts";
-import { Head as ObjectHead, objectOfHead } from "../decode/head.ts";
 import type { Decoded, Decoder } from "../decode/kind.ts";
 import { describeObject } from "../manifests/document.ts";
+import { parseObject } from "../manifests/parse.ts";
 
 /** One object of a kind that is followed. */
 export interface ReadObject {
@@ -48,17 +48,9 @@ export function reader(decoder: Decoder, apiVersion: string): (object: unknown) 
       (latest, time) => (latest === undefined || time > latest ? time : latest),
       undefined,
     );
-    const head = ObjectHead.safeParse({ ...Object(object), apiVersion, kind });
-    if (!head.success) {
-      const issues = head.error.issues.map(({ path, message }) => ({ path, message }));
-      return {
-        key,
-        name: `${kind} ${namespace}/${name}`,
-        decoded: { ok: false, issues },
-        writtenAt,
-      };
-    }
-    const whole = objectOfHead(head.data);
+    const parsed = parseObject({ ...Object(object), apiVersion, kind });
+    if (!parsed.ok) return { key, name: `${kind} ${namespace}/${name}`, decoded: parsed, writtenAt };
+    const { object: whole } = parsed;
     const slim = {
       ...whole,
       metadata: { ...whole.metadata, annotations: keptAnnotations(whole.metadata.annotations) },

@@ -1,0 +1,185 @@
+/**
+ * What each role may ask of the API server. The roles' clients are held to it at run time, and the ClusterRoles and
+ * Roles that are installed are written from it: nothing is granted that is not used, nothing used that is not granted.
+ *
+ * Subresources are written as RBAC does (`httproutes/status`). Discovery (`/api`, `/apis`) is granted to every account
+ * by Kubernetes itself and is not listed.
+ */
+import type { Access, Verb } from "../source/kube/client.ts";
+import { KUBE_REASON, KubeError } from "../source/kube/error.ts";
+
+/** A part of the control plane with a service account of its own. */
+export const ROLE_NAMES = ["destination", "identity", "proxy-injector"] as const;
+export type RoleName = (typeof ROLE_NAMES)[number];
+
+/** Some verbs on some resources. */
+export interface Permission {
+  /** Empty for the core group. */
+  readonly group: string;
+  readonly resources: readonly string[];
+  readonly verbs: readonly Verb[];
+  /** `cluster`: everywhere. `namespace`: in the control plane's own namespace. */
+  readonly scope: "cluster" | "namespace";
+  /** Only objects of these names. Absent: all. RBAC cannot hold `create`, `list` and `watch` to names. */
+  readonly names?: readonly string[];
+}
+
+const READ: readonly Verb[] = ["list", "watch"];
+
+/** The certificate of a webhook: its Secret, and where its authority is written. */
+function webhookCertificates(
+  services: readonly string[],
+  configurations: { readonly resource: string; readonly names: readonly string[] },
+): readonly Permission[] {
+  const names = services.map((service) => `${service}-k8s-tls`);
+  return [
+    { group: "", resources: ["secrets"], verbs: ["create"], scope: "namespace" },
+    { group: "", resources: ["secrets"], verbs: ["get", "update"], scope: "namespace", names },
+    {
+      group: "admissionregistration.k8s.io",
+      resources: [configurations.resource],
+      verbs: ["get", "patch"],
+      scope: "cluster",
+      names: configurations.names,
+    },
+  ];
+}
+
+/** Leases of the parts that write: one replica at a time. */
+export const LEASES = {
+  /** Of conditions in the status of routes and policies. */
+  status: "policy-controller-write",
+  /** Of EndpointSlices of external workloads. */
+  slices: "linkerd-destination-endpoint-write",
+} as const;
+
+const DESTINATION: readonly Permission[] = [
+  { group: "", resources: ["namespaces", "nodes", "pods", "services"], verbs: READ, scope: "cluster" },
+  // Of external workloads only: all others are Kubernetes' own controller's.
+  {
+    group: "discovery.k8s.io",
+    resources: ["endpointslices"],
+    verbs: [...READ, "create", "patch", "delete"],
+    scope: "cluster",
+  },
+  {
+    group: "gateway.networking.k8s.io",
+    resources: ["grpcroutes", "httproutes", "tcproutes", "tlsroutes"],
+    verbs: READ,
+    scope: "cluster",
+  },
+  {
+    group: "policy.linkerd.io",
+    resources: [
+      "authorizationpolicies",
+      "egressnetworks",
+      "httplocalratelimitpolicies",
+      "httproutes",
+      "meshtlsauthentications",
+      "networkauthentications",
+      "serverauthorizations",
+      "servers",
+    ],
+    verbs: READ,
+    scope: "cluster",
+  },
+  {
+    group: "policy.hauberk.io",
+    resources: [
+      "externalauthorizations",
+      "headerauthentications",
+      "httpfaultinjections",
+      "httpratelimitpolicies",
+      "jwtauthentications",
+    ],
+    verbs: READ,
+    scope: "cluster",
+  },
+  { group: "linkerd.io", resources: ["serviceprofiles"], verbs: READ, scope: "cluster" },
+  { group: "workload.linkerd.io", resources: ["externalworkloads"], verbs: READ, scope: "cluster" },
+  {
+    group: "gateway.networking.k8s.io",
+    resources: ["grpcroutes/status", "httproutes/status", "tcproutes/status", "tlsroutes/status"],
+    verbs: ["patch"],
+    scope: "cluster",
+  },
+  {
+    group: "policy.linkerd.io",
+    resources: ["egressnetworks/status", "httplocalratelimitpolicies/status", "httproutes/status"],
+    verbs: ["patch"],
+    scope: "cluster",
+  },
+  { group: "coordination.k8s.io", resources: ["leases"], verbs: ["create"], scope: "namespace" },
+  {
+    group: "coordination.k8s.io",
+    resources: ["leases"],
+    verbs: ["get", "update"],
+    scope: "namespace",
+    names: Object.values(LEASES),
+  },
+  ...webhookCertificates(["linkerd-policy-validator", "linkerd-sp-validator"], {
+    resource: "validatingwebhookconfigurations",
+    names: ["linkerd-policy-validator-webhook-config", "linkerd-sp-validator-webhook-config"],
+  }),
+];
+
+const IDENTITY: readonly Permission[] = [
+  { group: "authentication.k8s.io", resources: ["tokenreviews"], verbs: ["create"], scope: "cluster" },
+  { group: "", resources: ["pods"], verbs: ["get"], scope: "cluster" },
+  {
+    group: "",
+    resources: ["secrets"],
+    verbs: ["get", "list", "watch"],
+    scope: "namespace",
+    names: ["linkerd-identity-issuer"],
+  },
+  {
+    group: "",
+    resources: ["configmaps"],
+    verbs: ["get", "list", "watch"],
+    scope: "namespace",
+    names: ["linkerd-identity-trust-roots"],
+  },
+];
+
+const PROXY_INJECTOR: readonly Permission[] = [
+  { group: "", resources: ["namespaces"], verbs: ["get"], scope: "cluster" },
+  { group: "apps", resources: ["replicasets"], verbs: ["get"], scope: "cluster" },
+  { group: "batch", resources: ["jobs"], verbs: ["get"], scope: "cluster" },
+  ...webhookCertificates(["linkerd-proxy-injector"], {
+    resource: "mutatingwebhookconfigurations",
+    names: ["linkerd-proxy-injector-webhook-config"],
+  }),
+];
+
+/** The whole table. */
+export const ACCESS: Readonly<Record<RoleName, readonly Permission[]>> = {
+  destination: DESTINATION,
+  identity: IDENTITY,
+  "proxy-injector": PROXY_INJECTOR,
+};
+
+function allows(permission: Permission, access: Access, ownNamespace: string): boolean {
+  const { group, resources, verbs, scope, names } = permission;
+  return (
+    group === access.group &&
+    resources.includes(access.resource) &&
+    verbs.includes(access.verb) &&
+    (scope === "cluster" || access.namespace === ownNamespace) &&
+    (names === undefined || access.name === undefined || names.includes(access.name))
+  );
+}
+
+/** A client's guard: refuses what the table does not grant to `role`, before the API server would. */
+export function guardOf(role: RoleName, ownNamespace: string): (access: Access) => void {
+  return (access) => {
+    if (ACCESS[role].some((permission) => allows(permission, access, ownNamespace))) return;
+    const { verb, group, resource, namespace, name } = access;
+    const what = group === "" ? resource : `${resource}.${group}`;
+    const where = [namespace, name].filter((part) => part !== undefined).join("/");
+    throw new KubeError(
+      { status: 0, reason: KUBE_REASON.outsideAccess },
+      `the role ${role} may not ${verb} ${what} ${where}`.trimEnd(),
+    );
+  };
+}

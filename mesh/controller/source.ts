@@ -1,0 +1,99 @@
+/** Where a controller's objects come from, and what it writes where they came from. */
+import type { KeySets } from "../model/jwks.ts";
+import type { MeshSettings } from "../model/settings.ts";
+import { connect, type KubeClient } from "../source/kube/client.ts";
+import type { Latest } from "../state/subscribe.ts";
+import { guardOf } from "./access.ts";
+import { followKube, type ClusterWorld } from "./cluster_world.ts";
+import type { ControllerConfig } from "./config.ts";
+import type { Log } from "./log.ts";
+import type { Family } from "./metrics.ts";
+import { startValidators, type Validators } from "./validators.ts";
+import { followManifests, type World } from "./world.ts";
+
+/** A source that is followed. */
+export interface OpenSource {
+  readonly world: World;
+  /** The same world, if it is a cluster. */
+  readonly cluster: ClusterWorld | undefined;
+  /** What readiness waits for. */
+  readonly lacking: () => readonly string[];
+  readonly families: () => readonly Family[];
+  /** Begins to write conditions and slices, once the world was read. */
+  readonly startWriting: (keySets: Latest<KeySets>) => void;
+  /** Ends writing, so that another replica may go on. */
+  readonly stopWriting: () => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+interface Surroundings {
+  readonly settings: MeshSettings;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+async function nothing(): Promise<void> {}
+
+/** Begins to follow what `config` names. */
+export async function openSource(
+  config: ControllerConfig,
+  { settings, log, signal }: Surroundings,
+): Promise<OpenSource> {
+  const { source } = config;
+  switch (source.type) {
+    case "manifests": {
+      return {
+        world: followManifests(source.dirs, { log, signal }),
+        cluster: undefined,
+        lacking: () => [],
+        families: () => [],
+        startWriting: () => undefined,
+        stopWriting: nothing,
+        close: nothing,
+      };
+    }
+    case "cluster": {
+      const guard = guardOf("destination", settings.controlPlaneNamespace);
+      const client = await connect({ ...source.connect, guard });
+      log("info", "following cluster", { server: client.server });
+      return clusterSource(client, config, { settings, log, signal });
+    }
+  }
+}
+
+function clusterSource(
+  client: KubeClient,
+  config: ControllerConfig,
+  { settings, log, signal }: Surroundings,
+): OpenSource {
+  const world = followKube(client, { log, signal });
+  const { snapshots } = world;
+  let validators: Validators | undefined;
+  return {
+    world,
+    cluster: world,
+    lacking: () => [
+      ...world
+        .kinds()
+        .filter(({ version, progress }) => version !== undefined && !progress.isSynced)
+        .map(({ kind, progress }) =>
+          progress.trouble === undefined ? kind : `${kind} (${progress.trouble})`,
+        ),
+      ...(validators?.lacking() ?? []),
+    ],
+    families: () => validators?.families() ?? [],
+    startWriting: (keySets) => {
+      validators = startValidators(client, config, {
+        context: () => ({ snapshot: snapshots.value, settings, keySets: keySets.value }),
+        namespace: settings.controlPlaneNamespace,
+        log,
+        signal,
+      });
+    },
+    stopWriting: async () => undefined,
+    close: async () => {
+      await validators?.done;
+      await client.close();
+    },
+  };
+}

@@ -1,6 +1,10 @@
 // What a pod's proxy is started with: pure, so that the webhook and the standalone runtime agree to the letter.
 // Names and defaults are those of Linkerd 2.20 (charts/partials/templates/_proxy.tpl, pkg/k8s/labels.go).
 import { z } from "zod";
+import { parseGoDurationMs } from "../model/duration.ts";
+import { AnnotationReader, Duration, Enabled, Flag, PortList, PortText, portList } from "./annotations.ts";
+import type { AnnotationProblem } from "./annotations.ts";
+import { EnvVar } from "./settings.ts";
 import { COLLECTOR_ACCOUNT, RESOURCE_ATTRIBUTES, resourceAttributes } from "./tracing.ts";
 
 /** Ports that stay out of protocol detection unless `config.linkerd.io/opaque-ports` replaces them. */
@@ -9,6 +13,8 @@ export const OPAQUE_PORTS = "25,587,3306,4444,5432,6379,9300,11211";
 const SKIP_PORTS = "4567,4568";
 /** How long a disabled detection timeout is. */
 const DETECT_NEVER = "365d";
+/** How long streams to the control plane may take unless it is said. */
+const STREAMS = { initialTimeout: "3s", idleTimeout: "5m", lifetime: "1h" };
 
 /** The pod that a proxy stands beside. */
 export interface SidecarPod {
@@ -22,6 +28,8 @@ export interface SidecarPod {
   readonly annotations: Readonly<Record<string, string>>;
   /** Of its namespace: they hold where the pod says nothing. */
   readonly namespaceAnnotations: Readonly<Record<string, string>>;
+  /** Numbers of its containers' named ports, by which lists of ports may call them. */
+  readonly namedPorts?: ReadonlyMap<string, number>;
 }
 
 /** A control-plane service: where it is and who it must be. A loopback address is asked without TLS. */
@@ -53,42 +61,36 @@ export interface SidecarConfig {
     | { readonly type: "mark"; readonly mark: number };
   /** Further settings of every proxy; a pod's `proxy-additional-env` comes after them. */
   readonly environment: Readonly<Record<string, string>>;
+  /** What `config.linkerd.io/*` says where neither pod nor namespace does, by name without prefix. */
+  readonly defaults?: Readonly<Record<string, string>>;
+  /** A part of every identity; `linkerd` unless it is said. */
+  readonly controlPlaneNamespace?: string;
+  /** Whether pods are reached by IPv6 as well; where it is not said, over IPv4 and by nothing else told. */
+  readonly ipv6?: boolean;
+  /** How long streams to the control plane may take. */
+  readonly streams?: {
+    readonly initialTimeout: string;
+    readonly idleTimeout: string;
+    readonly lifetime: string;
+  };
 }
 
 /** A proxy, ready to be started. */
 export interface Sidecar {
   readonly identity: string;
   readonly environment: Readonly<Record<string, string>>;
+  /** Variables of `proxy-additional-env` whose value is to be taken from somewhere: only a cluster can. */
+  readonly references: readonly EnvVar[];
   /** Arguments of `hauberk-proxy init`. */
   readonly init: readonly string[];
   readonly inboundPort: number;
+  readonly outboundPort: number;
   readonly adminPort: number;
-}
-
-/** An annotation that cannot be obeyed. */
-export interface AnnotationProblem {
-  readonly annotation: string;
-  readonly message: string;
 }
 
 /** Whether a pod gets a proxy. */
 export type Injection = "enabled" | "ingress" | "disabled";
 
-const PortText = z
-  .string()
-  .regex(/^\d{1,5}$/)
-  .transform(Number)
-  .pipe(z.number().int().min(1).max(65_535));
-const PortList = z
-  .string()
-  .transform((text) => text.replaceAll(" ", ""))
-  .refine(
-    (text) => text === "" || text.split(",").every(isPortRange),
-    "is no list of ports and ranges, as 80,8000-8010",
-  );
-const DURATION = /^(\d+(ms|s|m|h|d))+$/;
-const Duration = z.string().regex(DURATION, "is no duration, as 100ms, 10s or 5m");
-const Flag = z.enum(["true", "false"], { error: "is neither true nor false" });
 const Policy = z.enum([
   "all-unauthenticated",
   "all-authenticated",
@@ -97,13 +99,18 @@ const Policy = z.enum([
   "deny",
   "audit",
 ]);
-const EnvList = z.array(z.object({ name: z.string().min(1), value: z.string().default("") }));
+/** Additional environment, as JSON. */
+const EnvList = z.string().transform((text, context) => {
+  const parsed = z.array(EnvVar).safeParse(parseJson(text));
+  if (parsed.success) return parsed.data;
+  context.addIssue({ code: "custom", message: "is no JSON list of {name, value} or {name, valueFrom}" });
+  return z.NEVER;
+});
 const Cpu = z.string().regex(/^\d+(\.\d+)?m?$/, "is no CPU quantity, as 2, 0.5 or 1500m");
-
-function isPortRange(text: string): boolean {
-  const [low, high = low, ...more] = text.split("-").map((port) => PortText.safeParse(port).data);
-  return low !== undefined && high !== undefined && low <= high && more.length === 0;
-}
+const NoHeaders = z.literal(["off", "disabled", ""], {
+  error: "asks for headers in the log, which this proxy never writes",
+});
+const Ratio = z.string().regex(/^(0(\.\d+)?|1(\.0+)?)$/, "is no share from 0 to 1");
 
 /** Annotations that become one variable as they are. */
 const VARIABLES: Readonly<Record<string, { readonly variable: string; readonly schema: z.ZodType<string> }>> =
@@ -111,7 +118,6 @@ const VARIABLES: Readonly<Record<string, { readonly variable: string; readonly s
     "proxy-log-level": { variable: "LOG", schema: z.string().min(1) },
     "proxy-log-format": { variable: "LOG_FORMAT", schema: z.enum(["plain", "json"]) },
     "access-log": { variable: "ACCESS_LOG", schema: z.enum(["apache", "json"]) },
-    "opaque-ports": { variable: "INBOUND_PORTS_DISABLE_PROTOCOL_DETECTION", schema: PortList },
     "pod-inbound-ports": { variable: "INBOUND_PORTS", schema: PortList },
     "default-inbound-policy": { variable: "INBOUND_DEFAULT_POLICY", schema: Policy },
     "proxy-require-identity-inbound-ports": { variable: "INBOUND_PORTS_REQUIRE_IDENTITY", schema: PortList },
@@ -168,16 +174,12 @@ const ELSEWHERE = new Set([
   "debug-image-pull-policy",
   "enable-debug-sidecar",
   "proxy-cpu-request",
-  "proxy-cpu-ratio-limit",
   "proxy-memory-request",
   "proxy-memory-limit",
   "proxy-ephemeral-storage-request",
   "proxy-ephemeral-storage-limit",
   "proxy-uid",
   "proxy-gid",
-  "proxy-log-http-headers",
-  "enable-gateway",
-  "close-wait-timeout",
   "proxy-enable-native-sidecar",
   "proxy-await",
 ]);
@@ -197,9 +199,10 @@ export function injection(
 export function identityName(
   serviceAccount: string,
   namespace: string,
-  config: Pick<SidecarConfig, "trustDomain">,
+  config: Pick<SidecarConfig, "trustDomain" | "controlPlaneNamespace">,
 ): string {
-  return `${serviceAccount}.${namespace}.serviceaccount.identity.linkerd.${config.trustDomain}`;
+  const control = config.controlPlaneNamespace ?? "linkerd";
+  return `${serviceAccount}.${namespace}.serviceaccount.identity.${control}.${config.trustDomain}`;
 }
 
 /** The proxy of one pod. Annotations that cannot be obeyed are problems, and their defaults hold. */
@@ -207,7 +210,10 @@ export function sidecar(
   pod: SidecarPod,
   config: SidecarConfig,
 ): { readonly sidecar: Sidecar; readonly problems: readonly AnnotationProblem[] } {
-  const settings = new Settings(pod);
+  const settings = new AnnotationReader(config.defaults ?? {}, {
+    namespace: pod.namespaceAnnotations,
+    pod: pod.annotations,
+  });
   const ports = {
     inbound: settings.read("inbound-port", PortText) ?? 4_143,
     outbound: settings.read("outbound-port", PortText) ?? 4_140,
@@ -215,31 +221,41 @@ export function sidecar(
     control: settings.read("control-port", PortText) ?? 4_190,
   };
   const identity = identityName(pod.serviceAccount, pod.namespace, config);
+  const own = ownVariables(pod);
+  const { values, references } = additional(settings);
   const environment = Object.fromEntries([
-    ...Object.entries(listening(ports, pod)).map(([name, value]) => [`LINKERD2_PROXY_${name}`, value]),
+    ...Object.entries(listening(ports, pod, config)).map(([name, value]) => [
+      `LINKERD2_PROXY_${name}`,
+      value,
+    ]),
     ...Object.entries(controlPlane(pod, config)).map(([name, value]) => [`LINKERD2_PROXY_${name}`, value]),
     ...Object.entries(authority(identity, config)).map(([name, value]) => [`LINKERD2_PROXY_${name}`, value]),
-    ...Object.entries(chosen(pod, settings)).map(([name, value]) => [`LINKERD2_PROXY_${name}`, value]),
-    ...Object.entries(traced(settings.own(), pod, config)).map(([name, value]) => [
+    ...Object.entries(chosen(pod, settings, config)).map(([name, value]) => [
+      `LINKERD2_PROXY_${name}`,
+      value,
+    ]),
+    ...Object.entries(traced(own.variables, pod, config)).map(([name, value]) => [
       name === RESOURCE_ATTRIBUTES ? name : `HAUBERK_PROXY_${name}`,
       value,
     ]),
     ...(tapped(pod, config) ? [["LINKERD2_PROXY_TAP_SVC_NAME", config.tap]] : []),
     ...(config.exempt.type === "mark" ? [["HAUBERK_PROXY_MARK", String(config.exempt.mark)]] : []),
     ...Object.entries(config.environment),
-    ...settings.additional(),
+    ...values,
   ]);
   const init = redirection(ports, settings, config);
-  settings.finish();
+  settings.finish(ELSEWHERE);
   return {
     sidecar: {
       identity,
       environment,
+      references,
       init,
       inboundPort: ports.inbound,
+      outboundPort: ports.outbound,
       adminPort: ports.admin,
     },
-    problems: settings.problems,
+    problems: [...settings.problems, ...own.problems],
   };
 }
 
@@ -251,19 +267,21 @@ interface Ports {
 }
 type Variables = Readonly<Record<string, string>>;
 
-function listening(ports: Ports, pod: SidecarPod): Variables {
+function listening(ports: Ports, pod: SidecarPod, { ipv6 = false }: SidecarConfig): Variables {
+  const any = ipv6 ? "[::]" : "0.0.0.0";
   return {
-    INBOUND_LISTEN_ADDR: `0.0.0.0:${ports.inbound}`,
+    INBOUND_LISTEN_ADDR: `${any}:${ports.inbound}`,
     OUTBOUND_LISTEN_ADDR: `127.0.0.1:${ports.outbound}`,
     OUTBOUND_LISTEN_ADDRS: `127.0.0.1:${ports.outbound},[::1]:${ports.outbound}`,
-    ADMIN_LISTEN_ADDR: `0.0.0.0:${ports.admin}`,
-    CONTROL_LISTEN_ADDR: `0.0.0.0:${ports.control}`,
+    ADMIN_LISTEN_ADDR: `${any}:${ports.admin}`,
+    CONTROL_LISTEN_ADDR: `${any}:${ports.control}`,
     INBOUND_IPS: pod.ips.join(","),
     INBOUND_PORTS: pod.ports.join(","),
   };
 }
 
 function controlPlane(pod: SidecarPod, config: SidecarConfig): Variables {
+  const { initialTimeout, idleTimeout, lifetime } = config.streams ?? STREAMS;
   return {
     DESTINATION_SVC_ADDR: config.destination.addr,
     DESTINATION_SVC_NAME: config.destination.name,
@@ -274,9 +292,9 @@ function controlPlane(pod: SidecarPod, config: SidecarConfig): Variables {
     POLICY_SVC_NAME: config.policy.name,
     POLICY_WORKLOAD: JSON.stringify({ ns: pod.namespace, pod: pod.name }),
     POLICY_CLUSTER_NETWORKS: config.clusterNetworks.join(","),
-    CONTROL_STREAM_INITIAL_TIMEOUT: "3s",
-    CONTROL_STREAM_IDLE_TIMEOUT: "5m",
-    CONTROL_STREAM_LIFETIME: "1h",
+    CONTROL_STREAM_INITIAL_TIMEOUT: initialTimeout,
+    CONTROL_STREAM_IDLE_TIMEOUT: idleTimeout,
+    CONTROL_STREAM_LIFETIME: lifetime,
     INBOUND_DEFAULT_POLICY: config.defaultInboundPolicy,
   };
 }
@@ -304,23 +322,29 @@ function authority(identity: string, config: SidecarConfig): Variables {
 }
 
 /** What the pod's and the namespace's annotations change. */
-function chosen(pod: SidecarPod, settings: Settings): Variables {
+function chosen(pod: SidecarPod, settings: AnnotationReader, config: SidecarConfig): Variables {
   const variables: Record<string, string> = {};
-  for (const [name, { variable, schema }] of Object.entries(VARIABLES)) {
-    const value = settings.read(name, schema);
-    if (value !== undefined) variables[variable] = value;
+  const set = (name: string, value: string | undefined): void => {
+    if (value !== undefined && value !== "") variables[name] = value;
+  };
+  for (const [name, { variable, schema }] of Object.entries(VARIABLES))
+    set(variable, settings.read(name, schema));
+  const opaque = settings.read("opaque-ports", portList(pod.namedPorts));
+  // An empty list is an answer: no port is opaque.
+  if (opaque !== undefined) variables["INBOUND_PORTS_DISABLE_PROTOCOL_DETECTION"] = opaque;
+  for (const direction of ["outbound", "inbound"]) {
+    const isNever = settings.read(`proxy-disable-${direction}-protocol-detect-timeout`, Flag) === "true";
+    set(`${direction.toUpperCase()}_DETECT_TIMEOUT`, isNever ? DETECT_NEVER : undefined);
   }
-  if (settings.read("proxy-disable-outbound-protocol-detect-timeout", Flag) === "true")
-    variables["OUTBOUND_DETECT_TIMEOUT"] = DETECT_NEVER;
-  if (settings.read("proxy-disable-inbound-protocol-detect-timeout", Flag) === "true")
-    variables["INBOUND_DETECT_TIMEOUT"] = DETECT_NEVER;
-  if (settings.read("enable-external-profiles", Flag) === "true")
-    variables["DESTINATION_PROFILE_SUFFIXES"] = ".";
-  if (settings.read("proxy-admin-shutdown", z.enum(["enabled", "disabled"])) === "enabled")
-    variables["SHUTDOWN_ENDPOINT_ENABLED"] = "true";
+  if (settings.read("enable-external-profiles", Flag) === "true") set("DESTINATION_PROFILE_SUFFIXES", ".");
+  if (settings.read("proxy-admin-shutdown", Enabled) === "enabled") set("SHUTDOWN_ENDPOINT_ENABLED", "true");
+  if (settings.read("enable-gateway", Flag) === "true")
+    set("INBOUND_GATEWAY_SUFFIXES", `svc.${config.clusterDomain}.`);
+  settings.read("proxy-log-http-headers", NoHeaders);
   const cpu = settings.read("proxy-cpu-limit", Cpu);
-  if (cpu !== undefined) variables["CORES"] = String(cores(cpu));
-  if (injection(pod.annotations, pod.namespaceAnnotations) === "ingress") variables["INGRESS_MODE"] = "true";
+  if (cpu !== undefined) set("CORES", String(cores(cpu)));
+  set("CORES_MAX_RATIO", settings.read("proxy-cpu-ratio-limit", Ratio));
+  if (injection(pod.annotations, pod.namespaceAnnotations) === "ingress") set("INGRESS_MODE", "true");
   return variables;
 }
 
@@ -348,11 +372,12 @@ function cores(cpu: string): number {
   return Math.max(1, Math.ceil(value));
 }
 
-function redirection(ports: Ports, settings: Settings, config: SidecarConfig): readonly string[] {
+function redirection(ports: Ports, settings: AnnotationReader, config: SidecarConfig): readonly string[] {
   const { exempt } = config;
   const inbound = settings.read("skip-inbound-ports", PortList) ?? SKIP_PORTS;
   const outbound = settings.read("skip-outbound-ports", PortList) ?? SKIP_PORTS;
   const subnets = settings.read("skip-subnets", z.string());
+  const closeWait = settings.read("close-wait-timeout", Duration);
   const own = [String(ports.control), String(ports.admin)];
   return [
     "--incoming-proxy-port",
@@ -364,75 +389,61 @@ function redirection(ports: Ports, settings: Settings, config: SidecarConfig): r
     [...own, ...(inbound === "" ? [] : [inbound])].join(","),
     ...(outbound === "" ? [] : ["--outbound-ports-to-ignore", outbound]),
     ...(subnets === undefined || subnets === "" ? [] : ["--subnets-to-ignore", subnets]),
+    ...(closeWait === undefined ? [] : ["--timeout-close-wait-secs", String(seconds(closeWait))]),
+    ...(config.ipv6 === false ? ["--ipv6=false"] : []),
   ];
 }
 
-/** Reads `config.linkerd.io/*`, collects what cannot be obeyed, and knows which names nobody asked for. */
-class Settings {
-  readonly problems: AnnotationProblem[] = [];
-  readonly #values: Readonly<Record<string, string>>;
-  readonly #layers: readonly Readonly<Record<string, string>>[];
-  readonly #asked = new Set<string>();
+/** Whole seconds of a duration, not less. */
+function seconds(duration: string): number {
+  return Math.ceil(
+    (parseGoDurationMs(duration.replace(/(\d+)d/, (_, days) => `${Number(days) * 24}h`)) ?? 0) / 1_000,
+  );
+}
 
-  constructor(pod: SidecarPod) {
-    this.#layers = [pod.namespaceAnnotations, pod.annotations];
-    this.#values = { ...pod.namespaceAnnotations, ...pod.annotations };
-  }
-
-  read<T>(name: string, schema: z.ZodType<T>): T | undefined {
-    this.#asked.add(name);
-    const annotation = `config.linkerd.io/${name}`;
-    const value = this.#values[annotation];
-    if (value === undefined) return undefined;
-    const parsed = schema.safeParse(value);
-    if (parsed.success) return parsed.data;
-    this.problems.push({ annotation, message: parsed.error.issues[0]?.message ?? "is not understood" });
-    return undefined;
-  }
-
-  /** What `config.hauberk.io/*` says. */
-  own(): Variables {
-    const prefix = "config.hauberk.io/";
-    const variables: Record<string, string> = {};
-    for (const [annotation, value] of Object.entries(this.#values)) {
-      if (!annotation.startsWith(prefix)) continue;
-      const known = OWN[annotation.slice(prefix.length)];
-      const parsed = known?.schema.safeParse(value);
-      if (known !== undefined && parsed?.success === true) variables[known.variable] = parsed.data;
-      else {
-        const message = parsed?.error?.issues[0]?.message ?? "is no annotation that this version knows";
-        this.problems.push({ annotation, message });
-      }
-    }
-    // A pod may choose another format than its namespace.
-    const { ACCESS_LOG_FIELDS: fields, ...others } = variables;
-    const isJson = this.#values["config.linkerd.io/access-log"] === "json";
-    return fields === undefined || isJson ? variables : others;
-  }
-
-  /** `proxy-additional-env` of the namespace, then of the pod: merged by name, the later wins. */
-  additional(): readonly (readonly [string, string])[] {
-    const annotation = "config.linkerd.io/proxy-additional-env";
-    this.#asked.add("proxy-additional-env");
-    return this.#layers.flatMap((layer) => {
-      const text = layer[annotation];
-      if (text === undefined) return [];
-      const parsed = EnvList.safeParse(parseJson(text));
-      if (parsed.success) return parsed.data.map(({ name, value }) => [name, value] as const);
-      this.problems.push({ annotation, message: "is no JSON list of {name, value}" });
-      return [];
-    });
-  }
-
-  finish(): void {
-    for (const annotation of Object.keys(this.#values)) {
-      const name = annotation.startsWith("config.linkerd.io/")
-        ? annotation.slice("config.linkerd.io/".length)
-        : "";
-      const isKnown = name === "" || this.#asked.has(name) || ELSEWHERE.has(name);
-      if (!isKnown) this.problems.push({ annotation, message: "is no annotation that this version knows" });
+/** What `config.hauberk.io/*` says. */
+function ownVariables({ namespaceAnnotations, annotations }: SidecarPod): {
+  readonly variables: Variables;
+  readonly problems: readonly AnnotationProblem[];
+} {
+  const prefix = "config.hauberk.io/";
+  const all = { ...namespaceAnnotations, ...annotations };
+  const variables: Record<string, string> = {};
+  const problems: AnnotationProblem[] = [];
+  for (const [annotation, value] of Object.entries(all)) {
+    if (!annotation.startsWith(prefix)) continue;
+    const known = OWN[annotation.slice(prefix.length)];
+    const parsed = known?.schema.safeParse(value);
+    if (known !== undefined && parsed?.success === true) variables[known.variable] = parsed.data;
+    else {
+      const message = parsed?.error?.issues[0]?.message ?? "is no annotation that this version knows";
+      problems.push({ annotation, message });
     }
   }
+  // A pod may choose another format than its namespace.
+  const { ACCESS_LOG_FIELDS: fields, ...others } = variables;
+  const isJson = all["config.linkerd.io/access-log"] === "json";
+  return { variables: fields === undefined || isJson ? variables : others, problems };
+}
+
+/** `proxy-additional-env` of mesh, namespace and pod: merged by name, the later wins. */
+function additional(settings: AnnotationReader): {
+  readonly values: readonly (readonly [string, string])[];
+  readonly references: readonly EnvVar[];
+} {
+  const merged = new Map(
+    settings
+      .each("proxy-additional-env", EnvList)
+      .flat()
+      .map((variable) => [variable.name, variable]),
+  );
+  const all = [...merged.values()];
+  return {
+    values: all.flatMap(({ name, value = "", valueFrom }) =>
+      valueFrom === undefined ? [[name, value] as const] : [],
+    ),
+    references: all.filter(({ valueFrom }) => valueFrom !== undefined),
+  };
 }
 
 function parseJson(text: string): unknown {

@@ -22,13 +22,14 @@ export function resourceAttributes(pod: DescribedPod): string {
   const own = annotations.flatMap(([name, value]) =>
     name.startsWith(ANNOTATION) ? [[name.slice(ANNOTATION.length), value] as const] : [],
   );
+  // Names of Kubernetes need no escape, and must have none: in a container they are references to its variables.
   const attributes = new Map([
     ["k8s.namespace.name", pod.namespace],
     ["k8s.pod.name", pod.name],
     ["k8s.node.name", pod.node],
-    ...own,
+    ...own.map(([name, value]) => [escaped(name), escaped(value)] as const),
   ]);
-  return [...attributes].map(([name, value]) => `${escaped(name)}=${escaped(value)}`).join(",");
+  return [...attributes].map(([name, value]) => `${name}=${value}`).join(",");
 }
 
 /** `,`, `=`, `%` and all that is not ASCII stand as `%` escapes. */

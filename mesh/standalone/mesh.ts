@@ -389,7 +389,7 @@ export class Mesh {
         adminPort,
         identity,
       },
-      problems: made.problems.map(problem),
+      problems: [...made.problems, ...made.sidecar.references.map(needsCluster)].map(problem),
     };
   }
 
@@ -475,6 +475,17 @@ export class Mesh {
 }
 
 /** Pods of the mesh itself stand in no file. */
+/** A variable whose value Kubernetes would have to supply. */
+function needsCluster({ name }: { readonly name: string }): {
+  readonly annotation: string;
+  readonly message: string;
+} {
+  return {
+    annotation: "config.linkerd.io/proxy-additional-env",
+    message: `${name}: valueFrom is for clusters; give it a value`,
+  };
+}
+
 function isSystem({ identity: { plan } }: Pod): boolean {
   return plan.file === "";
 }

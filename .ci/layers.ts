@@ -50,7 +50,10 @@ export const ROOMS: readonly Room[] = [
     folder: "mesh/standalone",
     may: [MODEL, "mesh/source", "mesh/identity", "mesh/proxy-injector", "crypto"],
   },
-  { folder: "mesh/install", may: [MODEL, "mesh/identity", "mesh/source", "crypto"] },
+  {
+    folder: "mesh/install",
+    may: [MODEL, "mesh/identity", "mesh/policy", "mesh/proxy-injector", "mesh/source", "crypto"],
+  },
   // Only to speak the wire of taps.
   { folder: "mesh/viz", may: ["mesh/api"] },
   {

@@ -5,6 +5,7 @@ import { DownCommand } from "./command/down.ts";
 import { EdgesCommand } from "./command/edges.ts";
 import { ExplainCommand } from "./command/explain.ts";
 import { IdentityCommand } from "./command/identity.ts";
+import { InstallCommand } from "./command/install.ts";
 import { StatCommand } from "./command/stat.ts";
 import { TapCommand } from "./command/tap.ts";
 import { UpCommand } from "./command/up.ts";
@@ -21,6 +22,7 @@ export const COMMANDS = {
   edges: EdgesCommand,
   explain: ExplainCommand,
   identity: IdentityCommand,
+  install: InstallCommand,
   stat: StatCommand,
   up: UpCommand,
   version: VersionCommand,

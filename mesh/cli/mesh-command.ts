@@ -59,6 +59,7 @@ export abstract class MeshCommand extends Command {
         exit: EXIT.usage,
       });
     }
+    if (error.name === "ValuesError") this.error(error.message, { exit: EXIT.usage });
     const flag = /^Nonexistent flags?: (--?[\w-]+)/.exec(error.message)?.[1];
     if (flag !== undefined) {
       const flags = Object.keys(this.ctor.flags).map((name) => `--${name}`);

@@ -41,7 +41,10 @@ const KINDS = [
   "CronJob",
   "MutatingWebhookConfiguration",
   "ValidatingWebhookConfiguration",
+  // Kinds that Helm does not know come last, by their names.
   "PodMonitor",
+  "ValidatingAdmissionPolicy",
+  "ValidatingAdmissionPolicyBinding",
 ] as const;
 type Kind = (typeof KINDS)[number];
 

@@ -31,7 +31,7 @@ export type Condition =
   | { readonly type: "atLeast"; readonly of: Expression; readonly least: number };
 
 /** A part of a tree that is there only under a condition. */
-interface When<T> {
+export interface When<T> {
   readonly $: "when";
   readonly condition: Condition;
   readonly shown: T;
@@ -43,7 +43,7 @@ interface Entries {
   readonly of: Expression;
 }
 
-type Part = TemplateMap | When<TemplateMap | Merge> | Entries;
+export type Part = TemplateMap | When<TemplateMap | Merge> | Entries;
 
 /** A YAML map whose entries come in parts, some of which depend on values. */
 export interface Merge {
@@ -98,6 +98,10 @@ export function decimal(path: string): Expression {
 
 export const NAMESPACE: Expression = { $: "namespace" };
 export const VERSION: Expression = { $: "version" };
+
+export function literal(constant: string): Expression {
+  return { $: "literal", text: constant };
+}
 
 /** Text with expressions in it. */
 export function text(constants: TemplateStringsArray, ...of: readonly Expression[]): Expression {

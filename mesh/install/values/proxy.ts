@@ -91,6 +91,7 @@ export const proxy = record("Proxies, of applications and of the control plane."
   }),
   inbound: http2("inbound"),
   outbound: http2("outbound"),
+  tapServiceName: text("", "Identity of the one who may tap; empty: nobody."),
   metrics: record("What proxies count.", {
     hostnameLabels: flag(false, "Whether host names are labels."),
   }),

@@ -157,6 +157,11 @@ export const Values = z.strictObject({
       },
       "Pods that the webhook is asked about.",
     ),
+    unsupportedPods: words(
+      ["refuse", "skip"],
+      "refuse",
+      "What becomes of pods that ask for the mesh and cannot be in it, such as those on the node's network.",
+    ),
     timeoutSeconds: count(10, "How long the API server waits for the webhook."),
     ...CERTIFICATE,
     ...component(),

@@ -1,0 +1,91 @@
+import { Flags } from "@oclif/core";
+import { z } from "zod";
+import { CRDS_CHART } from "@hauberk/mesh/install/crd/chart.ts";
+import { CONTROL_PLANE_CHART, NAMESPACE_TEMPLATE } from "@hauberk/mesh/install/component/control_plane.ts";
+import { renderChart, type Rendered } from "@hauberk/mesh/install/chart.ts";
+import { authorityOf, newAuthority } from "@hauberk/mesh/install/issuer.ts";
+import { printObjects } from "@hauberk/mesh/install/output.ts";
+import { mergeTrees, parseValues, type Tree } from "@hauberk/mesh/install/values/values.ts";
+import { ClusterOptions, clusterFlags, connectCluster } from "../cluster-flags.ts";
+import { otherFlags, valueFlags, valuesOf } from "../install-flags.ts";
+import { MeshCommand } from "../mesh-command.ts";
+import { cliVersion } from "../version.ts";
+
+const Options = z.strictObject({
+  ...ClusterOptions,
+  crds: z.boolean(),
+  "ignore-cluster": z.boolean(),
+  output: z.enum(["yaml", "json"]),
+});
+type Options = z.infer<typeof Options>;
+
+/** Prints what `kubectl apply -f -` installs. */
+export class InstallCommand extends MeshCommand {
+  static override summary = "Print the manifests of the control plane.";
+  static override description =
+    "Kinds come first (--crds), then the control plane. Nothing is written to the cluster: it is only asked whether there is a control plane already. The trust anchor and issuer are made here unless files or values give them.";
+  static override examples = [
+    "<%= config.bin %> install --crds | kubectl apply -f -",
+    "<%= config.bin %> install | kubectl apply -f -",
+    "<%= config.bin %> install --ha -f values.yaml | kubectl apply -f -",
+  ];
+  static override flags = {
+    ...clusterFlags,
+    ...valueFlags,
+    crds: Flags.boolean({ summary: "Print the kinds.", default: false }),
+    "ignore-cluster": Flags.boolean({ summary: "Do not ask the cluster.", default: false }),
+    output: Flags.string({ char: "o", summary: "How to print.", options: ["yaml", "json"], default: "yaml" }),
+  };
+
+  async run(): Promise<void> {
+    const flags = { ...(await this.parse(InstallCommand)).flags };
+    const options = Options.parse(otherFlags(flags));
+    const given = await valuesOf(flags);
+    const rendered = options.crds ? this.#kinds(options) : await this.#controlPlane(options, given);
+    process.stdout.write(printObjects(rendered, options.output));
+  }
+
+  #kinds({ "linkerd-namespace": namespace }: Options): readonly Rendered[] {
+    return renderChart(CRDS_CHART, { namespace, version: cliVersion(), values: {} });
+  }
+
+  async #controlPlane(options: Options, given: Tree): Promise<readonly Rendered[]> {
+    const namespace = options["linkerd-namespace"];
+    const nowMs = Date.now();
+    const asked = parseValues(given);
+    const authority = authorityOf(asked, nowMs);
+    const found = options["ignore-cluster"] ? undefined : await this.#look(options);
+    if (authority.type === "external" && authority.anchors === "missing" && found?.anchors === undefined) {
+      this.error(
+        "the issuer is made elsewhere, and its trust anchors are not known: --identity-trust-anchors-file names them, or the Secret linkerd-identity-issuer has them as ca.crt",
+        { exit: 1 },
+      );
+    }
+    const made = authority.type === "missing" ? newAuthority(asked, namespace, nowMs) : {};
+    const learnt =
+      authority.type === "external" && authority.anchors === "missing"
+        ? { identityTrustAnchorsPEM: found?.anchors ?? "" }
+        : {};
+    const values = parseValues(mergeTrees(mergeTrees(given, made), learnt));
+    const scope = { namespace, version: cliVersion(), values };
+    const head = renderChart(
+      { name: CONTROL_PLANE_CHART.name, description: "", templates: [NAMESPACE_TEMPLATE] },
+      scope,
+    );
+    return [...head, ...renderChart(CONTROL_PLANE_CHART, scope)];
+  }
+
+  /** What the cluster has, or why nothing may be installed in it. */
+  async #look(options: Options): Promise<{ readonly anchors: string | undefined }> {
+    const { preflight } = await import("../install-preflight.ts");
+    const client = await connectCluster(options);
+    try {
+      const { refusal, notes, anchors } = await preflight(client, options["linkerd-namespace"]);
+      if (refusal !== undefined) this.error(refusal, { exit: 1 });
+      for (const note of notes) this.warn(note);
+      return { anchors };
+    } finally {
+      await client.close();
+    }
+  }
+}

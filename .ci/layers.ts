@@ -69,7 +69,7 @@ export const ROOMS: readonly Room[] = [
   { folder: "release", may: ["crypto", "sbom"] },
   // What the mesh runs on in tests: it makes the images as a release does.
   { folder: "cluster", may: ["crypto", "release"] },
-  { folder: "conformance", may: [] },
+  { folder: "conformance", may: ["cluster"] },
   // The peers' certificates; what is measured is an artefact all the same.
   { folder: "conformance/bench", may: ["crypto"] },
   { folder: ".ci", may: [] },

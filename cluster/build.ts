@@ -50,6 +50,15 @@ export const NODE_PART: Part = {
   },
 };
 
+/** What answers and what asks in suites, by the name that it is called by. */
+export const ECHO_PART: Part = { name: "echo", programs: { echo: { of: "./cmd/echo" } } };
+
+/** The Gateway API's conformance suite. */
+export const GATEWAY_API_PART: Part = {
+  name: "gateway-api",
+  programs: { "gateway-api.test": { of: "sigs.k8s.io/gateway-api/conformance", isTest: true } },
+};
+
 export interface Build {
   /** The folder of programs. */
   readonly bin: string;
@@ -57,7 +66,7 @@ export interface Build {
   readonly say: (line: string) => void;
 }
 
-const Module = z.object({ Version: z.string() });
+const Module = z.object({ Version: z.string(), Dir: z.string().optional() });
 
 /** Builds what is missing or of other sources. */
 export async function build(part: Part, { bin, environment, say }: Build): Promise<void> {
@@ -78,6 +87,17 @@ export async function build(part: Part, { bin, environment, say }: Build): Promi
   if (part === NODE_PART) await linkNames(bin);
   await writeFile(stamp, wanted);
   say(`built in ${Math.round((performance.now() - began) / 1_000)} s`);
+}
+
+/** The folder of a module's files, fetched if need be. */
+export async function moduleDir(path: string, { environment, say }: Omit<Build, "bin">): Promise<string> {
+  const go = { environment: goEnvironment(environment), say };
+  const version = await versionOf(path, go);
+  const found = Module.parse(
+    JSON.parse(await command(["mod", "download", "-json", `${path}@${version}`], go)),
+  );
+  if (found.Dir === undefined) throw new Error(`${path} was not fetched`);
+  return found.Dir;
 }
 
 interface Go {

@@ -47,6 +47,28 @@ export function programImage(
   };
 }
 
+/** The image that answers, asks and loads; `client`, `server` and `load` are on its path. */
+export async function echoImage(bin: string): Promise<ImageSpec> {
+  const path = "usr/local/bin";
+  const program: Entry = {
+    kind: "file",
+    path: `${path}/echo`,
+    mode: 0o755,
+    bytes: await readFile(join(bin, "echo")),
+  };
+  const names = ["client", "load", "server"].map((name): Entry => ({
+    kind: "link",
+    path: `${path}/${name}`,
+    target: "echo",
+  }));
+  const image = programImage("echo", {}, [`/${path}/server`]);
+  return {
+    ...image,
+    layers: [{ made: "echo", entries: [program, ...names] }],
+    environment: { PATH: `/${path}` },
+  };
+}
+
 /** Writes an image as an archive that containerd loads under each of `names`. The same image is the same archive. */
 export async function writeArchive(spec: ImageSpec, names: readonly string[], file: string): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), "hauberk-image-"));

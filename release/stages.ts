@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { proxyStep, rustToolchain, vendorCrates, type RustToolchain } from "./build/proxy.ts";
 import { CLI, CONTROLLER, MOUNT_POINTS, scriptsStep, wireStep, type Program } from "./build/scripts.ts";
-import { buildTwice, type BuiltAlike } from "./build/twice.ts";
+import { buildTwice, type Build, type BuiltAlike } from "./build/twice.ts";
 import { bundledFolders, noticesOf, scriptsOf } from "./image/bundle.ts";
 import type { Deb } from "./image/deb.ts";
 import { fetchDebs, readPins } from "./image/fetch.ts";
-import { writeImage, writeIndex } from "./image/image.ts";
+import { writeImage, writeIndex, type ImageSpec } from "./image/image.ts";
 import { nodeImage, proxyImage } from "./image/images.ts";
 import type { Layout } from "./oci/layout.ts";
 import type { Descriptor } from "./oci/model.ts";
@@ -96,28 +96,44 @@ async function manifestOf(source: Source, program: Program): Promise<Buffer> {
   return Buffer.from(`${JSON.stringify({ ...base, name: "hauberk", oclif })}\n`);
 }
 
+/** What an image of a Node program is made of, besides the program. */
+export interface NodeSurroundings extends Pick<Inputs, "packages" | "debs"> {
+  readonly source: Source;
+  /** Node itself. */
+  readonly node: Uint8Array;
+  readonly description: string;
+}
+
+/** An image of a bundled program, and the folders of the npm packages in it. */
+export async function nodeProgramSpec(
+  program: Program,
+  output: Build,
+  { source, packages, debs, node, description }: NodeSurroundings,
+): Promise<{ readonly spec: ImageSpec; readonly bundled: readonly string[] }> {
+  const bundled = await bundledFolders(output);
+  const [main = program.name] = Object.keys(program.entries);
+  const manifest = { path: "package.json", bytes: await manifestOf(source, program) };
+  const spec = nodeImage(
+    {
+      title: `hauberk-${program.name}`,
+      description,
+      scripts: await scriptsOf(output, `${main}.js`),
+      notices: [manifest, ...(await noticesOf(bundled, packages))],
+      node,
+    },
+    { debs, release: source, architecture: PLATFORM.oci },
+  );
+  return { spec, bundled };
+}
+
 /** Writes all images into `layout`, each named by its name. */
 export async function imageAll(
   layout: Layout,
   { source, inputs, built }: { readonly source: Source; readonly inputs: Inputs; readonly built: Built },
 ): Promise<readonly Imaged[]> {
   const node = await readFile(join(inputs.packages, `node-linux-${PLATFORM.node}`, "bin", "node"));
-  const nodeProgram = async (program: Program, output: BuiltAlike, description: string) => {
-    const bundled = await bundledFolders(output);
-    const [main = program.name] = Object.keys(program.entries);
-    const manifest = { path: "package.json", bytes: await manifestOf(source, program) };
-    const spec = nodeImage(
-      {
-        title: `hauberk-${program.name}`,
-        description,
-        scripts: await scriptsOf(output, `${main}.js`),
-        notices: [manifest, ...(await noticesOf(bundled, inputs.packages))],
-        node,
-      },
-      { debs: inputs.debs, release: source, architecture: PLATFORM.oci },
-    );
-    return { spec, bundled };
-  };
+  const nodeProgram = (program: Program, output: Build, description: string) =>
+    nodeProgramSpec(program, output, { ...inputs, source, node, description });
   const binary = await readFile(join(built.proxy.dir, "hauberk-proxy"));
   const specs = [
     { name: "proxy", spec: proxyImage(binary, source, PLATFORM.oci), bundled: [] },

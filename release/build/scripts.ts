@@ -28,7 +28,11 @@ export const CLI: Program = {
 /** The crate whose `.proto` files the wire types are generated from. */
 const PROTOS_CRATE = "linkerd2-proxy-api";
 
-function bundle(program: Program, architecture: string): string {
+/** The command line that bundles `program` into the folder `out`, to be run in the root of the source. */
+export function bundleCommand(
+  program: Program,
+  { architecture, out }: { readonly architecture: string; readonly out: string },
+): readonly string[] {
   const entries = Object.entries(program.entries).map(([name, file]) => `${name}=${file}`);
   const options = [
     "--bundle",
@@ -42,13 +46,12 @@ function bundle(program: Program, architecture: string): string {
     "--external:typescript",
     "--log-level=warning",
     "--chunk-names=chunk-[hash]",
-    "--outdir=/out",
-    "--metafile=/out/contents.json",
+    `--outdir=${out}`,
+    `--metafile=${out}/contents.json`,
     // CommonJS inside a module asks for `require`.
     `--banner:js=import{createRequire as hauberkRequire}from"node:module";const require=hauberkRequire(import.meta.url);`,
   ];
-  const words = [...entries, ...options].map((word) => `'${word}'`);
-  return [`node_modules/@esbuild/linux-${architecture}/bin/esbuild`, ...words].join(" ");
+  return [`node_modules/@esbuild/linux-${architecture}/bin/esbuild`, ...entries, ...options];
 }
 
 /** What the steps of scripts read. */
@@ -109,7 +112,13 @@ export function scriptsStep(
       { from: inputs.wire.dir, at: `/src/${MOUNT_POINTS.wire}` },
     ],
     environment: {},
-    command: ["sh", "-c", `cd /src && ${bundle(program, inputs.architecture)}`],
+    command: [
+      "sh",
+      "-c",
+      'cd /src && exec "$@"',
+      "sh",
+      ...bundleCommand(program, { architecture: inputs.architecture, out: "/out" }),
+    ],
     epochSeconds: source.epochSeconds,
     msMax: BUNDLE_MS_MAX,
   };

@@ -2,7 +2,7 @@
 import { readFile, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import type { BuiltAlike } from "../build/twice.ts";
+import type { Build } from "../build/twice.ts";
 import type { NodeProgram } from "./images.ts";
 
 const Contents = z.object({ inputs: z.record(z.string(), z.unknown()) });
@@ -22,7 +22,7 @@ export function packagesIn(inputs: readonly string[]): readonly string[] {
 const NOTICE = /^(licen[cs]e|notice|copying)/i;
 
 /** Reads what `built` says went into it: folders below the root of the source. */
-export async function bundledFolders(built: BuiltAlike): Promise<readonly string[]> {
+export async function bundledFolders(built: Build): Promise<readonly string[]> {
   const text = await readFile(join(built.dir, "contents.json"), "utf8");
   const { inputs } = Contents.parse(JSON.parse(text));
   return packagesIn(Object.keys(inputs));
@@ -48,7 +48,7 @@ export async function noticesOf(
 }
 
 /** The scripts of a program, its main one first. */
-export async function scriptsOf(built: BuiltAlike, main: string): Promise<NodeProgram["scripts"]> {
+export async function scriptsOf(built: Build, main: string): Promise<NodeProgram["scripts"]> {
   const names = [...built.outputs.keys()].filter((name) => name.endsWith(".js"));
   const ordered = [main, ...names.filter((name) => name !== main).toSorted()];
   return Promise.all(ordered.map(async (name) => ({ name, bytes: await readFile(join(built.dir, name)) })));

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	pb "sigs.k8s.io/gateway-api/conformance/echo-basic/grpcechoserver"
+)
+
+// The validity of a certificate that nobody checks.
+const certificateLife = 365 * 24 * time.Hour
+
+// serve listens on --port=N for HTTP/1 and HTTP/2 (with TLS if --tls=N), --grpc=N and --tcp=N, until one of them fails.
+func serve(args []string) error {
+	secured := map[string]bool{}
+	for _, arg := range args {
+		if port, is := strings.CutPrefix(arg, "--tls="); is {
+			secured[port] = true
+		}
+	}
+	failed := make(chan error)
+	listening := 0
+	for _, arg := range args {
+		kind, port, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+		handle := map[string]func(net.Listener, string, bool) error{
+			"port": serveHTTP, "grpc": serveGRPC, "tcp": serveTCP,
+		}[kind]
+		if handle == nil {
+			continue
+		}
+		listener, err := net.Listen("tcp", ":"+port)
+		if err != nil {
+			return err
+		}
+		listening++
+		go func() { failed <- handle(listener, port, secured[port]) }()
+	}
+	if listening == 0 {
+		return fmt.Errorf("nothing to serve: --port=, --grpc= or --tcp=")
+	}
+	return <-failed
+}
+
+func here(port, from string) seen {
+	pod, _ := os.Hostname()
+	address, _, _ := net.SplitHostPort(from)
+	return seen{version: os.Getenv("VERSION"), port: port, from: address, pod: pod}
+}
+
+func serveHTTP(listener net.Listener, port string, isSecured bool) error {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := here(port, r.RemoteAddr)
+		s.host, s.url, s.method, s.proto, s.headers = r.Host, r.URL.RequestURI(), r.Method, r.Proto, r.Header
+		w.Header().Set("content-type", "text/plain")
+		_, _ = io.WriteString(w, text(s.lines()))
+	})}
+	if !isSecured {
+		return server.Serve(listener)
+	}
+	certificate, err := selfSigned()
+	if err != nil {
+		return err
+	}
+	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	return server.ServeTLS(listener, "", "")
+}
+
+type grpcEcho struct {
+	pb.UnimplementedGrpcEchoServer
+	port string
+}
+
+func (e grpcEcho) Echo(ctx context.Context, _ *pb.EchoRequest) (*pb.EchoResponse, error) {
+	from := ""
+	if caller, is := peer.FromContext(ctx); is {
+		from = caller.Addr.String()
+	}
+	s := here(e.port, from)
+	s.method, s.proto, s.headers = http.MethodPost, "GRPC", http.Header{}
+	s.url, _ = grpc.Method(ctx)
+	sent, _ := metadata.FromIncomingContext(ctx)
+	for name, values := range sent {
+		if name == ":authority" {
+			s.host = values[0]
+		}
+		s.headers[http.CanonicalHeaderKey(name)] = values
+	}
+	return &pb.EchoResponse{Assertions: &pb.Assertions{FullyQualifiedMethod: text(s.lines())}}, nil
+}
+
+func serveGRPC(listener net.Listener, port string, _ bool) error {
+	server := grpc.NewServer()
+	pb.RegisterGrpcEchoServer(server, grpcEcho{port: port})
+	return server.Serve(listener)
+}
+
+func serveTCP(listener net.Listener, port string, _ bool) error {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer conn.Close()
+			s := here(port, conn.RemoteAddr().String())
+			fmt.Fprintf(conn, "StatusCode=200\nServicePort=%s\nHostname=%s\n", s.port, s.pod)
+			_, _ = io.Copy(conn, conn)
+		}()
+	}
+}
+
+func selfSigned() (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	content := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: "echo"},
+		NotAfter:     time.Now().Add(certificateLife),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, content, content, key.Public(), key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+}

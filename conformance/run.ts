@@ -12,11 +12,13 @@ import { exhaustion } from "./exhaustion/suite.ts";
 import { flood } from "./flood/suite.ts";
 import { FIXED_SEED, type Effort } from "./fuzz/plan.ts";
 import { again, fuzz } from "./fuzz/suite.ts";
+import { gatewayApi } from "./gateway-api/suite.ts";
 import { grpcInterop } from "./grpc-interop/suite.ts";
 import { handshake } from "./handshake/suite.ts";
 import { h2spec } from "./h2spec/suite.ts";
 import { h2specd } from "./h2specd/suite.ts";
 import { http1Corpus } from "./http1-corpus/suite.ts";
+import { kubernetes } from "./kubernetes/suite.ts";
 import { leak } from "./leak/suite.ts";
 import { startMesh } from "./pair/mesh.ts";
 import { startSingle } from "./pair/single.ts";
@@ -38,6 +40,8 @@ const EXPLORING_SECONDS = 300;
 
 /** Suites that need no pair, or start a world of their own. */
 const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
+  kubernetes: () => kubernetes(values.only, say),
+  "gateway-api": () => gatewayApi(join(values.out, "gateway-api"), values.only, say),
   attack: () => attack({ seconds: values.long ? 7 : 3, isEach: values.long }, values.only),
   slow: () => slow(values.long ? 10_000 : 1_000, values.only),
   "policy-view": () => policyView(values.long ? 1_000_000 : 100_000, seedOr(FIXED_SEED)),
@@ -103,7 +107,9 @@ async function start(tools: Tools): Promise<Pair> {
 }
 
 const known = [...Object.keys(SUITES), ...Object.keys(ALONE)];
-const chosen = positionals.length === 0 ? known : positionals;
+// On a cluster: run by their names until the installation that they try is whole.
+const NAMED_ONLY = new Set(["kubernetes", "gateway-api"]);
+const chosen = positionals.length === 0 ? known.filter((name) => !NAMED_ONLY.has(name)) : positionals;
 const unknown = chosen.find((name) => !known.includes(name));
 if (unknown !== undefined) throw new Error(`no suite is called ${unknown}: ${known.join(", ")}`);
 const judged: Judged[] = [];

@@ -8,13 +8,16 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -74,15 +77,33 @@ func serveHTTP(listener net.Listener, port string, isSecured bool) error {
 		w.Header().Set("content-type", "text/plain")
 		_, _ = io.WriteString(w, text(s.lines()))
 	})}
+	go drain(&server)
 	if !isSecured {
-		return server.Serve(listener)
+		return outlast(server.Serve(listener))
 	}
 	certificate, err := selfSigned()
 	if err != nil {
 		return err
 	}
 	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}}
-	return server.ServeTLS(listener, "", "")
+	return outlast(server.ServeTLS(listener, "", ""))
+}
+
+// drain ends a server as a well-behaved application does when it is told to stop: what was begun is finished.
+func drain(server *http.Server) {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	<-stop
+	_ = server.Shutdown(context.Background())
+	os.Exit(0)
+}
+
+// outlast waits for the drain of a server that was shut down.
+func outlast(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		select {}
+	}
+	return err
 }
 
 type grpcEcho struct {

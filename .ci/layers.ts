@@ -30,7 +30,7 @@ export const ROOMS: readonly Room[] = [
     folder: "mesh/validator",
     may: [MODEL, "mesh/source", "mesh/state", "mesh/policy", "mesh/admission"],
   },
-  { folder: "mesh/proxy-injector", may: [MODEL, "mesh/admission"] },
+  { folder: "mesh/proxy-injector", may: [MODEL, "mesh/source", "mesh/admission"] },
   {
     folder: "mesh/controller",
     may: [
@@ -43,6 +43,7 @@ export const ROOMS: readonly Room[] = [
       "mesh/policy",
       "mesh/validator",
       "mesh/identity",
+      "mesh/proxy-injector",
       "crypto",
     ],
   },

@@ -143,6 +143,13 @@ const IDENTITY: readonly Permission[] = [
 ];
 
 const PROXY_INJECTOR: readonly Permission[] = [
+  {
+    group: "",
+    resources: ["configmaps"],
+    verbs: ["get"],
+    scope: "namespace",
+    names: ["linkerd-config", "linkerd-identity-trust-roots"],
+  },
   { group: "", resources: ["namespaces"], verbs: ["get"], scope: "cluster" },
   { group: "apps", resources: ["replicasets"], verbs: ["get"], scope: "cluster" },
   { group: "batch", resources: ["jobs"], verbs: ["get"], scope: "cluster" },

@@ -75,7 +75,8 @@ const FLAGS = {
   "session-key": { type: "string" },
 } as const;
 
-const Listening = z.string().transform((text, context): Listen => {
+/** `HOST:PORT`. */
+export const Listening = z.string().transform((text, context): Listen => {
   const [, host, port] = /^(?:\[([^\]]+)\]|[^:[\]]+):(\d{1,5})$/.exec(text) ?? [];
   if (port === undefined || Number(port) > 65_535) {
     context.addIssue({ code: "custom", message: `${JSON.stringify(text)} is not HOST:PORT` });

@@ -2,6 +2,7 @@
 import type { RoleName } from "./access.ts";
 import { ConfigError, parseConfig } from "./config.ts";
 import { startController } from "./controller.ts";
+import { startInjector } from "./injector.ts";
 import type { Log } from "./log.ts";
 
 /** A role that runs. */
@@ -31,5 +32,5 @@ export const STARTS: Readonly<Record<RoleName, Start>> = {
   destination: (args, { environment, log, stop }) =>
     startController(parseConfig(args, environment, "role"), log, stop),
   identity: notHere("identity"),
-  "proxy-injector": notHere("proxy-injector"),
+  "proxy-injector": startInjector,
 };

@@ -15,7 +15,8 @@ export interface Validators {
   readonly done: Promise<unknown>;
 }
 
-function logWebhook(log: Log, service: string, event: WebhookEvent): void {
+/** Logs what a webhook does. */
+export function logWebhook(log: Log, service: string, event: WebhookEvent): void {
   switch (event.type) {
     case "listening":
       log("info", "serving", { role: service, port: event.port });

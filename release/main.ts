@@ -1,27 +1,23 @@
-/** `npm run release`: makes a release in a folder, or verifies one. */
+/** `npm run release`: makes a release in a folder, lets it out, publishes it, verifies it, and keeps its channel. */
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { cycloneDx } from "@hauberk/sbom/cyclonedx.ts";
-import { z } from "zod";
-import { attest, type Signer } from "./attest/attest.ts";
-import { makeSigner, publicPem, readSigner, readTrust, writeTrust } from "./attest/keys.ts";
-import { provenance } from "./attest/provenance.ts";
+import { readTrust } from "./attest/keys.ts";
 import { CHANNEL_USAGE, runChannel, UsageError } from "./channel/command.ts";
-import { describeRelease } from "./channel/describe.ts";
-import { writeDescription } from "./channel/release.ts";
-import { describeChecks } from "./verify/report.ts";
-import { inventoryOf, materialsOf } from "./describe.ts";
+import { passGate } from "./gate.ts";
+import { makeRelease } from "./make.ts";
 import { Layout } from "./oci/layout.ts";
 import { Repository } from "./oci/registry.ts";
 import { publishImage } from "./publish.ts";
-import { exportSource, type Source } from "./source.ts";
-import { buildAll, fetchInputs, imageAll, PLATFORM, type Built, type Imaged, type Inputs } from "./stages.ts";
+import { IMAGES } from "./stages.ts";
+import { describeChecks } from "./verify/report.ts";
 import { verifyImage, type Check, type Trust } from "./verify/verify.ts";
 
 const USAGE = `usage:
   npm run release -- --out DIR --keys DIR [--new-keys] [--revision REV] [--builder URI] [--source URI]
+      [--repository HOST/PATH] [--advisories DIR]
+  npm run release -- gate DIR --keys DIR [--new-keys] --trust FILE --conformance REPORT [--gate URI] [--level 1|2]
   npm run release -- verify DIR|REPOSITORY --trust FILE [--tag TAG] [--plain-http]
   npm run release -- publish DIR REPOSITORY --tag TAG [--plain-http]
 
@@ -30,102 +26,7 @@ REPOSITORY is HOST[:PORT]/PATH; the images are PATH/proxy, PATH/controller and P
 REGISTRY_USERNAME and REGISTRY_PASSWORD.
 `;
 
-/** Names of the images in a release's layout. */
-const IMAGES = ["proxy", "controller", "cli"] as const;
-
 const say = (text: string) => process.stderr.write(`${text}\n`);
-
-async function timed<T>(title: string, work: Promise<T>): Promise<T> {
-  const began = process.hrtime.bigint();
-  const result = await work;
-  say(`√ ${title} (${Math.round(Number(process.hrtime.bigint() - began) / 1e9)} s)`);
-  return result;
-}
-
-interface Naming {
-  readonly builderId: string;
-  readonly sourceUri: string;
-  /** Where the images will lie, unless an operator mirrors them. */
-  readonly repository: string;
-}
-
-async function attestImage(
-  layout: Layout,
-  image: Imaged,
-  context: {
-    readonly source: Source;
-    readonly inputs: Inputs;
-    readonly built: Built;
-    readonly signer: Signer;
-    readonly naming: Naming;
-    readonly out: string;
-  },
-): Promise<void> {
-  const { source, inputs, built, signer, naming, out } = context;
-  const inventory = await inventoryOf(image, source, inputs);
-  const bom = await cycloneDx(inventory, "1.6");
-  await writeFile(join(out, `${image.name}.cdx.json`), bom);
-  await writeFile(join(out, `${image.name}.cdx-1.7.json`), await cycloneDx(inventory, "1.7"));
-  const at = new Date(source.epochSeconds * 1000).toISOString();
-  const claims = {
-    signature: {},
-    bom: JSON.parse(bom),
-    provenance: provenance({
-      ...naming,
-      commit: source.commit,
-      version: source.version,
-      artifact: image.name,
-      platform: `linux/${PLATFORM.oci}`,
-      materials: await materialsOf(inventory, source, inputs),
-      outputs: built[image.name].outputs,
-      invocationId: `${naming.builderId}/runs/${source.commit}`,
-      at,
-    }),
-  };
-  for (const subject of [image.index, ...image.images]) {
-    await attest(layout, { subject, name: `hauberk-${image.name}`, claims }, { signer, at });
-  }
-}
-
-async function make(options: {
-  readonly out: string;
-  readonly keys: string;
-  readonly isNew: boolean;
-  readonly revision: string;
-  readonly naming: Naming;
-}): Promise<void> {
-  const root = resolve(import.meta.dirname, "..");
-  const signer = options.isNew ? await makeSigner(options.keys) : await readSigner(options.keys);
-  const work = `${options.out}.work`;
-  await rm(work, { recursive: true, force: true });
-  await mkdir(options.out, { recursive: true });
-  const manifest = z.object({ version: z.string() });
-  const { version } = manifest.parse(JSON.parse(await readFile(join(root, "package.json"), "utf8")));
-  const source = await exportSource(root, { revision: options.revision, dir: join(work, "source"), version });
-  say(`· Hauberk ${version}, commit ${source.commit}`);
-  const inputs = await timed("inputs fetched and checked", fetchInputs(source, join(work, "inputs")));
-  const built = await timed(
-    "everything built twice, without network, alike",
-    buildAll(source, inputs, join(work, "build")),
-  );
-  const layout = await Layout.create(join(options.out, "images"));
-  const images = await timed("images written", imageAll(layout, { source, inputs, built }));
-  for (const image of images) {
-    const context = { source, inputs, built, signer, naming: options.naming, out: options.out };
-    await timed(`${image.name} described, attested and signed`, attestImage(layout, image, context));
-  }
-  await writeFile(join(options.out, "cosign.pub"), publicPem(signer.classical.publicKey));
-  await writeFile(join(options.out, "trust.json"), writeTrust(signer, options.naming.builderId));
-  const description = await describeRelease(source, {
-    repository: options.naming.repository,
-    images: Object.fromEntries(images.map(({ name, index }) => [name, index.digest])),
-    fixes: [],
-    conformance: {},
-  });
-  await writeFile(join(options.out, "release.json"), writeDescription(description));
-  await rm(work, { recursive: true, force: true });
-  for (const { name, index } of images) process.stdout.write(`${name} ${index.digest}\n`);
-}
 
 interface Place {
   readonly where: string;
@@ -154,6 +55,8 @@ async function checksOf(place: Place, name: string, trust: Trust): Promise<reado
 
 async function verify(place: Place, trustFile: string): Promise<number> {
   const trust = readTrust(await readFile(trustFile, "utf8"));
+  if (trust.gate === undefined)
+    throw new Error("trust: it names no gate, and a release that nobody let out is not accepted");
   let failed = 0;
   for (const name of IMAGES) {
     const checks = await checksOf(place, name, trust);
@@ -191,6 +94,10 @@ async function main(): Promise<number> {
       trust: { type: "string" },
       repository: { type: "string", default: "cr.hauberk.io/hauberk" },
       tag: { type: "string", default: "latest" },
+      advisories: { type: "string" },
+      conformance: { type: "string" },
+      gate: { type: "string", default: "https://hauberk.io/gate/v1" },
+      level: { type: "string", default: "1" },
       channel: { type: "string", default: "stable" },
       root: { type: "string" },
       state: { type: "string" },
@@ -206,6 +113,22 @@ async function main(): Promise<number> {
     const options = { channel, keys, next, trust, root, state, installed, isNew: values["new-keys"] };
     return runChannel(positionals.slice(1), options);
   }
+  if (command === "gate") {
+    const { keys, trust, conformance, level } = values;
+    if (from === undefined || keys === undefined || trust === undefined || conformance === undefined)
+      throw new UsageError("gate needs a release, --keys, --trust and --conformance");
+    if (level !== "1" && level !== "2") throw new UsageError("--level is 1 or 2: more is not claimed");
+    await passGate({
+      dir: resolve(from),
+      keys: resolve(keys),
+      isNew: values["new-keys"],
+      trustFile: resolve(trust),
+      report: resolve(conformance),
+      gateId: values.gate,
+      level: level === "1" ? 1 : 2,
+    });
+    return 0;
+  }
   if (command === "verify" && from !== undefined && values.trust !== undefined)
     return verify(place(from), resolve(values.trust));
   if (command === "publish" && from !== undefined && to !== undefined)
@@ -214,11 +137,12 @@ async function main(): Promise<number> {
     process.stderr.write(USAGE);
     return 64;
   }
-  await make({
+  await makeRelease({
     out: resolve(values.out),
     keys: resolve(values.keys),
     isNew: values["new-keys"],
     revision: values.revision,
+    advisories: values.advisories === undefined ? undefined : resolve(values.advisories),
     naming: { builderId: values.builder, sourceUri: values.source, repository: values.repository },
   });
   return 0;

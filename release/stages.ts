@@ -73,9 +73,12 @@ export async function buildAll(source: Source, inputs: Inputs, dir: string): Pro
   return { proxy, controller, cli };
 }
 
+/** Names of the images in a release's layout. */
+export const IMAGES = ["proxy", "controller", "cli"] as const;
+
 /** An image in the layout: the index over its platforms, and the image of each. */
 export interface Imaged {
-  readonly name: "proxy" | "controller" | "cli";
+  readonly name: (typeof IMAGES)[number];
   readonly index: Descriptor;
   readonly images: readonly Descriptor[];
   /** Folders of the npm packages inside, for the images of Node programs. */

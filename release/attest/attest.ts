@@ -6,7 +6,7 @@ import { BUNDLE, COMPANION, readBundle, writeBundle, writeCompanion } from "./bu
 import { IN_TOTO, Predicate, writeStatement, type PredicateName } from "./statement.ts";
 import { digestOf } from "../oci/model.ts";
 
-/** The builder's keys. */
+/** Keys of one party: the builder, or the gate. */
 export interface Signer {
   /** ECDSA P-256, which cosign takes. */
   readonly classical: KeyPair;
@@ -14,8 +14,11 @@ export interface Signer {
   readonly postQuantum: KeyPair;
 }
 
-/** What is said of one part. */
-export type Claims = Readonly<Record<PredicateName, unknown>>;
+/** What is said of one part, by one party. */
+export type Claims = Readonly<Partial<Record<PredicateName, unknown>>>;
+
+/** What the builder says. */
+export type BuilderClaims = Readonly<Record<"signature" | "provenance" | "bom" | "vex", unknown>>;
 
 /** Attaches one signed statement per claim, each with its companion. */
 export async function attest(
@@ -23,8 +26,9 @@ export async function attest(
   { subject, name, claims }: { readonly subject: Descriptor; readonly name: string; readonly claims: Claims },
   { signer, at }: { readonly signer: Signer; readonly at: string },
 ): Promise<void> {
-  const spoken: readonly PredicateName[] = ["signature", "provenance", "bom"];
-  for (const claim of spoken) {
+  const names: readonly PredicateName[] = ["signature", "provenance", "bom", "vex", "summary", "testResult"];
+  for (const claim of names) {
+    if (claims[claim] === undefined) continue;
     const predicateType = Predicate[claim];
     const payload = writeStatement({ name, digest: subject.digest }, predicateType, claims[claim]);
     const bundle = writeBundle(IN_TOTO, payload, signer.classical);

@@ -33,6 +33,16 @@ export function writeBundle(payloadType: string, payload: Uint8Array, key: KeyPa
   return Buffer.from(JSON.stringify(bundle));
 }
 
+/** The bare envelope, as tools take it that know no bundles (slsa-verifier). */
+export function sealedJson(payloadType: string, payload: Uint8Array, key: KeyPair): string {
+  const { signatures } = seal(payloadType, payload, key);
+  const listed = signatures.map(({ signature }) => ({
+    keyid: hintOf(key.publicKey),
+    sig: base64(signature),
+  }));
+  return `${JSON.stringify({ payloadType, payload: base64(payload), signatures: listed })}\n`;
+}
+
 const Bundle = z.object({
   mediaType: z.literal(BUNDLE),
   verificationMaterial: z.object({ publicKey: z.object({ hint: z.string() }).optional() }),

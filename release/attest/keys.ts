@@ -1,4 +1,4 @@
-/** The builder's keys as files, and what others need of them. */
+/** Keys of the builder and of the gate as files, and what others need of them. */
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,10 +11,10 @@ import {
   type PublicKey,
 } from "@hauberk/crypto/algorithms.ts";
 import { z } from "zod";
-import type { Trust } from "../verify/verify.ts";
+import type { Party, Trust } from "../verify/verify.ts";
 import type { Signer } from "./attest.ts";
 
-const FILES = { classical: "builder.pem", postQuantum: "builder-ml-dsa-87.pem" } as const;
+const FILES = { classical: "ecdsa-p256.pem", postQuantum: "ml-dsa-87.pem" } as const;
 
 async function readKey(path: string, wanted: AlgorithmName): Promise<KeyPair> {
   const privateKey = createPrivateKey(await readFile(path));
@@ -46,25 +46,27 @@ export async function makeSigner(dir: string): Promise<Signer> {
   return signer;
 }
 
-const TrustFile = z.strictObject({
-  builderId: z.url(),
-  builder: z.string(),
-  postQuantum: z.string(),
-});
+const PartyFile = z.strictObject({ id: z.url(), classical: z.string(), postQuantum: z.string() });
+const TrustFile = z.strictObject({ builder: PartyFile, gate: PartyFile.optional() });
 
 /** A public key as other tools read it. */
 export function publicPem(key: PublicKey): string {
   return key.key.export({ type: "spki", format: "pem" });
 }
 
-/** What a verifier needs: the builder's name and public keys. */
-export function writeTrust({ classical, postQuantum }: Signer, builderId: string): string {
-  const file = {
-    builderId,
-    builder: publicPem(classical.publicKey),
-    postQuantum: publicPem(postQuantum.publicKey),
-  };
-  return `${JSON.stringify(file, undefined, 2)}\n`;
+/** A party as a verifier knows it. */
+export function partyOf({ classical, postQuantum }: Signer, id: string): Party {
+  return { id, classical: classical.publicKey, postQuantum: postQuantum.publicKey };
+}
+
+function partyFile({ id, classical, postQuantum }: Party): z.infer<typeof PartyFile> {
+  return { id, classical: publicPem(classical), postQuantum: publicPem(postQuantum) };
+}
+
+/** What a verifier needs: names and public keys. */
+export function writeTrust({ builder, gate }: Trust): string {
+  const parties = { builder: partyFile(builder), ...(gate === undefined ? {} : { gate: partyFile(gate) }) };
+  return `${JSON.stringify(parties, undefined, 2)}\n`;
 }
 
 function readTrusted(pem: string, field: string, wanted: AlgorithmName): PublicKey {
@@ -74,12 +76,22 @@ function readTrusted(pem: string, field: string, wanted: AlgorithmName): PublicK
   return key;
 }
 
-/** Reads a trust file. @throws naming the field that is wrong. */
-export function readTrust(text: string): Trust {
-  const { builderId, builder, postQuantum } = TrustFile.parse(JSON.parse(text));
+function readParty(name: "builder" | "gate", file: z.infer<typeof PartyFile>): Party {
   return {
-    builderId,
-    builder: readTrusted(builder, "builder", "ecdsa-p256-sha256"),
-    postQuantum: readTrusted(postQuantum, "postQuantum", "ml-dsa-87"),
+    id: file.id,
+    classical: readTrusted(file.classical, `${name}.classical`, "ecdsa-p256-sha256"),
+    postQuantum: readTrusted(file.postQuantum, `${name}.postQuantum`, "ml-dsa-87"),
   };
+}
+
+/** Reads a trust file. @throws naming the field that is wrong, or if builder and gate are one. */
+export function readTrust(text: string): Trust {
+  const parsed = TrustFile.safeParse(JSON.parse(text));
+  if (!parsed.success) throw new Error(`trust: ${z.prettifyError(parsed.error)}`);
+  const builder = readParty("builder", parsed.data.builder);
+  if (parsed.data.gate === undefined) return { builder };
+  const gate = readParty("gate", parsed.data.gate);
+  if (gate.id === builder.id || gate.classical.key.equals(builder.classical.key))
+    throw new Error("trust: the gate is the builder: it would vouch for itself");
+  return { builder, gate };
 }

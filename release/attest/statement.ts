@@ -11,6 +11,12 @@ export const Predicate = {
   signature: "https://sigstore.dev/cosign/sign/v1",
   provenance: "https://slsa.dev/provenance/v1",
   bom: "https://cyclonedx.org/bom",
+  /** The type that cosign calls `openvex`. */
+  vex: "https://openvex.dev/ns",
+  /** SLSA's verification summary: what the gate found when it verified the others. */
+  summary: "https://slsa.dev/verification_summary/v1",
+  /** How the build did in the conformance suites. */
+  testResult: "https://in-toto.io/attestation/test-result/v0.1",
 } as const;
 export type PredicateName = keyof typeof Predicate;
 

@@ -1,7 +1,14 @@
 /** Checks as people read them. Pure. */
 import type { Check } from "./verify.ts";
 
-const TITLES = { signature: "signed", provenance: "provenance", bom: "bill of materials" } as const;
+const TITLES = {
+  signature: "signed",
+  provenance: "provenance",
+  bom: "bill of materials",
+  vex: "vulnerabilities (VEX)",
+  summary: "the gate's summary (VSA)",
+  testResult: "conformance result",
+} as const;
 
 /** A few lines per image: its parts, and every demand with its outcome. */
 export function describeChecks(name: string, checks: readonly Check[]): string {

@@ -4,10 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
 import { generateKeyPair } from "@hauberk/crypto/algorithms.ts";
+import { digest } from "@hauberk/crypto/digest.ts";
 import { z } from "zod";
-import { attest, type Claims, type Signer } from "../attest/attest.ts";
+import { attest, type BuilderClaims, type Signer } from "../attest/attest.ts";
 import { BUNDLE, COMPANION } from "../attest/bundle.ts";
-import { readTrust, writeTrust } from "../attest/keys.ts";
+import { summary, testResult, type Report } from "../attest/gate.ts";
+import { partyOf, readTrust, writeTrust } from "../attest/keys.ts";
 import { provenance } from "../attest/provenance.ts";
 import { writeImage, writeIndex } from "../image/image.ts";
 import { proxyImage } from "../image/images.ts";
@@ -24,12 +26,20 @@ const newSigner = (): Signer => ({
   postQuantum: generateKeyPair("ml-dsa-87"),
 });
 const SIGNER = newSigner();
-const TRUST: Trust = readTrust(writeTrust(SIGNER, BUILDER));
+const GATE = newSigner();
+const GATE_ID = "https://gate.test/v1";
+const TRUST: Trust = readTrust(
+  writeTrust({ builder: partyOf(SIGNER, BUILDER), gate: partyOf(GATE, GATE_ID) }),
+);
+/** What is demanded of each part. */
+const DEMANDS = ["signature", "provenance", "bom", "vex", "summary", "testResult"];
+const BUILDERS = ["signature", "provenance", "bom", "vex"];
 
-function claims(changes: Partial<Claims> = {}, builderId = BUILDER): Claims {
+function claims(changes: Partial<BuilderClaims> = {}, builderId = BUILDER): BuilderClaims {
   return {
     signature: {},
     bom: { bomFormat: "CycloneDX", components: [{ name: "one" }] },
+    vex: { statements: [{ vulnerability: { name: "CVE-2026-1" }, status: "not_affected" }] },
     provenance: provenance({
       sourceUri: "git+https://git.test/hauberk",
       commit: RELEASE.commit,
@@ -46,6 +56,38 @@ function claims(changes: Partial<Claims> = {}, builderId = BUILDER): Claims {
   };
 }
 
+const REPORT: Report = [{ suite: "h2spec", cases: [1, 2], asUsual: 2, excused: 0, findings: [] }];
+
+interface Gated {
+  readonly signer?: Signer;
+  readonly gateId?: string;
+  readonly report?: Report;
+  readonly result?: string;
+}
+
+/** The gate's statements about a part, over whatever is attached to it. */
+async function gate(layout: Layout, subject: Descriptor, how: Gated = {}): Promise<void> {
+  const { signer = GATE, gateId = GATE_ID, report = REPORT, result = "PASSED" } = how;
+  const checks = await verifyImage(layout, subject.digest, TRUST, { isGate: true });
+  const inputs = checks.flatMap(({ outcome }) => (outcome.ok ? [outcome.bundle] : []));
+  const said = {
+    summary: {
+      ...summary({
+        gateId,
+        version: RELEASE.version,
+        at: AT,
+        resourceUri: "oci://images.test/proxy",
+        policy: digest(Buffer.from("policy")),
+        inputs,
+        level: 1,
+      }),
+      verificationResult: result,
+    },
+    testResult: testResult(report, digest(Buffer.from("report"))),
+  };
+  await attest(layout, { subject, name: "proxy", claims: said }, { signer, at: AT });
+}
+
 /** A release of one image, attested by `say` for each of its parts. */
 async function release(dir: string, say: (layout: Layout, subject: Descriptor) => Promise<void>) {
   const layout = await Layout.create(dir);
@@ -57,9 +99,15 @@ async function release(dir: string, say: (layout: Layout, subject: Descriptor) =
 }
 
 const attested =
-  (signer: Signer, said = claims()) =>
-  (layout: Layout, subject: Descriptor) =>
-    attest(layout, { subject, name: "proxy", claims: said }, { signer, at: AT });
+  (signer: Signer, said = claims(), how: Gated = {}) =>
+  async (layout: Layout, subject: Descriptor) => {
+    await attest(layout, { subject, name: "proxy", claims: said }, { signer, at: AT });
+    await gate(layout, subject, how);
+  };
+
+/** The refusals of the builder's statements: what the gate says of a release that is not good is not the question. */
+const ofBuilder = (found: readonly string[]) =>
+  new Set(found.filter((refusal) => BUILDERS.some((demand) => refusal.startsWith(demand))));
 
 async function refusals(layout: Layout, name = "proxy"): Promise<readonly string[]> {
   const checks = await verifyImage(layout, name, TRUST);
@@ -97,9 +145,7 @@ void test("a release as it was made is accepted, in all its parts", async () => 
   const checks = await verifyImage(await Layout.open(join(base, "good")), "proxy", TRUST);
   assert.deepEqual(
     checks.map(({ part, demand, outcome }) => `${part} ${demand} ${outcome.ok}`),
-    ["index", "linux/amd64"].flatMap((part) =>
-      ["signature", "provenance", "bom"].map((demand) => `${part} ${demand} true`),
-    ),
+    ["index", "linux/amd64"].flatMap((part) => DEMANDS.map((demand) => `${part} ${demand} true`)),
   );
 });
 
@@ -113,7 +159,7 @@ void test("without its companions a release is refused, though every classical s
   const { layout, dir } = await spoiled("no-companions");
   await dropReferrers(dir, ({ artifactType }) => artifactType === COMPANION);
   const found = await refusals(layout);
-  assert.equal(found.length, 6);
+  assert.equal(found.length, 12);
   assert.ok(found.every((refusal) => refusal.endsWith("companion-missing")));
 });
 
@@ -122,7 +168,7 @@ void test("without bundles every statement is missing", async () => {
   await dropReferrers(dir, ({ artifactType }) => artifactType === BUNDLE);
   assert.deepEqual(
     new Set(await refusals(layout)),
-    new Set(["signature: statement-missing", "provenance: statement-missing", "bom: statement-missing"]),
+    new Set(DEMANDS.map((demand) => `${demand}: statement-missing`)),
   );
 });
 
@@ -149,8 +195,8 @@ void test("one altered byte of any blob is found", async () => {
 void test("what another builder signed is refused, whoever it says it is", async () => {
   const { layout } = await release(join(base, "stranger"), attested(newSigner()));
   assert.deepEqual(
-    new Set(await refusals(layout)),
-    new Set(["signature: signer-wrong", "provenance: signer-wrong", "bom: signer-wrong"]),
+    ofBuilder(await refusals(layout)),
+    new Set(BUILDERS.map((demand) => `${demand}: signer-wrong`)),
   );
 });
 
@@ -158,14 +204,14 @@ void test("the trusted builder's classical key with a stranger's ML-DSA key is r
   const mixed = { classical: SIGNER.classical, postQuantum: newSigner().postQuantum };
   const { layout } = await release(join(base, "mixed"), attested(mixed));
   assert.deepEqual(
-    new Set(await refusals(layout)),
-    new Set(["signature: companion-wrong", "provenance: companion-wrong", "bom: companion-wrong"]),
+    ofBuilder(await refusals(layout)),
+    new Set(BUILDERS.map((demand) => `${demand}: companion-wrong`)),
   );
 });
 
 void test("provenance that names another builder is refused", async () => {
   const { layout } = await release(join(base, "builder"), attested(SIGNER, claims({}, "https://evil.test")));
-  assert.deepEqual(new Set(await refusals(layout)), new Set(["provenance: builder-wrong"]));
+  assert.deepEqual(ofBuilder(await refusals(layout)), new Set(["provenance: builder-wrong"]));
 });
 
 void test("an empty bill of materials and provenance without a source are refused", async () => {
@@ -178,7 +224,7 @@ void test("an empty bill of materials and provenance without a source are refuse
   });
   const { layout } = await release(join(base, "empty"), attested(SIGNER, empty));
   assert.deepEqual(
-    new Set(await refusals(layout)),
+    ofBuilder(await refusals(layout)),
     new Set(["provenance: source-missing", "bom: bom-empty"]),
   );
 });
@@ -212,7 +258,85 @@ void test("statements about one image do not speak for another", async () => {
     }
   });
   assert.deepEqual(
-    new Set(await refusals(layout)),
-    new Set(["signature: subject-wrong", "provenance: subject-wrong", "bom: subject-wrong"]),
+    ofBuilder(await refusals(layout)),
+    new Set(BUILDERS.map((demand) => `${demand}: subject-wrong`)),
   );
+});
+
+/** What is refused of a release that is good but for what the gate says. */
+async function gateRefusals(name: string, how: Gated): Promise<ReadonlySet<string>> {
+  const { layout } = await release(join(base, name), attested(SIGNER, claims(), how));
+  return new Set(await refusals(layout));
+}
+
+void test("D-05: what nobody let out is refused, and so is what the builder let out himself", async () => {
+  const { layout } = await release(join(base, "ungated"), (to, subject) =>
+    attest(to, { subject, name: "proxy", claims: claims() }, { signer: SIGNER, at: AT }),
+  );
+  assert.deepEqual(
+    new Set(await refusals(layout)),
+    new Set(["summary: statement-missing", "testResult: statement-missing"]),
+  );
+  assert.deepEqual(
+    await gateRefusals("self", { signer: SIGNER }),
+    new Set(["summary: signer-wrong", "testResult: signer-wrong"]),
+  );
+  const self = { builder: partyOf(SIGNER, BUILDER), gate: partyOf(SIGNER, GATE_ID) };
+  assert.throws(() => readTrust(writeTrust(self)), /the gate is the builder/);
+});
+
+void test("a gate that names another, or did not pass it, is refused", async () => {
+  assert.deepEqual(
+    await gateRefusals("other-gate", { gateId: "https://evil.test" }),
+    new Set(["summary: gate-wrong"]),
+  );
+  assert.deepEqual(await gateRefusals("failed", { result: "FAILED" }), new Set(["summary: gate-refused"]));
+});
+
+void test("D-05: a build that failed in a suite is refused, and so is one that was tried in none", async () => {
+  const findings = [{ case: "6.5", problem: "failed" }];
+  const failed: Report = [{ suite: "h2spec", cases: [1, 2], asUsual: 1, excused: 0, findings }];
+  assert.deepEqual(await gateRefusals("untested", { report: [] }), new Set(["testResult: tests-failed"]));
+  assert.deepEqual(await gateRefusals("broken", { report: failed }), new Set(["testResult: tests-failed"]));
+});
+
+void test("a statement that was swapped after the gate looked is noticed", async () => {
+  const { layout } = await release(join(base, "swapped-bom"), async (to, subject) => {
+    await attested(SIGNER)(to, subject);
+  });
+  const checks = await verifyImage(layout, "proxy", TRUST);
+  const bom = checks.find(({ demand }) => demand === "bom");
+  assert.ok(bom?.outcome.ok === true);
+  const { bundle } = bom.outcome;
+  const index = IndexJson.parse(JSON.parse(await readFile(join(base, "swapped-bom", "index.json"), "utf8")));
+  const kept = [];
+  for (const entry of index.manifests) {
+    const text = await readFile(
+      join(base, "swapped-bom", "blobs", "sha256", String(entry["digest"]).slice(7)),
+      "utf8",
+    );
+    if (!text.includes(bundle)) kept.push(entry);
+  }
+  assert.ok(kept.length < index.manifests.length, "it was there");
+  await writeFile(join(base, "swapped-bom", "index.json"), JSON.stringify({ ...index, manifests: kept }));
+  const again = await Layout.open(join(base, "swapped-bom"));
+  const [subject] = checks.flatMap((check) => check.subject ?? []);
+  assert.ok(subject !== undefined);
+  const stored = await again.document(subject);
+  assert.ok(stored !== undefined);
+  const other = { bom: { bomFormat: "CycloneDX", components: [{ name: "two" }] } };
+  await attest(
+    again,
+    { subject: stored.descriptor, name: "proxy", claims: other },
+    { signer: SIGNER, at: AT },
+  );
+  assert.ok((await refusals(again)).includes("summary: summary-of-another"));
+});
+
+void test("a vulnerability that nobody judged keeps a release back", async () => {
+  const open = claims({
+    vex: { statements: [{ vulnerability: { name: "CVE-2026-2" }, status: "under_investigation" }] },
+  });
+  const { layout } = await release(join(base, "open"), attested(SIGNER, open));
+  assert.deepEqual(ofBuilder(await refusals(layout)), new Set(["vex: vulnerability-open"]));
 });

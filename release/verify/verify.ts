@@ -13,14 +13,21 @@ import {
 import { Index, Manifest, MediaType, parseDocument, type Descriptor, type Digest } from "../oci/model.ts";
 import type { Store } from "../oci/store.ts";
 
-/** Whom a verifier believes. */
-export interface Trust {
-  /** ECDSA P-256 key of the builder. */
-  readonly builder: PublicKey;
-  /** ML-DSA-87 key of the builder. */
+/** Somebody who signs. */
+export interface Party {
+  /** A URI that the keys stand for; what they sign must name it where it names anybody. */
+  readonly id: string;
+  /** ECDSA P-256. */
+  readonly classical: PublicKey;
+  /** ML-DSA-87. */
   readonly postQuantum: PublicKey;
-  /** The builder that provenance must name. */
-  readonly builderId: string;
+}
+
+/** Whom a verifier believes: who built, and who looked at it before it was let out. */
+export interface Trust {
+  readonly builder: Party;
+  /** Absent only while the gate itself verifies. */
+  readonly gate?: Party;
 }
 
 /** Why something is refused. The names are stable: scripts and the tests of attacks go by them. */
@@ -35,16 +42,21 @@ export type Refusal =
   | "companion-wrong"
   | "builder-wrong"
   | "source-missing"
-  | "bom-empty";
+  | "bom-empty"
+  | "vulnerability-open"
+  | "gate-wrong"
+  | "gate-refused"
+  | "summary-of-another"
+  | "tests-failed";
 
 export type Outcome =
-  | { readonly ok: true; readonly statement: Statement }
+  | { readonly ok: true; readonly statement: Statement; readonly bundle: Digest }
   | { readonly ok: false; readonly refusal: Refusal; readonly detail: string };
 
 /** One demand, and how it came out. */
 export interface Check {
-  /** Digest, or the name that was asked for where nothing has it. */
-  readonly subject: string;
+  /** `undefined` where nothing has the name that was asked for. */
+  readonly subject: Digest | undefined;
   /** `index`, or a platform as `linux/amd64`. */
   readonly part: string;
   readonly demand: PredicateName;
@@ -108,44 +120,97 @@ const Provenance = z.object({
 
 const Bom = z.object({ bomFormat: z.literal("CycloneDX"), components: z.array(z.unknown()) });
 
+const Vex = z.object({
+  statements: z.array(z.object({ vulnerability: z.object({ name: z.string() }), status: z.string() })),
+});
+
+const Summary = z.object({
+  verifier: z.object({ id: z.string() }),
+  verificationResult: z.string(),
+  inputAttestations: z.array(z.object({ digest: z.object({ sha256: z.string() }) })),
+});
+
+const TestResult = z.object({ result: z.string(), failedTests: z.array(z.string()).default([]) });
+
+/** What a statement is judged by, besides itself. */
+interface Context {
+  readonly trust: Trust;
+  /** The bundles that are attached beside it, by SHA-256 in hexadecimal. */
+  readonly beside: ReadonlySet<string>;
+}
+
+function judgeProvenance(predicate: unknown, { builder }: Trust): Outcome | undefined {
+  const read = Provenance.safeParse(predicate);
+  if (!read.success) return refuse("statement-unreadable", z.prettifyError(read.error));
+  const { buildDefinition, runDetails } = read.data;
+  if (runDetails.builder.id !== builder.id)
+    return refuse("builder-wrong", `built by ${runDetails.builder.id}, not by ${builder.id}`);
+  const hasCommit = buildDefinition.resolvedDependencies.some(({ digest }) => "gitCommit" in digest);
+  return hasCommit ? undefined : refuse("source-missing", "it names no commit");
+}
+
+function judgeSummary(predicate: unknown, { trust, beside }: Context): Outcome | undefined {
+  const read = Summary.safeParse(predicate);
+  if (!read.success) return refuse("statement-unreadable", z.prettifyError(read.error));
+  const { verifier, verificationResult, inputAttestations } = read.data;
+  if (verifier.id !== trust.gate?.id)
+    return refuse("gate-wrong", `verified by ${verifier.id}, not by ${trust.gate?.id ?? "anybody known"}`);
+  if (verificationResult !== "PASSED") return refuse("gate-refused", `the gate says ${verificationResult}`);
+  const gone = inputAttestations.find(({ digest }) => !beside.has(digest.sha256));
+  if (inputAttestations.length === 0 || gone !== undefined)
+    return refuse("summary-of-another", "what the gate looked at is not what is attached");
+  return undefined;
+}
+
 /** Whether what the statement says is enough; its signature has been checked. */
-function judge(demand: PredicateName, { predicate }: Statement, trust: Trust): Outcome | undefined {
+function judge(demand: PredicateName, { predicate }: Statement, context: Context): Outcome | undefined {
   switch (demand) {
     case "signature":
       return undefined;
-    case "provenance": {
-      const read = Provenance.safeParse(predicate);
-      if (!read.success) return refuse("statement-unreadable", z.prettifyError(read.error));
-      const { buildDefinition, runDetails } = read.data;
-      if (runDetails.builder.id !== trust.builderId)
-        return refuse("builder-wrong", `built by ${runDetails.builder.id}, not by ${trust.builderId}`);
-      const hasCommit = buildDefinition.resolvedDependencies.some(({ digest }) => "gitCommit" in digest);
-      return hasCommit ? undefined : refuse("source-missing", "it names no commit");
-    }
+    case "provenance":
+      return judgeProvenance(predicate, context.trust);
+    case "summary":
+      return judgeSummary(predicate, context);
     case "bom": {
       const read = Bom.safeParse(predicate);
       if (!read.success) return refuse("statement-unreadable", z.prettifyError(read.error));
       return read.data.components.length > 0 ? undefined : refuse("bom-empty", "it lists nothing");
     }
+    case "vex": {
+      const read = Vex.safeParse(predicate);
+      if (!read.success) return refuse("statement-unreadable", z.prettifyError(read.error));
+      const open = read.data.statements.find(({ status }) => status === "under_investigation");
+      if (open === undefined) return undefined;
+      return refuse("vulnerability-open", `nobody has judged ${open.vulnerability.name}`);
+    }
+    case "testResult": {
+      const read = TestResult.safeParse(predicate);
+      if (!read.success) return refuse("statement-unreadable", z.prettifyError(read.error));
+      if (read.data.result === "PASSED") return undefined;
+      const failed = read.data.failedTests.join(", ");
+      return refuse("tests-failed", `the conformance suites ended with ${read.data.result}: ${failed}`);
+    }
   }
 }
 
 function check(
-  demand: PredicateName,
+  { predicate, by }: Demand,
   subject: Digest,
   attached: Awaited<ReturnType<typeof attachedTo>>,
   trust: Trust,
 ): Outcome {
   const sha256 = subject.slice("sha256:".length);
+  const party = trust[by];
+  if (party === undefined) return refuse("signer-wrong", `no ${by} is trusted`);
   let last: Outcome = refuse(
     attached.unreadable > 0 ? "statement-unreadable" : "statement-missing",
-    `no ${Predicate[demand]} is attached`,
+    `no ${Predicate[predicate]} is attached`,
   );
   for (const { digest, envelope } of attached.bundles) {
     const statement = statementIn(envelope);
-    if (statement?.predicateType !== Predicate[demand]) continue;
-    if (!isSealedBy(envelope, trust.builder)) {
-      last = refuse("signer-wrong", "its signature is not the trusted builder's");
+    if (statement?.predicateType !== Predicate[predicate]) continue;
+    if (!isSealedBy(envelope, party.classical)) {
+      last = refuse("signer-wrong", `its signature is not the trusted ${by}'s`);
       continue;
     }
     if (!statement.subject.some((one) => one.digest.sha256 === sha256)) {
@@ -153,21 +218,35 @@ function check(
       continue;
     }
     const isAccompanied = attached.companions.some((bytes) =>
-      isCompanionOf(bytes, { bundle: digest, envelope, key: trust.postQuantum }),
+      isCompanionOf(bytes, { bundle: digest, envelope, key: party.postQuantum }),
     );
     if (!isAccompanied) {
       last = refuse(
         attached.companions.length === 0 ? "companion-missing" : "companion-wrong",
-        "no ML-DSA-87 signature of the trusted builder goes with it",
+        `no ML-DSA-87 signature of the trusted ${by} goes with it`,
       );
       continue;
     }
-    return judge(demand, statement, trust) ?? { ok: true, statement };
+    const beside = new Set(attached.bundles.map((bundle) => bundle.digest.slice("sha256:".length)));
+    return judge(predicate, statement, { trust, beside }) ?? { ok: true, statement, bundle: digest };
   }
   return last;
 }
 
-const DEMANDS: readonly PredicateName[] = ["signature", "provenance", "bom"];
+/** One statement that must be there, and who must have made it. */
+interface Demand {
+  readonly predicate: PredicateName;
+  readonly by: keyof Trust;
+}
+
+const DEMANDS: readonly Demand[] = [
+  { predicate: "signature", by: "builder" },
+  { predicate: "provenance", by: "builder" },
+  { predicate: "bom", by: "builder" },
+  { predicate: "vex", by: "builder" },
+  { predicate: "summary", by: "gate" },
+  { predicate: "testResult", by: "gate" },
+];
 
 /** The parts of an image: its index, and what the index names. Every blob is read and compared with its name. */
 async function partsOf(store: Store, index: Descriptor, bytes: Buffer) {
@@ -187,25 +266,33 @@ async function partsOf(store: Store, index: Descriptor, bytes: Buffer) {
 }
 
 /**
- * Everything that is demanded of the image `reference`: of its index and of every platform's image, a signature,
- * provenance and a bill of materials, each signed by both keys. All checks are made, also after a failure.
+ * Everything that is demanded of the image `reference`: of its index and of every platform's image, the builder's signature,
+ * provenance, bill of materials and VEX document, and the gate's summary and test result, each signed by both keys of its
+ * party. All checks are made, also after a failure. `isGate` leaves out what the gate is about to add.
  */
-export async function verifyImage(store: Store, reference: string, trust: Trust): Promise<readonly Check[]> {
+export async function verifyImage(
+  store: Store,
+  reference: string,
+  trust: Trust,
+  { isGate = false } = {},
+): Promise<readonly Check[]> {
   const stored = await store.document(reference);
-  const nowhere = (outcome: Outcome, subject: string): Check => ({
+  const nowhere = (outcome: Outcome, subject: Digest | undefined): Check => ({
     subject,
     part: reference,
     demand: "signature",
     outcome,
   });
   if (stored === undefined)
-    return [nowhere(refuse("image-unknown", `${store.name} has no ${reference}`), reference)];
+    return [nowhere(refuse("image-unknown", `${store.name} has no ${reference}`), undefined)];
   try {
     const checks: Check[] = [];
     for (const { part, digest } of await partsOf(store, stored.descriptor, stored.bytes)) {
       const attached = await attachedTo(store, digest);
       for (const demand of DEMANDS) {
-        checks.push({ subject: digest, part, demand, outcome: check(demand, digest, attached, trust) });
+        if (isGate && demand.by === "gate") continue;
+        const outcome = check(demand, digest, attached, trust);
+        checks.push({ subject: digest, part, demand: demand.predicate, outcome });
       }
     }
     return checks;

@@ -53,7 +53,15 @@ export const ROOMS: readonly Room[] = [
   },
   {
     folder: "mesh/install",
-    may: [MODEL, "mesh/identity", "mesh/policy", "mesh/proxy-injector", "mesh/source", "crypto"],
+    may: [
+      MODEL,
+      "mesh/controller",
+      "mesh/identity",
+      "mesh/policy",
+      "mesh/proxy-injector",
+      "mesh/source",
+      "crypto",
+    ],
   },
   // Only to speak the wire of taps.
   { folder: "mesh/viz", may: ["mesh/api"] },

@@ -4,7 +4,7 @@ import { NAMESPACE, decimal, joined, literal, value, type Expression } from "../
 import { access } from "./access.ts";
 import { CONFIGURATION } from "./config.ts";
 import { service, workload, type ComponentSpec } from "./deployment.ts";
-import { COMPONENTS, ofCluster } from "./meta.ts";
+import { COMPONENTS, MESH_VERSION, ofCluster } from "./meta.ts";
 import { monitors } from "./monitor.ts";
 import { REGISTRATIONS } from "./registration.ts";
 import { TRUST_DOMAIN } from "./sidecar.ts";
@@ -15,13 +15,11 @@ const HTTPS = 443;
 
 /** Flags that every role has. */
 function commonFlags(admin: number): Readonly<Record<string, Expression>> {
-  return {
-    "control-plane-namespace": NAMESPACE,
-    "cluster-domain": value("clusterDomain"),
-    "trust-domain": TRUST_DOMAIN,
-    "admin-listen": literal(`0.0.0.0:${admin}`),
-  };
+  return { "control-plane-namespace": NAMESPACE, "admin-listen": literal(`0.0.0.0:${admin}`) };
 }
+
+/** Flags of the roles that speak of names. */
+const DOMAINS = { "cluster-domain": value("clusterDomain"), "trust-domain": TRUST_DOMAIN };
 
 const destination: ComponentSpec = {
   component: "destination",
@@ -29,6 +27,7 @@ const destination: ComponentSpec = {
   resources: "destinationResources",
   flags: {
     ...commonFlags(ADMIN.destination),
+    ...DOMAINS,
     "cluster-networks": value("clusterNetworks"),
     "probe-networks": joined(value("policyController.probeNetworks"), ","),
     "default-inbound-policy": value("proxy.defaultInboundPolicy"),
@@ -54,6 +53,7 @@ const identity: ComponentSpec = {
   resources: "identityResources",
   flags: {
     ...commonFlags(ADMIN.identity),
+    ...DOMAINS,
     "identity-listen": literal(`0.0.0.0:${GRPC.identity}`),
   },
   ports: [{ name: "ident-grpc", port: GRPC.identity }],
@@ -64,7 +64,7 @@ const injector: ComponentSpec = {
   component: "proxy-injector",
   values: "proxyInjector",
   resources: "proxyInjectorResources",
-  flags: commonFlags(ADMIN.injector),
+  flags: { ...commonFlags(ADMIN.injector), listen: literal("0.0.0.0:8443"), version: MESH_VERSION },
   ports: [{ name: "proxy-injector", port: 8443 }],
   admin: { name: "injector-admin", port: ADMIN.injector },
 };

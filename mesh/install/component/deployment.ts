@@ -17,7 +17,13 @@ import {
   type TemplateMap,
 } from "../template/node.ts";
 import { MESH_VERSION, inNamespace, nameOf, resourcesOf, selectorOf, type Component } from "./meta.ts";
-import { PROXY_VOLUMES, initContainer, proxyContainer, securityContext } from "./sidecar.ts";
+import {
+  PROXY_VOLUMES,
+  initContainer,
+  proxyContainer,
+  securityContext,
+  validatorContainer,
+} from "./sidecar.ts";
 
 export interface Serving {
   readonly name: string;
@@ -132,6 +138,7 @@ function podSpec(spec: ComponentSpec) {
       securityContext: { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } },
     },
     when(not("cniEnabled"), { initContainers: [initContainer()] }),
+    when("cniEnabled", { initContainers: [validatorContainer()] }),
     {
       containers: [
         proxyContainer(

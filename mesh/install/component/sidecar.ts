@@ -66,6 +66,25 @@ function fromPod(name: string, fieldPath: string): TemplateMap {
   return { name, valueFrom: { fieldRef: { fieldPath } } };
 }
 
+/** As the injector sets them. */
+const KEEPALIVE = "10000ms";
+const USER_TIMEOUT = "30s";
+
+function listening(): readonly Item[] {
+  const any = (name: string, port: string): readonly Item[] => [
+    when(not("disableIPv6"), proxyVariable(name, text`[::]:${decimal(port)}`)),
+    when("disableIPv6", proxyVariable(name, text`0.0.0.0:${decimal(port)}`)),
+  ];
+  const outbound = decimal("proxy.ports.outbound");
+  return [
+    ...any("INBOUND_LISTEN_ADDR", "proxy.ports.inbound"),
+    proxyVariable("OUTBOUND_LISTEN_ADDR", text`127.0.0.1:${outbound}`),
+    proxyVariable("OUTBOUND_LISTEN_ADDRS", text`127.0.0.1:${outbound},[::1]:${outbound}`),
+    ...any("ADMIN_LISTEN_ADDR", "proxy.ports.admin"),
+    ...any("CONTROL_LISTEN_ADDR", "proxy.ports.control"),
+  ];
+}
+
 function environment(component: Component, inboundPorts: readonly number[]): readonly Item[] {
   const direct = (name: string, of: Component, service: string, port: number): readonly Item[] => [
     proxyVariable(`${name}_SVC_ADDR`, serviceOf(component, { of, name: service, port })),
@@ -75,7 +94,10 @@ function environment(component: Component, inboundPorts: readonly number[]): rea
     fromPod("_pod_name", "metadata.name"),
     fromPod("_pod_ns", "metadata.namespace"),
     fromPod("_pod_nodeName", "spec.nodeName"),
-    fromPod("LINKERD2_PROXY_INBOUND_IPS", "status.podIPs"),
+    fromPod("_pod_ips", "status.podIPs"),
+    ...listening(),
+    proxyVariable("INBOUND_IPS", "$(_pod_ips)"),
+    proxyVariable("INBOUND_PORTS", inboundPorts.join(",")),
     proxyVariable("LOG", value("proxy.logLevel")),
     proxyVariable("LOG_FORMAT", value("proxy.logFormat")),
     optional("ACCESS_LOG", "proxy.accessLog"),
@@ -93,22 +115,17 @@ function environment(component: Component, inboundPorts: readonly number[]): rea
     proxyVariable("CONTROL_STREAM_INITIAL_TIMEOUT", value("proxy.control.streams.initialTimeout")),
     proxyVariable("CONTROL_STREAM_IDLE_TIMEOUT", value("proxy.control.streams.idleTimeout")),
     proxyVariable("CONTROL_STREAM_LIFETIME", value("proxy.control.streams.lifetime")),
-    proxyVariable("CONTROL_LISTEN_ADDR", text`0.0.0.0:${decimal("proxy.ports.control")}`),
-    proxyVariable("ADMIN_LISTEN_ADDR", text`0.0.0.0:${decimal("proxy.ports.admin")}`),
-    proxyVariable("INBOUND_LISTEN_ADDR", text`0.0.0.0:${decimal("proxy.ports.inbound")}`),
-    proxyVariable("OUTBOUND_LISTEN_ADDR", text`127.0.0.1:${decimal("proxy.ports.outbound")}`),
-    when(
-      not("disableIPv6"),
-      proxyVariable(
-        "OUTBOUND_LISTEN_ADDRS",
-        text`127.0.0.1:${decimal("proxy.ports.outbound")},[::1]:${decimal("proxy.ports.outbound")}`,
-      ),
-    ),
-    proxyVariable("INBOUND_PORTS", inboundPorts.join(",")),
     proxyVariable("INBOUND_DEFAULT_POLICY", "all-unauthenticated"),
     proxyVariable("INBOUND_PORTS_DISABLE_PROTOCOL_DETECTION", value("proxy.opaquePorts")),
     proxyVariable("INBOUND_CONNECT_TIMEOUT", value("proxy.inboundConnectTimeout")),
     proxyVariable("OUTBOUND_CONNECT_TIMEOUT", value("proxy.outboundConnectTimeout")),
+    proxyVariable("INBOUND_DISCOVERY_IDLE_TIMEOUT", value("proxy.inboundDiscoveryCacheUnusedTimeout")),
+    proxyVariable("OUTBOUND_DISCOVERY_IDLE_TIMEOUT", value("proxy.outboundDiscoveryCacheUnusedTimeout")),
+    proxyVariable("INBOUND_ACCEPT_KEEPALIVE", KEEPALIVE),
+    proxyVariable("OUTBOUND_CONNECT_KEEPALIVE", KEEPALIVE),
+    proxyVariable("INBOUND_ACCEPT_USER_TIMEOUT", USER_TIMEOUT),
+    proxyVariable("OUTBOUND_CONNECT_USER_TIMEOUT", USER_TIMEOUT),
+    proxyVariable("OUTBOUND_METRICS_HOSTNAME_LABELS", text`${value("proxy.metrics.hostnameLabels")}`),
     optional("SHUTDOWN_GRACE_PERIOD", "proxy.shutdownGracePeriod"),
     ...direct("IDENTITY", "identity", "linkerd-identity-headless", 8080),
     proxyVariable("IDENTITY_LOCAL_NAME", identityOf(component)),
@@ -186,11 +203,16 @@ export function initContainer(): Merge {
       imagePullPolicy: PULL_POLICY,
       args: [
         "init",
-        text`--incoming-proxy-port=${decimal("proxy.ports.inbound")}`,
-        text`--outgoing-proxy-port=${decimal("proxy.ports.outbound")}`,
-        text`--proxy-uid=${decimal("proxy.uid")}`,
-        text`--inbound-ports-to-ignore=${decimal("proxy.ports.control")},${decimal("proxy.ports.admin")},${value("proxyInit.ignoreInboundPorts")}`,
-        text`--outbound-ports-to-ignore=${value("proxyInit.kubeAPIServerPorts")},${value("proxyInit.ignoreOutboundPorts")}`,
+        "--incoming-proxy-port",
+        decimal("proxy.ports.inbound"),
+        "--outgoing-proxy-port",
+        decimal("proxy.ports.outbound"),
+        "--proxy-uid",
+        decimal("proxy.uid"),
+        "--inbound-ports-to-ignore",
+        text`${decimal("proxy.ports.control")},${decimal("proxy.ports.admin")},${value("proxyInit.ignoreInboundPorts")}`,
+        "--outbound-ports-to-ignore",
+        text`${value("proxyInit.kubeAPIServerPorts")},${value("proxyInit.ignoreOutboundPorts")}`,
         when("proxyInit.skipSubnets", text`--subnets-to-ignore=${value("proxyInit.skipSubnets")}`),
         when(
           "proxyInit.closeWaitTimeoutSecs",
@@ -204,7 +226,7 @@ export function initContainer(): Merge {
       securityContext: merge(
         {
           allowPrivilegeEscalation: value("proxyInit.privileged"),
-          capabilities: { add: ["NET_ADMIN", "NET_RAW"], drop: ["ALL"] },
+          capabilities: { add: ["NET_ADMIN"], drop: ["ALL"] },
           privileged: value("proxyInit.privileged"),
           readOnlyRootFilesystem: true,
         },
@@ -216,6 +238,40 @@ export function initContainer(): Merge {
         }),
         { seccompProfile: { type: "RuntimeDefault" } },
       ),
+      terminationMessagePolicy: "FallbackToLogsOnError",
+    },
+  );
+}
+
+/** With the CNI plugin: waits until the redirection is there, so that nothing leaves the pod past the proxy. */
+export function validatorContainer(): Merge {
+  return merge(
+    {
+      name: "linkerd-network-validator",
+      image: PROXY_IMAGE,
+      imagePullPolicy: PULL_POLICY,
+      args: [
+        "network-validator",
+        "--log-format",
+        value("networkValidator.logFormat"),
+        "--log-level",
+        value("networkValidator.logLevel"),
+        "--connect-addr",
+        withDefault(value("networkValidator.connectAddr"), literal("1.1.1.1:20001")),
+        "--listen-addr",
+        withDefault(value("networkValidator.listenAddr"), text`0.0.0.0:${decimal("proxy.ports.outbound")}`),
+        "--timeout",
+        value("networkValidator.timeout"),
+      ],
+    },
+    ...resourcesOf("proxyInit.resources"),
+    {
+      securityContext: {
+        ...UNPRIVILEGED,
+        runAsUser: value("proxyInit.runAsUser"),
+        runAsGroup: value("proxyInit.runAsGroup"),
+        seccompProfile: { type: "RuntimeDefault" },
+      },
       terminationMessagePolicy: "FallbackToLogsOnError",
     },
   );

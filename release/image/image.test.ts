@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
 import test from "node:test";
+import { extract } from "tar-stream";
 import { Layout } from "../oci/layout.ts";
 import { writeImage } from "./image.ts";
 import { proxyImage } from "./images.ts";
@@ -30,6 +32,27 @@ void test("the proxy's image is one binary, two files of names, and no shell", a
   assert.deepEqual(paths.toSorted(), ["etc/group", "etc/passwd", "hauberk-proxy"]);
   assert.equal(user, "2102:2102");
   assert.deepEqual(entrypoint, ["/hauberk-proxy"]);
+});
+
+void test("the proxy's file permits CAP_NET_ADMIN and forces nothing, as tar and container runtimes read it", async () => {
+  const { layers } = proxyImage(Buffer.from("binary"), RELEASE, "amd64");
+  const bytes = await archive(
+    layers.flatMap(({ entries }) => entries),
+    1,
+  );
+  const reader = extract();
+  reader.end(bytes);
+  const found: (string | undefined)[] = [];
+  for await (const entry of reader) {
+    if (entry.header.name === "hauberk-proxy")
+      found.push(entry.header.pax?.["SCHILY.xattr.security.capability"]);
+    await buffer(entry);
+  }
+  // Revision 2 without the effective bit; permitted: bit 12.
+  assert.deepEqual(
+    found.map((value) => Buffer.from(value ?? "", "latin1").toString("hex")),
+    ["0000000200100000000000000000000000000000"],
+  );
 });
 
 void test("an archive depends on its entries, not on their order", async () => {

@@ -26,12 +26,16 @@ function labels(title: string, description: string, { version, commit, epochSeco
   };
 }
 
-const file = (path: string, bytes: Uint8Array | string, mode = 0o644): Entry => ({
-  kind: "file",
-  path,
-  mode,
-  bytes: typeof bytes === "string" ? Buffer.from(bytes) : bytes,
-});
+/** capabilities(7) */
+const CAP_NET_ADMIN = 12;
+
+const file = (path: string, bytes: Uint8Array | string, mode = 0o644) =>
+  ({
+    kind: "file",
+    path,
+    mode,
+    bytes: typeof bytes === "string" ? Buffer.from(bytes) : bytes,
+  }) satisfies Entry;
 
 /** Names for numbers, so that tools that ask find one. There is no shell to log in with. */
 function users(id: number, name: string): Layer {
@@ -63,7 +67,11 @@ export function proxyImage(binary: Uint8Array, release: Release, architecture: "
     architecture,
     layers: [
       users(PROXY_USER, "hauberk"),
-      { made: "hauberk-proxy", entries: [file("hauberk-proxy", binary, 0o755)] },
+      {
+        made: "hauberk-proxy",
+        // `hauberk-proxy init` redirects as a user who is not root; a sidecar's bounds do not have the capability.
+        entries: [{ ...file("hauberk-proxy", binary, 0o755), permitted: [CAP_NET_ADMIN] }],
+      },
     ],
     entrypoint: ["/hauberk-proxy"],
     user: `${PROXY_USER}:${PROXY_USER}`,

@@ -9,6 +9,8 @@ export type Entry =
       readonly path: string;
       readonly mode: number;
       readonly bytes: Uint8Array;
+      /** Capabilities that whoever runs the file may take up, by number, if its bounds have them. */
+      readonly permitted?: readonly number[];
     }
   | { readonly kind: "directory"; readonly path: string; readonly mode: number; readonly owner?: number }
   | { readonly kind: "link"; readonly path: string; readonly target: string };
@@ -33,11 +35,36 @@ function byPath(a: Entry, b: Entry): number {
   return a.path < b.path ? -1 : 1;
 }
 
+/** Extended attributes in archives, as GNU tar and container runtimes write and read them. */
+const CAPABILITY = "SCHILY.xattr.security.capability";
+
+/**
+ * A file's permitted capabilities (`struct vfs_cap_data`, revision 2). The effective bit is not set: with it, nobody
+ * who lacks one of them could run the file at all.
+ */
+function permitting(capabilities: readonly number[]): string {
+  const bytes = Buffer.alloc(20);
+  bytes.writeUInt32LE(0x02_00_00_00, 0);
+  for (const number of capabilities) {
+    if (number > 30) throw new Error(`capability ${number} has no place in the archive's text`);
+    bytes.writeUInt32LE(bytes.readUInt32LE(4) + 2 ** number, 4);
+  }
+  // A byte above 127 would be two in UTF-8, which is what the archive's records are in.
+  if (bytes.some((byte) => byte > 0x7f)) throw new Error("these capabilities do not fit the archive's text");
+  return bytes.toString("latin1");
+}
+
 function headerOf(entry: Entry, mtime: Date) {
   const common = { name: entry.path, mtime, uid: 0, gid: 0, uname: "", gname: "" };
   switch (entry.kind) {
     case "file":
-      return { ...common, type: "file", mode: entry.mode, size: entry.bytes.length } as const;
+      return {
+        ...common,
+        type: "file",
+        mode: entry.mode,
+        size: entry.bytes.length,
+        ...(entry.permitted === undefined ? {} : { pax: { [CAPABILITY]: permitting(entry.permitted) } }),
+      } as const;
     case "directory": {
       const owner = entry.owner ?? 0;
       return { ...common, type: "directory", mode: entry.mode, uid: owner, gid: owner } as const;

@@ -106,10 +106,23 @@ impl fmt::Display for Report {
 /// With `--netns` the calling thread stays in that namespace: call it from a process that ends afterwards.
 pub fn cli(arguments: &[String]) -> Result<Report, InitError> {
     let invocation = flags::parse(arguments)?;
+    take_up_net_admin();
     if let Some(path) = &invocation.netns {
         enter(path).map_err(|source| InitError::Namespace { path: path.clone(), source })?;
     }
     act(&invocation)
+}
+
+/// Makes CAP_NET_ADMIN effective if it is permitted: a user who is not root has it from the file, which only permits it.
+///
+/// Whoever has it not is told so by the kernel's answer to what needs it.
+fn take_up_net_admin() {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let Ok(mut sets) = capabilities(None) else { return };
+    if sets.permitted.contains(CapabilitySet::NET_ADMIN) && !sets.effective.contains(CapabilitySet::NET_ADMIN) {
+        sets.effective |= CapabilitySet::NET_ADMIN;
+        let _refused = set_capabilities(None, sets);
+    }
 }
 
 fn act(invocation: &Invocation) -> Result<Report, InitError> {

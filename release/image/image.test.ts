@@ -44,8 +44,8 @@ void test("the proxy's file permits CAP_NET_ADMIN and forces nothing, as tar and
   reader.end(bytes);
   const found: (string | undefined)[] = [];
   for await (const entry of reader) {
-    if (entry.header.name === "hauberk-proxy")
-      found.push(entry.header.pax?.["SCHILY.xattr.security.capability"]);
+    const pax = new Map(Object.entries<string>(entry.header.pax ?? {}));
+    if (entry.header.name === "hauberk-proxy") found.push(pax.get("SCHILY.xattr.security.capability"));
     await buffer(entry);
   }
   // Revision 2 without the effective bit; permitted: bit 12.

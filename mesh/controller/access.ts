@@ -26,6 +26,19 @@ export interface Permission {
 
 const READ: readonly Verb[] = ["list", "watch"];
 
+/** Conditions are written into the status of an object that is read for it. */
+function withStatus(group: string, resources: readonly string[]): readonly Permission[] {
+  return [
+    { group, resources, verbs: ["get"], scope: "cluster" },
+    {
+      group,
+      resources: resources.map((resource) => `${resource}/status`),
+      verbs: ["patch"],
+      scope: "cluster",
+    },
+  ];
+}
+
 /** The certificate of a webhook: its Secret, and where its authority is written. */
 function webhookCertificates(
   services: readonly string[],
@@ -97,18 +110,18 @@ const DESTINATION: readonly Permission[] = [
   },
   { group: "linkerd.io", resources: ["serviceprofiles"], verbs: READ, scope: "cluster" },
   { group: "workload.linkerd.io", resources: ["externalworkloads"], verbs: READ, scope: "cluster" },
-  {
-    group: "gateway.networking.k8s.io",
-    resources: ["grpcroutes/status", "httproutes/status", "tcproutes/status", "tlsroutes/status"],
-    verbs: ["patch"],
-    scope: "cluster",
-  },
-  {
-    group: "policy.linkerd.io",
-    resources: ["egressnetworks/status", "httplocalratelimitpolicies/status", "httproutes/status"],
-    verbs: ["patch"],
-    scope: "cluster",
-  },
+  ...withStatus("gateway.networking.k8s.io", ["grpcroutes", "httproutes", "tcproutes", "tlsroutes"]),
+  ...withStatus("policy.linkerd.io", [
+    "authorizationpolicies",
+    "egressnetworks",
+    "httplocalratelimitpolicies",
+    "httproutes",
+  ]),
+  ...withStatus("policy.hauberk.io", [
+    "externalauthorizations",
+    "httpfaultinjections",
+    "httpratelimitpolicies",
+  ]),
   { group: "coordination.k8s.io", resources: ["leases"], verbs: ["create"], scope: "namespace" },
   {
     group: "coordination.k8s.io",

@@ -9,7 +9,7 @@ function labelsOf({ kind, group }: KindReport): Readonly<Record<string, string>>
 
 /** Families of everything that is followed. */
 export function kindFamilies(cluster: ClusterWorld): readonly Family[] {
-  const kinds = cluster.kinds().filter(({ version }) => version !== undefined);
+  const kinds = cluster.kinds().filter(({ type }) => type !== undefined);
   const now = Date.now();
   return [
     {

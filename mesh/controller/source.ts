@@ -9,6 +9,7 @@ import type { ControllerConfig } from "./config.ts";
 import type { Log } from "./log.ts";
 import type { Family } from "./metrics.ts";
 import { startValidators, type Validators } from "./validators.ts";
+import { startWriters, type Writers } from "./writers.ts";
 import { followManifests, type World } from "./world.ts";
 
 /** A source that is followed. */
@@ -56,32 +57,33 @@ export async function openSource(
       const guard = guardOf("destination", settings.controlPlaneNamespace);
       const client = await connect({ ...source.connect, guard });
       log("info", "following cluster", { server: client.server });
-      return clusterSource(client, config, { settings, log, signal });
+      return clusterSource(client, { config, holder: source.holder }, { settings, log, signal });
     }
   }
 }
 
 function clusterSource(
   client: KubeClient,
-  config: ControllerConfig,
+  { config, holder }: { readonly config: ControllerConfig; readonly holder: string },
   { settings, log, signal }: Surroundings,
 ): OpenSource {
   const world = followKube(client, { log, signal });
   const { snapshots } = world;
   let validators: Validators | undefined;
+  let writers: Writers | undefined;
   return {
     world,
     cluster: world,
     lacking: () => [
       ...world
         .kinds()
-        .filter(({ version, progress }) => version !== undefined && !progress.isSynced)
+        .filter(({ type, progress }) => type !== undefined && !progress.isSynced)
         .map(({ kind, progress }) =>
           progress.trouble === undefined ? kind : `${kind} (${progress.trouble})`,
         ),
       ...(validators?.lacking() ?? []),
     ],
-    families: () => validators?.families() ?? [],
+    families: () => [...(validators?.families() ?? []), ...(writers?.families() ?? [])],
     startWriting: (keySets) => {
       validators = startValidators(client, config, {
         context: () => ({ snapshot: snapshots.value, settings, keySets: keySets.value }),
@@ -89,8 +91,9 @@ function clusterSource(
         log,
         signal,
       });
+      writers = startWriters({ client, world, settings, keySets, holder, log });
     },
-    stopWriting: async () => undefined,
+    stopWriting: async () => writers?.stop(),
     close: async () => {
       await validators?.done;
       await client.close();

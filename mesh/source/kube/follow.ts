@@ -124,8 +124,10 @@ export async function* follow<T>(options: FollowOptions<T>): AsyncGenerator<Hear
         place.hasWatchList = false;
         continue;
       }
-      if (error instanceof KubeError && error.isExpired) place.version = undefined;
-      failures = timing.nowMs() - beganMs >= GOOD_MS ? 1 : failures + 1;
+      const isExpired = error instanceof KubeError && error.isExpired;
+      if (isExpired) place.version = undefined;
+      // A server that says "too old" is there.
+      failures = isExpired || timing.nowMs() - beganMs >= GOOD_MS ? 1 : failures + 1;
       progress.failures += 1;
       progress.trouble = error instanceof Error ? error.message : String(error);
       const waitMs = pauseMs(failures, timing.random);

@@ -39,8 +39,8 @@ export type SourceEvent =
 export interface KindReport {
   readonly kind: Kind;
   readonly group: string;
-  /** Absent: the server does not serve it. */
-  readonly version: string | undefined;
+  /** As it is followed. Absent: the server does not serve it. */
+  readonly type: ServedType | undefined;
   readonly objects: number;
   readonly progress: Readonly<Progress>;
 }
@@ -103,7 +103,7 @@ export class ClusterSource {
     return this.#kinds.map(({ decoder, type, accepted, progress }) => ({
       kind: decoder.kind,
       group: decoder.group,
-      version: type?.version,
+      type,
       objects: accepted.size,
       progress,
     }));

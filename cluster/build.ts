@@ -11,7 +11,7 @@ const SOURCE = join(import.meta.dirname, "go");
 
 /** A cold build takes a quarter of an hour of two processors; on a busy machine far more. */
 const BUILD_MS_MAX = 90 * 60_000;
-const PROGRESS_MS = 15_000;
+const PROGRESS_MS = 30_000;
 
 /** File systems that no node of ours stores images on. */
 const TAGS = "no_btrfs,no_zfs,no_devmapper,no_aufs,no_blockfile,no_erofs";
@@ -155,9 +155,9 @@ async function digestOf({ name, programs }: Part): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Runs go at low priority; gives what it printed, and says now and then that it is at work. */
+/** Runs go on what nothing else wants of the processors; gives what it printed, and says now and then that it is at work. */
 async function command(args: readonly string[], { environment, say }: Go): Promise<string> {
-  const child = spawn("nice", ["go", ...args], {
+  const child = spawn("chrt", ["--idle", "0", "go", ...args], {
     cwd: SOURCE,
     env: environment,
     stdio: ["ignore", "pipe", "pipe"],

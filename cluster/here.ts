@@ -27,9 +27,13 @@ export interface WishHere {
   readonly extent: Extent;
 }
 
-/** Builds a part, unless it was built of the same sources. */
+const builds = new Map<string, Promise<void>>();
+
+/** Builds a part, unless it was built of the same sources; who asks while it is built waits for the same build. */
 export function buildHere(part: Part, say: Say): Promise<void> {
-  return build(part, { bin: BIN, environment: process.env, say });
+  const under = builds.get(part.name) ?? build(part, { bin: BIN, environment: process.env, say });
+  builds.set(part.name, under);
+  return under;
 }
 
 /** Brings up a cluster, with everything that it needs, and gives its place. */

@@ -19,6 +19,7 @@ import { h2spec } from "./h2spec/suite.ts";
 import { h2specd } from "./h2specd/suite.ts";
 import { http1Corpus } from "./http1-corpus/suite.ts";
 import { kubernetes } from "./kubernetes/suite.ts";
+import { prepare } from "./kubernetes/world.ts";
 import { leak } from "./leak/suite.ts";
 import { startMesh } from "./pair/mesh.ts";
 import { startSingle } from "./pair/single.ts";
@@ -40,8 +41,6 @@ const EXPLORING_SECONDS = 300;
 
 /** Suites that need no pair, or start a world of their own. */
 const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
-  kubernetes: () => kubernetes(values.only, say),
-  "gateway-api": () => gatewayApi(join(values.out, "gateway-api"), values.only, say),
   attack: () => attack({ seconds: values.long ? 7 : 3, isEach: values.long }, values.only),
   slow: () => slow(values.long ? 10_000 : 1_000, values.only),
   "policy-view": () => policyView(values.long ? 1_000_000 : 100_000, seedOr(FIXED_SEED)),
@@ -57,6 +56,8 @@ const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
     const orders = { effort: effort(), out: join(values.out, "fuzz"), only: values.only, parallel: 2, say };
     return values.input === undefined ? fuzz(orders) : again(values.input, orders);
   },
+  kubernetes: () => kubernetes(values.only, say),
+  "gateway-api": () => gatewayApi(join(values.out, "gateway-api"), values.only, say),
 };
 const SUITES: Readonly<Record<string, Run>> = {
   handshake,
@@ -107,11 +108,14 @@ async function start(tools: Tools): Promise<Pair> {
 }
 
 const known = [...Object.keys(SUITES), ...Object.keys(ALONE)];
-// On a cluster: run by their names until the installation that they try is whole.
-const NAMED_ONLY = new Set(["kubernetes", "gateway-api"]);
-const chosen = positionals.length === 0 ? known.filter((name) => !NAMED_ONLY.has(name)) : positionals;
+const ON_CLUSTER = new Set(["kubernetes", "gateway-api"]);
+// Those on a cluster run by their names until the installation that they try is whole.
+const chosen = positionals.length === 0 ? known.filter((name) => !ON_CLUSTER.has(name)) : positionals;
 const unknown = chosen.find((name) => !known.includes(name));
 if (unknown !== undefined) throw new Error(`no suite is called ${unknown}: ${known.join(", ")}`);
+// What suites on a cluster run is built beside the suites before them, of what those leave of the processors.
+const ahead = chosen.some((name) => ON_CLUSTER.has(name)) ? prepare(say) : Promise.resolve();
+ahead.catch(() => undefined);
 const judged: Judged[] = [];
 if (chosen.some((name) => Object.hasOwn(SUITES, name))) {
   const tools = await install();

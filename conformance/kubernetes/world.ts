@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ECHO_PART, moduleDir } from "@hauberk/cluster/build.ts";
+import { ECHO_PART, GATEWAY_API_PART, moduleDir, NODE_PART } from "@hauberk/cluster/build.ts";
 import {
   BIN,
   buildHere,
@@ -27,6 +27,11 @@ export const ECHO_IMAGE = "hauberk.test/echo:1";
 /** A command that takes longer hangs: the longest of them wait two minutes for something themselves. */
 const COMMAND_MS_MAX = 300_000;
 const OUTPUT_CHARS_MAX = 4_000_000;
+
+/** Builds everything that suites on a cluster run. */
+export async function prepare(say: Say): Promise<void> {
+  for (const part of [NODE_PART, ECHO_PART, GATEWAY_API_PART]) await buildHere(part, say);
+}
 
 /** An object of Kubernetes. */
 export type KubeObject = Readonly<Record<string, unknown>>;

@@ -1,7 +1,7 @@
 /** Small wire messages that many answers are made of. Pure. */
 import { create } from "@bufbuild/protobuf";
 import { DurationSchema, type Duration } from "./gen/google/protobuf/duration_pb.ts";
-import { HttpMethod_Registered } from "./gen/http_types_pb.ts";
+import { HttpMethod_Registered, type HttpMethod } from "./gen/http_types_pb.ts";
 import { MetadataSchema, type Metadata } from "./gen/meta_pb.ts";
 import {
   IPAddressSchema,
@@ -87,4 +87,16 @@ export function wireMethod(method: string) {
   const value = METHODS.get(method);
   if (value === undefined) return { type: { case: "unregistered", value: method } } as const;
   return { type: { case: "registered", value } } as const;
+}
+
+/** A method's name, as a request line has it. */
+export function methodOfWire({ type }: HttpMethod): string {
+  switch (type.case) {
+    case "unregistered":
+      return type.value;
+    case "registered":
+      return [...METHODS].find(([, value]) => value === type.value)?.[0] ?? "";
+    case undefined:
+      return "";
+  }
 }

@@ -1,4 +1,5 @@
 import { AuditExportCommand, AuditShowCommand, AuditVerifyCommand } from "./command/audit.ts";
+import { AuthzCommand } from "./command/authz.ts";
 import { CheckCommand } from "./command/check.ts";
 import { CompletionCommand } from "./command/completion.ts";
 import { DownCommand } from "./command/down.ts";
@@ -6,6 +7,12 @@ import { EdgesCommand } from "./command/edges.ts";
 import { ExplainCommand } from "./command/explain.ts";
 import { IdentityCommand } from "./command/identity.ts";
 import { InstallCommand } from "./command/install.ts";
+import { PolicyCheckCommand } from "./command/policy/check.ts";
+import { PolicyEdgesCommand } from "./command/policy/edges.ts";
+import { PolicyExplainCommand } from "./command/policy/explain.ts";
+import { PolicyGenerateCommand } from "./command/policy/generate.ts";
+import { PolicySimulateCommand } from "./command/policy/simulate.ts";
+import { PolicyTestCommand } from "./command/policy/test.ts";
 import { StatCommand } from "./command/stat.ts";
 import { TapCommand } from "./command/tap.ts";
 import { UpCommand } from "./command/up.ts";
@@ -16,6 +23,7 @@ export const COMMANDS = {
   "audit:export": AuditExportCommand,
   "audit:show": AuditShowCommand,
   "audit:verify": AuditVerifyCommand,
+  authz: AuthzCommand,
   check: CheckCommand,
   completion: CompletionCommand,
   down: DownCommand,
@@ -23,6 +31,12 @@ export const COMMANDS = {
   explain: ExplainCommand,
   identity: IdentityCommand,
   install: InstallCommand,
+  "policy:check": PolicyCheckCommand,
+  "policy:edges": PolicyEdgesCommand,
+  "policy:explain": PolicyExplainCommand,
+  "policy:generate": PolicyGenerateCommand,
+  "policy:simulate": PolicySimulateCommand,
+  "policy:test": PolicyTestCommand,
   stat: StatCommand,
   up: UpCommand,
   version: VersionCommand,

@@ -88,7 +88,8 @@ const KINDS: Readonly<Record<string, string>> = {
   serverauthorization: "ServerAuthorization",
 };
 
-function groundOf(metadata: Metadata | undefined): Ground {
+/** The object, or default, that a message's metadata names. */
+export function groundOf(metadata: Metadata | undefined): Ground {
   const kind = metadata?.kind;
   switch (kind?.case) {
     case "resource": {
@@ -312,7 +313,7 @@ function grpcService(routes: readonly GrpcRoute[], overlay: ServerOverlay): Serv
       grpcRule(rule, overlays[at]?.rules[index]?.extension?.grpcMethods ?? []),
     ),
   }));
-  return { type: "requests", routes: ruled, judgesPath: true, passesBytes: false };
+  return { type: "requests", routes: ruled, judgesPath: false, passesBytes: false };
 }
 
 function serviceOf(server: WireServer, overlay: ServerOverlay): Service {
@@ -335,24 +336,31 @@ function serviceOf(server: WireServer, overlay: ServerOverlay): Service {
   }
 }
 
-/** What becomes of a client's request or bytes at a port with this policy. */
-export function judge(server: WireServer, client: AskingClient, asked: Asked): Verdict {
+/** Judges clients and what they ask at a port with this policy. */
+export type Judge = (client: AskingClient, asked: Asked) => Verdict;
+
+/** The judge of a port's policy, who has read it once. */
+export function judgeOf(server: WireServer): Judge {
   const overlay = fromBinary(ServerOverlaySchema, toBinary(ServerSchema, server));
   const own = extendedAll(server.authorizations, overlay.authorizations, "server");
   const service = serviceOf(server, overlay);
-  if (service.type === "bytes") return authorize(own, client, { asked: { type: "bytes" }, route: undefined });
-  if (asked.type === "bytes") {
-    if (service.passesBytes) return authorize(own, client, { asked, route: undefined });
-    return { type: "denied", reason: "not-http", route: undefined, unmet: [] };
-  }
-  const path = service.judgesPath ? canonicalPath(asked.request.path) : asked.request.path;
-  if (path === undefined) return { type: "denied", reason: "ambiguous-path", route: undefined, unmet: [] };
-  const request = { ...asked.request, path };
-  const found = findRule(service.routes, request);
-  if (found === undefined) return { type: "denied", reason: "route-not-found", route: undefined, unmet: [] };
-  const { ground, authorizations } = found.route;
-  return authorize([...authorizations, ...own], client, {
-    asked: { type: "request", request },
-    route: ground,
-  });
+  return (client, asked) => {
+    if (service.type === "bytes")
+      return authorize(own, client, { asked: { type: "bytes" }, route: undefined });
+    if (asked.type === "bytes") {
+      if (service.passesBytes) return authorize(own, client, { asked, route: undefined });
+      return { type: "denied", reason: "not-http", route: undefined, unmet: [] };
+    }
+    const path = service.judgesPath ? canonicalPath(asked.request.path) : asked.request.path;
+    if (path === undefined) return { type: "denied", reason: "ambiguous-path", route: undefined, unmet: [] };
+    const request = { ...asked.request, path };
+    const found = findRule(service.routes, request);
+    if (found === undefined)
+      return { type: "denied", reason: "route-not-found", route: undefined, unmet: [] };
+    const { ground, authorizations } = found.route;
+    return authorize([...authorizations, ...own], client, {
+      asked: { type: "request", request },
+      route: ground,
+    });
+  };
 }

@@ -1,19 +1,19 @@
 //! The certificate of this proxy: asked for, kept, renewed before it ends.
 //!
-//! The key is made here. A renewal swaps the credentials in a watch channel: open connections keep theirs, new ones
-//! use the new. Failures are tried again with growing pauses; what is valid stays in use meanwhile.
+//! The key is made here. A renewal, and a trust bundle that the control plane pushes, swap the credentials in a watch
+//! channel: open connections keep theirs, new ones use the new. Failures are tried again with growing pauses; what is valid stays in use meanwhile.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hauberk_model::identity::Identity;
-use hauberk_model::lease::{Certificate, Event, Lease, Moment};
+use hauberk_model::lease::{Certificate, Event, Fetch, Lease, Moment};
 use hauberk_model::random::Random;
-use hauberk_observe::{Counter, Gauge, Labels, Registry, families};
+use hauberk_observe::{Counter, CounterFamily, Gauge, Labels, Registry, families};
 use hauberk_tls::{
-    Credentials, CredentialsError, CredentialsWatch, Keypair, KeypairError, PostQuantum, TrustAnchors,
-    certificate_der,
+    Credentials, CredentialsError, CredentialsWatch, Dialer, Keypair, KeypairError, PostQuantum,
+    TrustAnchors, certificate_der,
 };
 use linkerd2_proxy_api::identity::identity_client::IdentityClient;
 use linkerd2_proxy_api::identity::{CertifyRequest, CertifyResponse};
@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::causes::chain;
 use crate::chance;
 use crate::transport::{Resolver, Service, maintain};
+use crate::trust::hex;
 
 /// Longest wait for one certificate, connection included.
 const CERTIFY_WITHIN: Duration = Duration::from_secs(10);
@@ -32,12 +33,18 @@ const TICK_EVERY: Duration = Duration::from_secs(30);
 /// Largest token file. A projected service account token has about 1 KiB.
 const TOKEN_BYTES_MAX: u64 = 64 * 1024;
 
+/// Bundles that could not be taken at once.
+pub static TRUST_BUNDLES_POSTPONED_TOTAL: CounterFamily = CounterFamily {
+    name: "hauberk_trust_bundles_postponed_total",
+    help: "Pushed trust bundles under which this proxy's certificate did not hold when they came.",
+};
+
 /// Settings of the identity client.
 #[derive(Clone)]
 pub struct Config {
     /// Who we are.
     pub identity: Identity,
-    /// What every chain must end in.
+    /// What every chain must end in, until the control plane pushes another bundle.
     pub anchors: TrustAnchors,
     /// Where the proof for the identity service is read, each time anew.
     pub token_file: PathBuf,
@@ -99,87 +106,198 @@ impl Request {
     }
 }
 
+/// What a certificate is kept with and for.
+pub struct Ends {
+    /// Where credentials are published.
+    pub publish: watch::Sender<Option<Arc<Credentials>>>,
+    /// How the identity service is dialled without a certificate: with the bundle in force.
+    pub anonymous: watch::Sender<Dialer>,
+    /// What the control plane wants.
+    pub wishes: Wishes,
+    /// Where it is told of.
+    pub registry: Registry,
+}
+
+/// Wishes of the control plane.
+pub struct Wishes {
+    /// The trust bundle that it pushed last.
+    pub bundle: watch::Receiver<Option<TrustAnchors>>,
+    /// The time within which the certificate is to be renewed; each value is one wish.
+    pub renewal: watch::Receiver<Duration>,
+}
+
+impl Wishes {
+    async fn next(&mut self) -> Wish {
+        let (bundle, renewal) = (&mut self.bundle, &mut self.renewal);
+        tokio::select! {
+            Ok(()) = bundle.changed() => bundle.borrow_and_update().clone().map_or(Wish::Nothing, Wish::Bundle),
+            Ok(()) = renewal.changed() => Wish::Renewal(*renewal.borrow_and_update()),
+            // Nobody wishes any more.
+            else => std::future::pending().await,
+        }
+    }
+}
+
+enum Wish {
+    Nothing,
+    Bundle(TrustAnchors),
+    Renewal(Duration),
+}
+
 /// Keeps credentials for as long as it runs. `service` is where [`CertifyRequest`]s go.
-pub async fn keep(
-    config: Config,
-    request: Request,
-    service: Service,
-    resolver: Resolver,
-    publish: watch::Sender<Option<Arc<Credentials>>>,
-    registry: Registry,
-) {
-    let meters = Meters::new(&registry);
-    let mut random = chance::random();
-    let (mut lease, fetch) = Lease::begin();
+pub async fn keep(config: Config, request: Request, service: Service, resolver: Resolver, ends: Ends) {
+    let meters = Meters::new(&ends.registry);
+    let Ends { publish, anonymous, wishes, .. } = ends;
+    let (lease, fetch) = Lease::begin();
+    let random = chance::random();
+    let mut keeper = Keeper { config, offered: None, lease, random, meters, publish, anonymous };
+    let mut wishes = wishes;
     let mut fetch = Some(fetch);
     loop {
         let event = match fetch.take() {
             Some(fetch) => {
-                sleep_serving(fetch.after, &lease, &publish).await;
-                let certified = certify(&config, &request, &service, &resolver, &mut random).await;
-                report(&config, &meters, certified)
+                keeper.pause(fetch.after, &mut wishes).await;
+                keeper.renew(&request, &service, &resolver).await
             }
             None => {
-                let due = lease.wakes_at().map(|at| at.saturating_duration_since(Instant::now()));
-                sleep(due.unwrap_or(TICK_EVERY).min(TICK_EVERY)).await;
+                let due = keeper.lease.wakes_at().map(|at| at.saturating_duration_since(Instant::now()));
+                tokio::select! {
+                    () = sleep(due.unwrap_or(TICK_EVERY).min(TICK_EVERY)) => {}
+                    wish = wishes.next() => keeper.obey(wish),
+                }
                 Event::Tick(now())
             }
         };
-        (lease, fetch) = lease.on(event, &mut random);
-        serve(&lease, &publish);
+        fetch = keeper.hear(event);
     }
 }
 
-/// Publishes what the lease says may be served with, if it changed.
-fn serve(lease: &Lease<Arc<Credentials>>, publish: &watch::Sender<Option<Arc<Credentials>>>) {
-    let usable = lease.usable(Instant::now()).map(|certificate| Arc::clone(&certificate.material));
-    publish.send_if_modified(|published| {
-        let same = match (&*published, &usable) {
-            (Some(published), Some(usable)) => Arc::ptr_eq(published, usable),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        if published.is_some() && usable.is_none() {
-            log::error!("the certificate has ended; no connection can be proven until it is renewed");
-        }
-        *published = usable;
-        !same
-    });
+struct Keeper {
+    config: Config,
+    /// A bundle that was pushed and under which our certificate is nothing: taken with the next one that is something
+    /// under it. Until then the bundle before stays in force, for without a certificate nobody would speak to us.
+    offered: Option<TrustAnchors>,
+    lease: Lease<Arc<Credentials>>,
+    random: Random,
+    meters: Meters,
+    publish: watch::Sender<Option<Arc<Credentials>>>,
+    anonymous: watch::Sender<Dialer>,
 }
 
-/// A pause between fetches, during which a certificate that ends is taken back.
-async fn sleep_serving(
-    pause: Duration,
-    lease: &Lease<Arc<Credentials>>,
-    publish: &watch::Sender<Option<Arc<Credentials>>>,
-) {
-    let until = Instant::now() + pause;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+impl Keeper {
+    fn hear(&mut self, event: Event<Arc<Credentials>>) -> Option<Fetch> {
+        let lease = std::mem::replace(&mut self.lease, Lease::begin().0);
+        let (lease, fetch) = lease.on(event, &mut self.random);
+        self.lease = lease;
+        self.serve();
+        fetch
+    }
+
+    /// Publishes what the lease says may be served with, if it changed.
+    fn serve(&self) {
+        let usable = self.lease.usable(Instant::now()).map(|certificate| Arc::clone(&certificate.material));
+        self.publish.send_if_modified(|published| {
+            let same = match (&*published, &usable) {
+                (Some(published), Some(usable)) => Arc::ptr_eq(published, usable),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            if published.is_some() && usable.is_none() {
+                log::error!("the certificate has ended; no connection can be proven until it is renewed");
+            }
+            *published = usable;
+            !same
+        });
+    }
+
+    /// A pause between fetches, during which a certificate that ends is taken back and wishes are heard.
+    async fn pause(&mut self, pause: Duration, wishes: &mut Wishes) {
+        let until = Instant::now() + pause;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                () = sleep(left.min(Duration::from_secs(1))) => {}
+                wish = wishes.next() => self.obey(wish),
+            }
+            self.serve();
+        }
+    }
+
+    fn obey(&mut self, wish: Wish) {
+        match wish {
+            Wish::Nothing => {}
+            Wish::Bundle(anchors) => self.trust(anchors),
+            Wish::Renewal(within) => {
+                let within = within.mul_f64(self.random.unit());
+                log::info!(in_ms = within.as_millis() as u64; "the certificate is to be renewed");
+                self.lease.expedite(within, now());
+            }
+        }
+    }
+
+    /// Takes a bundle at once if our own certificate holds under it, else with the next certificate that does.
+    fn trust(&mut self, anchors: TrustAnchors) {
+        self.offered = None;
+        if anchors.digest() == self.config.anchors.digest() {
             return;
         }
-        sleep(left.min(Duration::from_secs(1))).await;
-        serve(lease, publish);
-    }
-}
-
-fn report(
-    config: &Config,
-    meters: &Meters,
-    certified: Result<Certificate<Arc<Credentials>>, CertifyError>,
-) -> Event<Arc<Credentials>> {
-    match certified {
-        Ok(certificate) => {
-            meters.refreshed(&certificate.material);
-            let renew = certificate.renew_at().saturating_duration_since(Instant::now());
-            log::info!(identity:% = config.identity, renew_s = renew.as_secs(); "certified");
-            Event::Issued(certificate)
+        match self.lease.held().map(|certificate| certificate.material.under(&anchors)) {
+            Some(Ok(credentials)) => {
+                self.lease.swap(Arc::new(credentials));
+                self.take(anchors);
+            }
+            Some(Err(error)) => {
+                self.meters.postponed.inc();
+                log::warn!(error:% = chain(&error); "the new trust bundle waits for a certificate that holds under it");
+                self.offered = Some(anchors);
+                self.lease.expedite(Duration::ZERO, now());
+            }
+            None => self.offered = Some(anchors),
         }
-        Err(error) => {
-            meters.failed.inc();
-            log::warn!(identity:% = config.identity, error:% = chain(&error); "certificate request failed");
-            Event::Refused
+    }
+
+    fn take(&mut self, anchors: TrustAnchors) {
+        match Dialer::anonymous(&anchors, self.config.post_quantum) {
+            Ok(dialer) => drop(self.anonymous.send_replace(dialer)),
+            Err(error) => {
+                log::error!(error:% = chain(&error); "the identity service is dialled with old anchors")
+            }
+        }
+        log::info!(sha256:% = hex(anchors.digest()); "new trust bundle in force");
+        self.config.anchors = anchors;
+        self.offered = None;
+    }
+
+    async fn renew(
+        &mut self,
+        request: &Request,
+        service: &Service,
+        resolver: &Resolver,
+    ) -> Event<Arc<Credentials>> {
+        let anchors = [self.offered.clone(), Some(self.config.anchors.clone())];
+        let trusted: Vec<TrustAnchors> = anchors.into_iter().flatten().collect();
+        match certify(&self.config, &trusted, request, service, resolver, &mut self.random).await {
+            Ok(certificate) => {
+                self.meters.refreshed(&certificate.material);
+                let taken = certificate.material.anchors();
+                if taken.digest() != self.config.anchors.digest() {
+                    self.take(taken.clone());
+                }
+                let renew = certificate.renew_at().saturating_duration_since(Instant::now());
+                log::info!(identity:% = self.config.identity, renew_s = renew.as_secs(); "certified");
+                Event::Issued(certificate)
+            }
+            Err(error) => {
+                self.meters.failed.inc();
+                log::warn!(
+                    identity:% = self.config.identity, error:% = chain(&error);
+                    "certificate request failed"
+                );
+                Event::Refused
+            }
         }
     }
 }
@@ -188,8 +306,10 @@ fn now() -> Moment {
     Moment { instant: Instant::now(), wall: SystemTime::now() }
 }
 
+/// Asks once. The certificate is held against each of `trusted` in turn.
 async fn certify(
     config: &Config,
+    trusted: &[TrustAnchors],
     request: &Request,
     service: &Service,
     resolver: &Resolver,
@@ -207,7 +327,7 @@ async fn certify(
         };
         let answer = timeout(CERTIFY_WITHIN, client.certify(asked)).await;
         let answer = answer.map_err(|_| CertifyError::TimedOut)??.into_inner();
-        credentials(config, &request.keypair, answer)
+        credentials(config, trusted, &request.keypair, &answer)
     };
     // The connection lives for one call: an idle one would be kept for a day.
     let certified = tokio::select! {
@@ -224,23 +344,34 @@ async fn certify(
 
 fn credentials(
     config: &Config,
+    trusted: &[TrustAnchors],
     keypair: &Keypair,
-    answer: CertifyResponse,
+    answer: &CertifyResponse,
 ) -> Result<Credentials, CertifyError> {
     let not_after = answer
         .valid_until
         .and_then(|until| SystemTime::try_from(until).ok())
         .filter(|until| *until > SystemTime::now())
         .ok_or(CertifyError::Validity)?;
-    Ok(Credentials::new(
-        &config.anchors,
-        config.identity.clone(),
-        keypair,
-        certificate_der(answer.leaf_certificate),
-        answer.intermediate_certificates.into_iter().map(certificate_der).collect(),
-        not_after,
-        config.post_quantum,
-    )?)
+    let under = |anchors: &TrustAnchors| {
+        Credentials::new(
+            anchors,
+            config.identity.clone(),
+            keypair,
+            certificate_der(answer.leaf_certificate.clone()),
+            answer.intermediate_certificates.iter().cloned().map(certificate_der).collect(),
+            not_after,
+            config.post_quantum,
+        )
+    };
+    let mut refused = CredentialsError::Chain("there is no trust bundle".into());
+    for anchors in trusted {
+        match under(anchors) {
+            Ok(credentials) => return Ok(credentials),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused.into())
 }
 
 fn read_token(path: &std::path::Path) -> Result<Vec<u8>, CertifyError> {
@@ -258,6 +389,7 @@ struct Meters {
     succeeded: Counter,
     failed: Counter,
     count: Counter,
+    postponed: Counter,
 }
 
 impl Meters {
@@ -271,6 +403,7 @@ impl Meters {
             succeeded: result("success"),
             failed: result("failure"),
             count: registry.counter(&families::IDENTITY_CERT_REFRESH_COUNT, Labels::new()),
+            postponed: registry.counter(&TRUST_BUNDLES_POSTPONED_TOTAL, Labels::new()),
         }
     }
 

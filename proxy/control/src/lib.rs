@@ -22,5 +22,6 @@ pub mod stream;
 mod table;
 pub mod tap;
 pub mod transport;
+pub mod trust;
 
 pub use directory::{Directory, Services};

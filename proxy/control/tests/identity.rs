@@ -8,17 +8,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fake::{ControlPlane, Step, say};
-use hauberk_control::identity::{self, Config, Request};
+use hauberk_control::identity::{self, Config, Ends, Request};
 use hauberk_control::transport::{Authority, Resolver, Security, Service};
+use hauberk_control::trust::Trust;
 use hauberk_model::identity::Identity;
 use hauberk_observe::Registry;
-use hauberk_tls::{PostQuantum, TrustAnchors};
+use hauberk_tls::{Dialer, PostQuantum, TrustAnchors};
 use linkerd2_proxy_api::identity::{CertifyRequest, CertifyResponse};
 use prost::Message as _;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair,
 };
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 const CERTIFY: &str = "/io.linkerd.proxy.identity.Identity/Certify";
@@ -81,7 +83,11 @@ async fn a_certificate_is_asked_for_until_it_comes_and_renewed_before_it_ends() 
     let (publish, mut credentials) = identity::channel();
     let registry = Registry::new(hauberk_observe::Limits::default());
     let resolver = Resolver::new("/nowhere".into(), None, None);
-    let task = tokio::spawn(identity::keep(config, request, service, resolver, publish, registry.clone()));
+    let (_trust, wishes) = Trust::new();
+    let (anonymous, _dialer) =
+        watch::channel(Dialer::anonymous(&config.anchors, PostQuantum::Prefer).expect("dialer"));
+    let ends = Ends { publish, anonymous, wishes, registry: registry.clone() };
+    let task = tokio::spawn(identity::keep(config, request, service, resolver, ends));
 
     // Refused once, then answered with the certificate of another authority, then certified.
     calls.recv().await.expect("call").steps.send(Step::End(7)).expect("sent");

@@ -146,6 +146,33 @@ impl<C> Lease<C> {
         }
     }
 
+    /// The certificate, whether or not it has ended.
+    pub const fn held(&self) -> Option<&Certificate<C>> {
+        match self {
+            Self::Vacant { .. } => None,
+            Self::Valid { cert } | Self::Renewing { cert, .. } => Some(cert),
+        }
+    }
+
+    /// Serves the same certificate with other material.
+    pub fn swap(&mut self, material: C) {
+        match self {
+            Self::Vacant { .. } => {}
+            Self::Valid { cert } | Self::Renewing { cert, .. } => cert.material = material,
+        }
+    }
+
+    /// Renews within `within` from now, if that is sooner than it was to be.
+    pub fn expedite(&mut self, within: Duration, now: Moment) {
+        match self {
+            Self::Vacant { .. } | Self::Renewing { .. } => {}
+            Self::Valid { cert } => {
+                cert.renew_at = cert.renew_at.min(now.instant + within);
+                cert.renew_wall = cert.renew_wall.min(now.wall + within);
+            }
+        }
+    }
+
     /// When to send the next [`Event::Tick`] at the latest.
     pub const fn wakes_at(&self) -> Option<Instant> {
         match self {

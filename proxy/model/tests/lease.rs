@@ -203,3 +203,22 @@ fn configured_bounds_move_a_renewal_but_never_to_the_end() {
     assert_eq!(issued(hour * 8, hour * 24), hour * 8);
     assert_eq!(issued(hour * 24, hour * 24), hour * 9);
 }
+
+#[test]
+fn a_wish_moves_a_renewal_forward_and_never_back() {
+    let (now, mut random) = (start(), Random::seeded(1));
+    let (lease, _) = Lease::begin();
+    let (mut lease, _) = lease.on(Event::Issued(issue(DAY, now, &mut random)), &mut random);
+    let planned = lease.wakes_at().unwrap();
+    lease.expedite(DAY, now);
+    assert_eq!(lease.wakes_at(), Some(planned));
+    let soon = Duration::from_secs(5);
+    lease.expedite(soon, now);
+    assert_eq!(lease.wakes_at(), Some(now.instant + soon));
+    // Other material serves at once, and the renewal stays where it is.
+    lease.swap(2);
+    assert_eq!(lease.usable(now.instant).map(|held| held.material), Some(2));
+    let (renewing, fetch) = lease.on(Event::Tick(later(now, soon)), &mut random);
+    assert_eq!(fetch, Some(Fetch { after: Duration::ZERO }));
+    assert_eq!(renewing.held().map(|held| held.material), Some(2));
+}

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use hauberk_control::directory::Directory;
-use hauberk_control::identity::{self, Request};
+use hauberk_control::identity::{self, Ends, Request};
 use hauberk_control::otlp::{self, Queue};
 use hauberk_control::tap::Tapping;
 use hauberk_control::transport::{Channel, Resolver, Security, Service, maintain};
+use hauberk_control::trust::Trust;
 use hauberk_control::{Services, directory};
 use hauberk_model::tap::Taps;
 use hauberk_observe::Registry;
 use hauberk_tls::{CredentialsWatch, Dialer};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -47,14 +49,20 @@ impl Control {
         let (min, max) = config.dns_ttl;
         let resolver = Resolver::new(config.resolv_conf.clone(), min, max);
         let start = Start { config, runtime, tasks: &tasks, stop: &stop, resolver: &resolver };
-        if let Some(identity) = &config.identity {
-            start.identity(identity, &credentials, publish, registry)?;
-        }
+        let trust = match &config.identity {
+            Some(identity) => Some(start.identity(identity, &credentials, publish, registry)?),
+            None => None,
+        };
         let services = Services {
             destination: start.channel("destination", &config.destination, &credentials),
             policy: start.channel("policy", &config.policy, &credentials),
         };
         let settings: directory::Config = config.directory.clone();
+        if let Some(trust) = trust {
+            let (channel, workload) = (services.policy.clone(), settings.workload.clone());
+            let (credentials, registry) = (credentials.clone(), registry.clone());
+            start.spawn(trust.follow(channel, workload, settings.limits, credentials, registry));
+        }
         let directory = Directory::new(services, settings, runtime.clone(), registry);
         let (last, ends) = (TaskTracker::new(), CancellationToken::new());
         let spans = config.tracing.as_ref().map(|tracing| {
@@ -129,16 +137,17 @@ impl Start<'_> {
         &self,
         identity: &IdentityConfig,
         credentials: &CredentialsWatch,
-        publish: tokio::sync::watch::Sender<Option<Arc<hauberk_tls::Credentials>>>,
+        publish: watch::Sender<Option<Arc<hauberk_tls::Credentials>>>,
         registry: &Registry,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Trust> {
+        let anonymous = Dialer::anonymous(&identity.anchors, self.config.post_quantum);
+        let (anonymous, dialer) = watch::channel(anonymous.context("cannot configure TLS")?);
         let security = match &identity.service.target {
             None => Security::Plaintext,
             Some(target) => Security::Server {
                 target: target.clone(),
                 credentials: credentials.clone(),
-                anonymous: Dialer::anonymous(&identity.anchors, self.config.post_quantum)
-                    .context("cannot configure TLS")?,
+                anonymous: dialer,
             },
         };
         let service = self.service("identity", &identity.service, security);
@@ -151,18 +160,20 @@ impl Start<'_> {
             max_refresh: identity.refresh.1,
             post_quantum: self.config.post_quantum,
         };
-        let (resolver, registry) = (self.resolver.clone(), registry.clone());
+        let (trust, wishes) = Trust::new();
+        let ends = Ends { publish, anonymous, wishes, registry: registry.clone() };
+        let resolver = self.resolver.clone();
         self.spawn(async move {
             if !hauberk_tls::warm_up() {
                 log::error!("the random generator does not work; no connection can be proven");
                 return;
             }
             match Request::prepare(&settings.identity, settings.dir.as_deref()) {
-                Ok(request) => identity::keep(settings, request, service, resolver, publish, registry).await,
+                Ok(request) => identity::keep(settings, request, service, resolver, ends).await,
                 Err(error) => log::error!(error:%; "no key for a certificate; no connection can be proven"),
             }
         });
-        Ok(())
+        Ok(trust)
     }
 
     fn service(&self, name: &'static str, peer: &Peer, security: Security) -> Service {

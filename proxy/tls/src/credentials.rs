@@ -7,7 +7,7 @@ use hauberk_model::identity::Identity;
 use rustls::client::Resumption;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{ClientConfig, ServerConfig, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::sync::watch;
@@ -34,6 +34,8 @@ pub type CredentialsWatch = watch::Receiver<Option<Arc<Credentials>>>;
 pub struct Credentials {
     identity: Identity,
     not_after: SystemTime,
+    certified: Arc<CertifiedKey>,
+    mode: PostQuantum,
     server: Arc<ServerConfig>,
     client: Dialer,
 }
@@ -102,26 +104,40 @@ impl Credentials {
         let chain = std::iter::once(leaf).chain(intermediates).collect();
         let certified = CertifiedKey::new(chain, keypair.signing_key());
         certified.keys_match().map_err(|_| CredentialsError::Key)?;
-        Self::assemble(anchors, identity, certified, not_after, mode)
+        Self::assemble(anchors, identity, Arc::new(certified), not_after, mode)
+    }
+
+    /// The same certificate with another trust bundle, which it must chain to as well: what is trusted changes while
+    /// connections stay open.
+    ///
+    /// # Errors
+    /// [`CredentialsError::Chain`] if the certificate is nothing under the bundle.
+    pub fn under(&self, anchors: &TrustAnchors) -> Result<Self, CredentialsError> {
+        let no_leaf = || CredentialsError::Chain("there is none".into());
+        let (leaf, intermediates) = self.certified.cert.split_first().ok_or_else(no_leaf)?;
+        check_chain(leaf, intermediates, anchors)?;
+        let certified = Arc::clone(&self.certified);
+        Self::assemble(anchors, self.identity.clone(), certified, self.not_after, self.mode)
     }
 
     /// Without any check of the certificate: [`Self::new`] is the way in.
     pub(crate) fn assemble(
         anchors: &TrustAnchors,
         identity: Identity,
-        certified: CertifiedKey,
+        certified: Arc<CertifiedKey>,
         not_after: SystemTime,
         mode: PostQuantum,
     ) -> Result<Self, CredentialsError> {
-        let certified = Arc::new(certified);
         Ok(Self {
             identity,
             not_after,
             server: Arc::new(server_config(anchors, Arc::clone(&certified), mode)?),
             client: Dialer {
-                config: Arc::new(client_config(anchors, Some(certified), mode)?),
+                config: Arc::new(client_config(anchors, Some(Arc::clone(&certified)), mode)?),
                 anchors: anchors.clone(),
             },
+            certified,
+            mode,
         })
     }
 
@@ -135,6 +151,24 @@ impl Credentials {
     #[must_use]
     pub fn not_after(&self) -> SystemTime {
         self.not_after
+    }
+
+    /// What peers are held against.
+    #[must_use]
+    pub const fn anchors(&self) -> &TrustAnchors {
+        &self.client.anchors
+    }
+
+    /// The certificate in DER, then what lies between it and an anchor.
+    pub fn chain(&self) -> impl Iterator<Item = &[u8]> {
+        self.certified.cert.iter().map(AsRef::as_ref)
+    }
+
+    /// Signs `message` with the certificate's key. `None` if the module fails.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let signer = self.certified.key.choose_scheme(&[SignatureScheme::ECDSA_NISTP256_SHA256])?;
+        signer.sign(message).ok()
     }
 
     /// How to dial with this certificate.
@@ -267,5 +301,17 @@ mod tests {
         assert!(matches!(make(&theirs, &keypair), Err(CredentialsError::Chain(_))));
         assert!(matches!(make(&ours, &stranger), Err(CredentialsError::Key)));
         assert!(make(&ours, &keypair).is_ok());
+    }
+
+    #[test]
+    fn a_bundle_is_taken_only_if_the_own_certificate_holds_under_it() {
+        let (ours, theirs) = (Ca::new("ours"), Ca::new("theirs"));
+        let credentials = ours.credentials(WEB, PostQuantum::Prefer);
+        let both = format!("{}{}", ours.pem(), theirs.pem());
+        let both = TrustAnchors::from_pem(both.as_bytes()).expect("anchors");
+        let under = credentials.under(&both).expect("it holds under both");
+        assert_eq!(under.anchors().digest(), both.digest());
+        assert!(under.chain().eq(credentials.chain()), "the certificate is the same");
+        assert!(matches!(credentials.under(&theirs.anchors()), Err(CredentialsError::Chain(_))));
     }
 }

@@ -1,5 +1,6 @@
 //! A certificate authority for tests.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hauberk_model::identity::Identity;
@@ -75,7 +76,7 @@ impl Ca {
     pub(crate) fn expired(&self, identity: &str) -> Credentials {
         let keypair = Keypair::generate().expect("key");
         let leaf = self.leaf(&keypair, identity, true);
-        let certified = CertifiedKey::new(vec![leaf.into()], keypair.signing_key());
+        let certified = Arc::new(CertifiedKey::new(vec![leaf.into()], keypair.signing_key()));
         let identity = Identity::parse(identity).expect("identity");
         Credentials::assemble(&self.anchors(), identity, certified, SystemTime::now(), PostQuantum::Prefer)
             .expect("credentials")

@@ -9,6 +9,7 @@ use hauberk_tls::{CredentialsWatch, Dialer, HandshakeError};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::resolve::{Authority, ResolveError, Resolver};
@@ -49,8 +50,8 @@ pub enum Security {
         target: TlsTarget,
         /// Our certificate.
         credentials: CredentialsWatch,
-        /// Before we have a certificate.
-        anonymous: Dialer,
+        /// Before we have a certificate, and after it has ended.
+        anonymous: watch::Receiver<Dialer>,
     },
 }
 
@@ -139,7 +140,7 @@ impl<'a> Prover<'a> {
             }
             Security::Server { target, credentials, anonymous } => {
                 let ours = credentials.borrow().as_ref().map(|current| current.dialer().clone());
-                Ok(Self::Tls { target, dialer: ours.unwrap_or_else(|| anonymous.clone()) })
+                Ok(Self::Tls { target, dialer: ours.unwrap_or_else(|| anonymous.borrow().clone()) })
             }
         }
     }

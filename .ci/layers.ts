@@ -75,6 +75,7 @@ export const ROOMS: readonly Room[] = [
       MODEL,
       "mesh/api",
       "mesh/destination",
+      "mesh/identity",
       "mesh/install",
       "mesh/policy",
       "mesh/standalone",

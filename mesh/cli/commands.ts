@@ -15,6 +15,7 @@ import { PolicySimulateCommand } from "./command/policy/simulate.ts";
 import { PolicyTestCommand } from "./command/policy/test.ts";
 import { StatCommand } from "./command/stat.ts";
 import { TapCommand } from "./command/tap.ts";
+import { TrustRotateCommand, TrustStatusCommand } from "./command/trust.ts";
 import { UpCommand } from "./command/up.ts";
 import { VersionCommand } from "./command/version.ts";
 
@@ -38,6 +39,8 @@ export const COMMANDS = {
   "policy:simulate": PolicySimulateCommand,
   "policy:test": PolicyTestCommand,
   stat: StatCommand,
+  "trust:rotate": TrustRotateCommand,
+  "trust:status": TrustStatusCommand,
   up: UpCommand,
   version: VersionCommand,
   "viz:tap": TapCommand,

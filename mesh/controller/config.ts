@@ -2,11 +2,18 @@
 import { randomUUID } from "node:crypto";
 import { parseArgs } from "node:util";
 import { z } from "zod";
+import { LEAF_LIFE_MS_MIN } from "../identity/certify.ts";
+import { SPREAD_MS } from "../identity/trust-rotation.ts";
+import type { TrustSchedule } from "../identity/trust-schedule.ts";
 import { parseCidr, type Cidr } from "../model/address.ts";
+import { parseGoDurationMs } from "../model/duration.ts";
 import { ACCESS_POLICIES } from "../model/policy.ts";
 import { OPAQUE_PORTS_DEFAULT, parsePorts, type PortSet } from "../model/ports.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import type { ConnectOptions } from "../source/kube/credentials.ts";
+
+/** The shortest period of a schedule: a rotation takes a few minutes. */
+const SCHEDULE_MS_MIN = 60_000;
 
 /** An address to listen on. */
 export interface Listen {
@@ -39,7 +46,19 @@ export interface ControllerConfig {
   /** File of the secret for sessions. Absent: it is made from the issuer's key. */
   readonly sessionKey: string | undefined;
   /** Absent: this process issues no certificates. */
-  readonly identity: { readonly issuerDir: string; readonly joinTokenKey: string } | undefined;
+  readonly identity: IdentityConfig | undefined;
+}
+
+/** How certificates are issued, and how what they lead to is replaced. */
+export interface IdentityConfig {
+  readonly issuerDir: string;
+  readonly joinTokenKey: string;
+  /** How long a leaf lives. */
+  readonly leafLifeMs: number;
+  /** Absent: this process does not replace roots; the files are others'. */
+  readonly schedule: TrustSchedule | undefined;
+  /** How long a change of trust may take to reach whoever reads it. */
+  readonly spreadMs: number;
 }
 
 /** A setting that is not understood. */
@@ -71,6 +90,9 @@ const FLAGS = {
   "admin-listen": { type: "string" },
   "issuer-dir": { type: "string" },
   "join-token-key": { type: "string" },
+  "issuance-lifetime": { type: "string" },
+  "trust-schedule": { type: "string" },
+  "trust-spread": { type: "string" },
   "quota-replicas": { type: "string" },
   "session-key": { type: "string" },
 } as const;
@@ -101,6 +123,22 @@ const Ports = z.string().transform((text, context): PortSet => {
   return ports;
 });
 
+const Duration = z.string().transform((text, context): number => {
+  const ms = parseGoDurationMs(text);
+  if (ms !== undefined && ms > 0) return ms;
+  context.addIssue({ code: "custom", message: `${JSON.stringify(text)} is not a duration such as 24h` });
+  return z.NEVER;
+});
+
+const Schedule = z.string().transform((text, context): TrustSchedule => {
+  if (text === "off" || text === "expiry") return { type: text };
+  const everyMs = parseGoDurationMs(text);
+  if (everyMs !== undefined && everyMs >= SCHEDULE_MS_MIN) return { type: "every", everyMs };
+  const expected = "neither off, expiry nor a duration of a minute or more";
+  context.addIssue({ code: "custom", message: `${JSON.stringify(text)} is ${expected}` });
+  return z.NEVER;
+});
+
 const DnsName = z
   .string()
   .max(253)
@@ -126,6 +164,11 @@ const Flags = z.strictObject({
   "admin-listen": Listening.prefault("0.0.0.0:9990"),
   "issuer-dir": z.string().min(1).optional(),
   "join-token-key": z.string().min(1).optional(),
+  "issuance-lifetime": Duration.refine((ms) => ms >= LEAF_LIFE_MS_MIN, "is too short to renew in").prefault(
+    "24h",
+  ),
+  "trust-schedule": Schedule.optional(),
+  "trust-spread": Duration.prefault(`${SPREAD_MS}ms`),
   "quota-replicas": z
     .string()
     .regex(/^[1-9]\d?$/, "is not a number from 1 to 99")
@@ -219,6 +262,15 @@ export function parseConfig(
     profileValidatorListen: flags["profile-validator-listen"],
     quotaReplicas: flags["quota-replicas"],
     sessionKey: flags["session-key"],
-    identity: issuerDir === undefined || joinTokenKey === undefined ? undefined : { issuerDir, joinTokenKey },
+    identity:
+      issuerDir === undefined || joinTokenKey === undefined
+        ? undefined
+        : {
+            issuerDir,
+            joinTokenKey,
+            leafLifeMs: flags["issuance-lifetime"],
+            schedule: flags["trust-schedule"],
+            spreadMs: flags["trust-spread"],
+          },
   };
 }

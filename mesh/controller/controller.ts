@@ -19,6 +19,7 @@ import type { Log } from "./log.ts";
 import { adminPages, healthPages, type Gauges, type Role } from "./report.ts";
 import { sessionSecret } from "./session_secret.ts";
 import { openSource } from "./source.ts";
+import { startTrust } from "./trust.ts";
 
 /** Where a running controller listens, and how it is stopped. */
 export interface Controller {
@@ -155,11 +156,24 @@ async function edges(config: ControllerConfig, answering: Answering): Promise<Ed
     config.identity === undefined
       ? undefined
       : await startIdentity(identity.methods, config.identity, { snapshots, settings, log, signal });
+  const trust =
+    issuing === undefined || config.identity === undefined
+      ? undefined
+      : startTrust(policy.methods, {
+          snapshots,
+          settings,
+          config: config.identity,
+          issuer: issuing.issuer,
+          log,
+          signal,
+        });
   return {
     destination,
     policy,
     identity: issuing === undefined ? undefined : identity,
     gauges: {
+      trust,
+      issuer: issuing?.issuer.files,
       topics: () => ({ ...resolving.topics(), ...judging.topics() }),
       identity: issuing?.counts,
       quotas: sharing.pools,

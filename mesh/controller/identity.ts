@@ -5,16 +5,18 @@ import { join } from "node:path";
 import { readPublicKey } from "@hauberk/crypto/algorithms.ts";
 import { sha256 } from "@hauberk/crypto/digest.ts";
 import type { Methods } from "../api/methods.ts";
-import { identityMethods, type IdentityCounts } from "../identity/grpc.ts";
+import { identityMethods, type IdentityCounts, type Outcome } from "../identity/grpc.ts";
 import { IssuerFiles, type IssuerPaths } from "../identity/issuer-files.ts";
-import { explainIssuer } from "../identity/issuer.ts";
+import type { Offered } from "../identity/issuer-in-force.ts";
+import { explainIssuer, type Issuer } from "../identity/issuer.ts";
+import { recoverIssuer } from "../identity/trust-directory.ts";
 import { verifyJoinToken, type JoinTrust } from "../identity/token.ts";
 import type { BoundPod } from "../identity/verified.ts";
 import { keyOf } from "../model/meta.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import type { Snapshot } from "../state/snapshot.ts";
-import type { Latest } from "../state/subscribe.ts";
-import type { ControllerConfig } from "./config.ts";
+import { Latest } from "../state/subscribe.ts";
+import type { IdentityConfig } from "./config.ts";
 import type { Log } from "./log.ts";
 
 /** How issuers are laid out: our own names, Secrets of type linkerd.io/tls, Secrets of type kubernetes.io/tls. */
@@ -72,14 +74,52 @@ function isBound(snapshot: Snapshot, pod: BoundPod): boolean {
 
 export interface IdentityRole {
   readonly counts: IdentityCounts;
+  /** The issuer in force, and its files. */
+  readonly issuer: FollowedIssuer;
   /** Ends when the signal aborts. */
   readonly done: Promise<void>;
+}
+
+/** An issuer in files that are followed. */
+export interface FollowedIssuer {
+  readonly files: IssuerFiles;
+  /** The issuer in force: changes when another was accepted. */
+  readonly inForce: Latest<Issuer>;
+  /** Looks at the files now. */
+  readonly reload: () => Promise<void>;
+}
+
+/** Opens the issuer in a directory, as far as an interruption has left it whole. */
+async function followIssuer(
+  dir: string,
+  log: Log,
+): Promise<FollowedIssuer & { heard: (offered: Offered) => void }> {
+  const paths = await findIssuer(dir);
+  await recoverIssuer(paths);
+  const files = await IssuerFiles.open(paths, Date.now());
+  const inForce = new Latest(files.issuer);
+  const heard = (offered: Offered): void => {
+    switch (offered.type) {
+      case "unchanged":
+        return;
+      case "replaced":
+        inForce.set(offered.issuer);
+        log("info", "issuer replaced", { issuer: offered.issuer.authority.certificate.fingerprint });
+        return;
+      case "kept":
+        if (!offered.isNew) return;
+        log("error", "issuer files are wrong, the issuer before stays in use", {
+          reason: explainIssuer(offered.refusal),
+        });
+    }
+  };
+  return { files, inForce, heard, reload: async () => heard(await files.reload(Date.now())) };
 }
 
 /** Adds the identity service to `methods`, and follows the issuer's files. */
 export async function startIdentity(
   methods: Methods,
-  { issuerDir, joinTokenKey }: NonNullable<ControllerConfig["identity"]>,
+  { issuerDir, joinTokenKey, leafLifeMs }: IdentityConfig,
   {
     snapshots,
     settings,
@@ -92,34 +132,29 @@ export async function startIdentity(
     readonly signal: AbortSignal;
   },
 ): Promise<IdentityRole> {
-  const files = await IssuerFiles.open(await findIssuer(issuerDir), Date.now());
+  const issuer = await followIssuer(issuerDir, log);
   const keys = [joinTrustOf(await readFile(joinTokenKey, "utf8"))];
   const verifier = { keys, domain: settings, isBound: (pod: BoundPod) => isBound(snapshots.value, pod) };
   const counts = identityMethods(methods, {
-    issuer: () => files.issuer,
+    issuer: () => issuer.inForce.value,
     verify: (token, nowMs) => verifyJoinToken(token, verifier, nowMs),
-    heard: (outcome) => {
-      switch (outcome.type) {
-        case "issued":
-          log("info", "certificate issued", {
-            identity: outcome.workload.identity.dnsName,
-            pod: keyOf(outcome.workload.pod),
-            notAfter: new Date(outcome.issued.leaf.notAfterMs).toISOString(),
-          });
-          return;
-        case "refused":
-          log("warn", "certificate request refused", { reason: outcome.reason, detail: outcome.message });
-          return;
-      }
-    },
+    lifeMs: leafLifeMs,
+    heard: (outcome) => logOutcome(outcome, log),
   });
-  const done = files.follow(signal, (reloaded) => {
-    if (reloaded.type === "replaced") log("info", "issuer replaced");
-    if (reloaded.type === "kept" && reloaded.isNew) {
-      log("error", "issuer files are wrong, the issuer before stays in use", {
-        reason: explainIssuer(reloaded.refusal),
+  return { counts, issuer, done: issuer.files.follow(signal, issuer.heard) };
+}
+
+function logOutcome(outcome: Outcome, log: Log): void {
+  switch (outcome.type) {
+    case "issued":
+      log("info", "certificate issued", {
+        identity: outcome.workload.identity.dnsName,
+        pod: keyOf(outcome.workload.pod),
+        notAfter: new Date(outcome.issued.leaf.notAfterMs).toISOString(),
       });
-    }
-  });
-  return { counts, done };
+      return;
+    case "refused":
+      log("warn", "certificate request refused", { reason: outcome.reason, detail: outcome.message });
+      return;
+  }
 }

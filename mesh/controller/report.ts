@@ -6,10 +6,13 @@ import type { MeshSettings } from "../model/settings.ts";
 import type { QuotaGauges } from "../policy/quota_grpc.ts";
 import { statusesOf, warningsOf } from "../policy/status.ts";
 import { json, type Page } from "./admin.ts";
+import type { IssuerFiles } from "../identity/issuer-files.ts";
 import type { KeyFollower } from "./key_sets.ts";
 import { renderMetrics, type Family } from "./metrics.ts";
 import { kindFamilies } from "./cluster_report.ts";
 import type { ClusterWorld } from "./cluster_world.ts";
+import { trustFamilies } from "./trust_families.ts";
+import type { TrustRole } from "./trust.ts";
 import type { World } from "./world.ts";
 
 /** One role and what it serves. */
@@ -25,6 +28,8 @@ export interface Gauges {
   readonly quotas: QuotaGauges["pools"];
   /** Families of parts that not every process has. */
   readonly more: () => readonly Family[];
+  readonly trust: TrustRole | undefined;
+  readonly issuer: IssuerFiles | undefined;
 }
 
 function grpcFamilies(roles: readonly Role[]): readonly Family[] {
@@ -81,7 +86,7 @@ function quotaFamilies(pools: ReturnType<Gauges["quotas"]>): readonly Family[] {
 function families(
   roles: readonly Role[],
   world: World,
-  { topics, identity, quotas }: Gauges,
+  { topics, identity, quotas, trust, issuer }: Gauges,
 ): readonly Family[] {
   const snapshot = world.snapshots.value;
   const memory = process.memoryUsage();
@@ -89,6 +94,9 @@ function families(
   return [
     ...grpcFamilies(roles),
     ...quotaFamilies(quotas()),
+    ...(trust === undefined
+      ? []
+      : trustFamilies({ inForce: trust.inForce.value, gauges: trust.gauges, issuer: issuer?.counts })),
     {
       name: "hauberk_objects",
       type: "gauge",

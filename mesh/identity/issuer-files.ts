@@ -42,6 +42,10 @@ export class IssuerFiles {
     return this.#issuer;
   }
 
+  get paths(): IssuerPaths {
+    return this.#paths;
+  }
+
   get counts(): Readonly<IssuerCounts> {
     return this.#inForce.counts;
   }

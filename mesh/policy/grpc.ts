@@ -25,7 +25,7 @@ import type { Snapshot } from "../state/snapshot.ts";
 import type { Latest } from "../state/subscribe.ts";
 import { inboundPolicy, type InboundQuery } from "./inbound.ts";
 import { outboundPolicy, type OutboundQuery } from "./outbound.ts";
-import { requireWorkload } from "./workload.ts";
+import { requireWorkload } from "../api/workload.ts";
 
 export interface PolicyOptions {
   readonly snapshots: Latest<Snapshot>;

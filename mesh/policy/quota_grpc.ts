@@ -14,7 +14,7 @@ import type { Snapshot } from "../state/snapshot.ts";
 import type { Latest } from "../state/subscribe.ts";
 import { LEASE_MS, PERIOD_MS, QuotaPool } from "./quota.ts";
 import { serversOfPolicy } from "./rate_limit.ts";
-import { requireWorkload, type Workload } from "./workload.ts";
+import { requireWorkload, type Workload } from "../api/workload.ts";
 
 /** A port has at most sixteen policies, and a workload few ports. */
 const DEMANDS_MAX = 256;

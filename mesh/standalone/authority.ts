@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { sha256 } from "@hauberk/crypto/digest.ts";
@@ -11,8 +12,8 @@ import type { BoundPod } from "../identity/verified.ts";
 export interface MeshAuthority {
   readonly issuerDir: string;
   readonly joinTokenKey: string;
-  readonly trustAnchorsPem: string;
-  readonly trustRootSha256: string;
+  /** The trust bundle as it is now: a rotation changes it while the mesh runs. */
+  readonly trustAnchorsPem: () => string;
   readonly key: JoinKey;
 }
 
@@ -29,20 +30,25 @@ export async function newAuthority(
   const pair = joinKey(privateKey);
   if (pair === undefined) throw new Error("an Ed25519 key does not sign join tokens");
   const joinTokenKey = join(dir, "join-token.key");
+  const bundle = join(issuerDir, "ca-bundle.crt");
   const files: readonly (readonly [string, string])[] = [
     [join(issuerDir, "crt.pem"), issuer.certificates],
     [join(issuerDir, "key.pem"), issuer.privateKey],
-    [join(issuerDir, "ca-bundle.crt"), issuer.anchors],
+    [bundle, issuer.anchors],
     [joinTokenKey, privateKey.export({ format: "pem", type: "pkcs8" })],
   ];
   await Promise.all(files.map(([path, text]) => writeFile(path, text, { mode: 0o600 })));
   return {
     issuerDir,
     joinTokenKey,
-    trustAnchorsPem: issuer.anchors,
-    trustRootSha256: Buffer.from(sha256(Buffer.from(issuer.anchors))).toString("hex"),
+    trustAnchorsPem: () => readFileSync(bundle, "utf8"),
     key: pair.key,
   };
+}
+
+/** How a bundle is named on pods: the digest of its text. */
+export function trustRootSha256(pem: string): string {
+  return Buffer.from(sha256(Buffer.from(pem))).toString("hex");
 }
 
 /** Writes a pod's join token, which dies with the pod. */

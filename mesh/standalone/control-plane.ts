@@ -69,6 +69,11 @@ export function controlPlanePlan(options: ControlPlaneOptions): PodPlan {
       authority.issuerDir,
       "--join-token-key",
       authority.joinTokenKey,
+      // Everything that trust is written down for reads files of this machine: the spread is a poll's time.
+      "--trust-schedule",
+      "expiry",
+      "--trust-spread",
+      "6s",
       ...listen("identity"),
       ...listen("destination"),
       ...listen("policy"),

@@ -9,7 +9,7 @@ import type { Problem } from "../source/manifests/document.ts";
 import { watchManifests } from "../source/manifests/load.ts";
 import type { Loaded } from "../source/manifests/load.ts";
 import { Attendant } from "./attendant-client.ts";
-import { newAuthority, writeToken } from "./authority.ts";
+import { newAuthority, trustRootSha256, writeToken } from "./authority.ts";
 import type { MeshAuthority } from "./authority.ts";
 import {
   CONTROL_PLANE_NAMESPACE,
@@ -47,6 +47,8 @@ const TOKEN_RENEW_MS = 6 * 3_600_000;
 const CLUSTER_NETWORKS = ["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"];
 const CLUSTER_DOMAIN = "cluster.local";
 const TRUST_DOMAIN = "cluster.local";
+/** What a proxy trusts when it starts. */
+const TRUST_ANCHORS = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS";
 const NODE = "standalone";
 /** What every process gets of the environment in which the mesh was started. */
 const INHERITED = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"] as const;
@@ -379,12 +381,20 @@ export class Mesh {
     );
     const { environment, init, adminPort, inboundPort, identity } = made.sidecar;
     const { proxy: binary } = this.#options.binaries;
+    const bundle = this.#parts.authority.trustAnchorsPem;
     return {
-      proxy: { binary, environment, init, adminPort, first: !isControlPlane },
+      proxy: {
+        binary,
+        // A proxy that starts anew trusts what is trusted then.
+        environment: () => ({ ...environment, [TRUST_ANCHORS]: bundle() }),
+        init,
+        adminPort,
+        first: !isControlPlane,
+      },
       facts: {
         controlPlaneNamespace: CONTROL_PLANE_NAMESPACE,
         version: this.#options.version,
-        trustRootSha256: this.#parts.authority.trustRootSha256,
+        trustRootSha256: trustRootSha256(bundle()),
         inboundPort,
         adminPort,
         identity,
@@ -400,7 +410,7 @@ export class Mesh {
     return {
       clusterDomain: CLUSTER_DOMAIN,
       trustDomain: TRUST_DOMAIN,
-      trustAnchorsPem: this.#parts.authority.trustAnchorsPem,
+      trustAnchorsPem: this.#parts.authority.trustAnchorsPem(),
       clusterNetworks: CLUSTER_NETWORKS,
       defaultInboundPolicy: "all-unauthenticated",
       identity: { addr: `${host}:${CONTROL_PLANE_PORTS.identity}`, name },

@@ -31,7 +31,8 @@ const ASK_TIMEOUT_MS = 6_000;
 /** The proxy of a pod, as the runtime starts it. */
 export interface PodProxy {
   readonly binary: string;
-  readonly environment: Readonly<Record<string, string>>;
+  /** As it is now. */
+  readonly environment: () => Readonly<Record<string, string>>;
   readonly init: readonly string[];
   readonly adminPort: number;
   /** Whether containers wait for the proxy. The control plane's own do not: it waits for them. */
@@ -229,7 +230,7 @@ export class Pod {
     const { proxy } = this.#world;
     if (proxy === undefined || this.#net === undefined) throw new Error(`pod ${this.key} has no proxy`);
     const question = this.#inside(this.#net, [proxy.binary, "ask", path], {});
-    const answer = await capture(question, { environment: proxy.environment, timeoutMs: ASK_TIMEOUT_MS });
+    const answer = await capture(question, { environment: proxy.environment(), timeoutMs: ASK_TIMEOUT_MS });
     if (answer.code !== 0) throw new Error(answer.stderr.trim());
     return answer.stdout;
   }
@@ -290,7 +291,7 @@ export class Pod {
     if (net === undefined) return;
     const rules = this.#inside(net, [proxy.binary, "init", ...proxy.init], { keep: ["net_admin"] });
     const { code, stderr, stdout } = await capture(rules, {
-      environment: proxy.environment,
+      environment: proxy.environment(),
       timeoutMs: RULES_TIMEOUT_MS,
     });
     if (code !== 0) throw new Error(`hauberk-proxy init ended with ${code}: ${(stderr || stdout).trim()}`);
@@ -300,7 +301,7 @@ export class Pod {
       restart: "Always",
       launch: () =>
         launch(this.#inside(net, [proxy.binary, "run"], { keep: ["net_raw"] }), {
-          environment: proxy.environment,
+          environment: proxy.environment(),
           janitor: this.#world.janitor,
           log,
         }),

@@ -1,7 +1,6 @@
 /** How proxies name the workload that they are beside. */
 import { z } from "zod";
-import { Code, RpcError } from "../api/status.ts";
-import type { InboundQuery } from "./inbound.ts";
+import { Code, RpcError } from "./status.ts";
 
 /** `{"ns":…,"pod":…}` or `{"ns":…,"external_workload":…}`. */
 const WorkloadToken = z.union([
@@ -10,7 +9,11 @@ const WorkloadToken = z.union([
 ]);
 
 /** The workload that a proxy says it is beside. */
-export type Workload = InboundQuery["workload"];
+export interface Workload {
+  readonly of: "Pod" | "ExternalWorkload";
+  readonly namespace: string;
+  readonly name: string;
+}
 
 function parseWorkload(token: string): Workload | undefined {
   let json: unknown;

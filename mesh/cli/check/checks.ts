@@ -1,47 +1,13 @@
 import { explainChain, isIssuedBy, verifyChain } from "@hauberk/crypto/certificate.ts";
-import type { Certificate } from "@hauberk/crypto/certificate.ts";
 import type { PodStatus } from "@hauberk/mesh/standalone/control-protocol.ts";
-import type { CheckFacts, Learnt } from "./facts.ts";
+import { SUCCESS, error, known, none, warning, type Check as CheckOf } from "./check.ts";
+import { nameOf, soon, within } from "./certificates.ts";
+import type { CheckFacts } from "./facts.ts";
 
-/** What a check found. `fatal`: what comes after it would only repeat the same. */
-export type Finding =
-  | { readonly type: "success" }
-  | { readonly type: "warning"; readonly message: string }
-  | { readonly type: "error"; readonly message: string };
+type Check = CheckOf<CheckFacts>;
 
-/** One check: a sentence that should be true, and how to tell. */
-export interface Check {
-  readonly category: string;
-  readonly description: string;
-  /** Anchor in the documentation of hints, as Linkerd names it where it has the same check. */
-  readonly hint: string;
-  /** What is wrong ends the report: nothing after it can be judged. */
-  readonly fatal: boolean;
-  readonly find: (facts: CheckFacts) => Finding;
-}
-
-const SUCCESS: Finding = { type: "success" };
-const SOON_MS = 60 * 24 * 3_600_000;
 /** The name of the hybrid group that every mesh connection should have negotiated. */
 const HYBRID_GROUP = "X25519MLKEM768";
-
-function error(message: string): Finding {
-  return { type: "error", message };
-}
-
-function warning(message: string): Finding {
-  return { type: "warning", message };
-}
-
-/** Judges a fact, or says why it is not known. */
-function known<T>(fact: Learnt<T>, judge: (value: T) => Finding): Finding {
-  return fact.ok ? judge(fact.value) : error(fact.why);
-}
-
-/** Success if the list of what is wrong is empty. */
-function none(wrong: readonly string[], as: (message: string) => Finding = error): Finding {
-  return wrong.length === 0 ? SUCCESS : as(wrong.join("\n"));
-}
 
 function podsThat(
   pods: readonly PodStatus[],
@@ -58,24 +24,6 @@ function unready(pod: PodStatus): string | undefined {
 }
 
 const isControlPlane = ({ namespace }: PodStatus): boolean => namespace === "linkerd";
-
-function within(certificate: Certificate, name: string, nowMs: number): readonly string[] {
-  if (nowMs < certificate.notBeforeMs)
-    return [`* ${name} is valid only from ${new Date(certificate.notBeforeMs).toISOString()}`];
-  if (nowMs > certificate.notAfterMs)
-    return [`* ${name} ended at ${new Date(certificate.notAfterMs).toISOString()}`];
-  return [];
-}
-
-function soon(certificate: Certificate, name: string, nowMs: number): readonly string[] {
-  return certificate.notAfterMs - nowMs < SOON_MS
-    ? [`* ${name} ends at ${new Date(certificate.notAfterMs).toISOString()}`]
-    : [];
-}
-
-function nameOf(certificate: Certificate): string {
-  return certificate.subject.attributes.map(({ value }) => value).join(", ");
-}
 
 const RUNTIME: readonly Check[] = [
   {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Check, Finding } from "./checks.ts";
+import type { Check, Finding } from "./check.ts";
 import { CHECKS } from "./checks.ts";
 import type { CheckFacts } from "./facts.ts";
 import { isHealthy, renderResults, resultsJson, runChecks } from "./results.ts";
@@ -15,7 +15,7 @@ const facts: CheckFacts = {
   report: unknown,
 };
 
-function check(category: string, description: string, finding: Finding, fatal = false): Check {
+function check(category: string, description: string, finding: Finding, fatal = false): Check<CheckFacts> {
   return {
     category,
     description,
@@ -51,11 +51,11 @@ linkerd-identity
 ----------------
 ‼ anchors are young
     * root ends soon
-    see docs/guide/checks.md#hint-anchors for hints
+    see docs/guide/check.md#hint-anchors for hints
 × issuer is valid
     * it ended
     * it was nobody's
-    see docs/guide/checks.md#hint-issuer for hints
+    see docs/guide/check.md#hint-issuer for hints
 
 Status check results are ×`,
   );
@@ -71,13 +71,13 @@ test("the JSON report has Linkerd's form", () => {
         checks: [
           {
             description: "anchors are young",
-            hint: "docs/guide/checks.md#hint-anchors",
+            hint: "docs/guide/check.md#hint-anchors",
             error: "* root ends soon",
             result: "warning",
           },
           {
             description: "issuer is valid",
-            hint: "docs/guide/checks.md#hint-issuer",
+            hint: "docs/guide/check.md#hint-issuer",
             error: "* it ended\n* it was nobody's",
             result: "error",
           },

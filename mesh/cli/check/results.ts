@@ -1,12 +1,7 @@
-import type { Check, Finding } from "./checks.ts";
-import type { CheckFacts } from "./facts.ts";
+import type { Check, Finding } from "./check.ts";
 
-/** Where hints are explained: Linkerd's pages for the checks that are Linkerd's, ours for our own. */
-function hintOf(anchor: string): string {
-  return anchor.startsWith("l5d-")
-    ? `https://linkerd.io/2/checks/#${anchor}`
-    : `docs/guide/checks.md#${anchor}`;
-}
+/** Where hints are explained: one page, with Linkerd's anchors where the check is Linkerd's. */
+const HINTS = "docs/guide/check.md";
 
 /** One line of the report. */
 export interface Result {
@@ -14,14 +9,16 @@ export interface Result {
   readonly description: string;
   readonly hint: string;
   readonly finding: Finding;
+  /** Whether an error may go away by itself. */
+  readonly passes: boolean;
 }
 
 /** Makes the checks in order. After a fatal error nothing more is judged. */
-export function runChecks(checks: readonly Check[], facts: CheckFacts): readonly Result[] {
+export function runChecks<F>(checks: readonly Check<F>[], facts: F): readonly Result[] {
   const results: Result[] = [];
-  for (const { category, description, hint, fatal, find } of checks) {
+  for (const { category, description, hint, fatal, find, passes = false } of checks) {
     const finding = find(facts);
-    results.push({ category, description, hint: hintOf(hint), finding });
+    results.push({ category, description, hint: `${HINTS}#${hint}`, finding, passes });
     if (fatal && finding.type === "error") break;
   }
   return results;
@@ -30,6 +27,11 @@ export function runChecks(checks: readonly Check[], facts: CheckFacts): readonly
 /** Whether nothing is in error. Warnings do not count. */
 export function isHealthy(results: readonly Result[]): boolean {
   return results.every(({ finding }) => finding.type !== "error");
+}
+
+/** Whether waiting may help: what is in error is all of the kind that goes away. */
+export function mayPass(results: readonly Result[]): boolean {
+  return results.every(({ finding, passes }) => finding.type !== "error" || passes);
 }
 
 const GLYPHS = { success: "√", warning: "‼", error: "×" } as const;

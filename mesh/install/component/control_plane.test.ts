@@ -60,7 +60,7 @@ for (const [name, layers] of [
     const rendered = render(...layers);
     assert.equal(render(...layers), rendered);
     if (process.env["HAUBERK_GOLDEN"] === "write") writeFileSync(file, rendered);
-    assert.equal(rendered, readFileSync(file, "utf8"));
+    assert.equal(rendered, readFileSync(file, "utf8"), "HAUBERK_GOLDEN=write writes it anew");
   });
 }
 

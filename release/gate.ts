@@ -9,7 +9,6 @@ import { IN_TOTO, Predicate, writeStatement } from "./attest/statement.ts";
 import { sealedJson } from "./attest/bundle.ts";
 import { readDescription, writeDescription, type Release } from "./channel/release.ts";
 import { Layout } from "./oci/layout.ts";
-import { IMAGES } from "./stages.ts";
 import { describeChecks } from "./verify/report.ts";
 import { verifyImage, type Trust } from "./verify/verify.ts";
 
@@ -64,7 +63,7 @@ export async function passGate(gated: Gated): Promise<void> {
   const layout = await Layout.open(join(gated.dir, "images"));
   const release = readDescription(await readFile(join(gated.dir, "release.json")));
   const found = new Map<string, ReadonlyMap<Digest, readonly Digest[]>>();
-  for (const name of IMAGES) found.set(name, await verified(layout, name, { builder }));
+  for (const name of Object.keys(release.images)) found.set(name, await verified(layout, name, { builder }));
   const signer: Signer = gated.isNew ? await makeSigner(gated.keys) : await readSigner(gated.keys);
   const trust = { builder, gate: partyOf(signer, gated.gateId) };
   readTrust(writeTrust(trust));

@@ -1,5 +1,4 @@
 /** `npm run release`: makes a release in a folder, lets it out, publishes it, verifies it, and keeps its channel. */
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -8,17 +7,26 @@ import { CHANNEL_USAGE, runChannel, UsageError } from "./channel/command.ts";
 import { passGate } from "./gate.ts";
 import { makeRelease } from "./make.ts";
 import { Layout } from "./oci/layout.ts";
-import { Repository } from "./oci/registry.ts";
+import { rebuild } from "./rebuild.ts";
 import { publishImage } from "./publish.ts";
-import { IMAGES } from "./stages.ts";
-import { describeChecks } from "./verify/report.ts";
-import { verifyImage, type Check, type Trust } from "./verify/verify.ts";
+import { readDescription } from "./channel/release.ts";
+import {
+  describeRelease,
+  failures,
+  IMAGES,
+  isFolder,
+  isImageName,
+  repositoryOf,
+  verifyRelease,
+  type Place,
+} from "./verify/release.ts";
 
 const USAGE = `usage:
   npm run release -- --out DIR --keys DIR [--new-keys] [--revision REV] [--builder URI] [--source URI]
-      [--repository HOST/PATH] [--advisories DIR]
+      [--repository HOST/PATH] [--advisories DIR] [--only IMAGE ...]
   npm run release -- gate DIR --keys DIR [--new-keys] --trust FILE --conformance REPORT [--gate URI] [--level 1|2]
   npm run release -- verify DIR|REPOSITORY --trust FILE [--tag TAG] [--plain-http]
+  npm run release -- rebuild DIR
   npm run release -- publish DIR REPOSITORY --tag TAG [--plain-http]
 
 ${CHANNEL_USAGE.trimStart()}
@@ -28,48 +36,34 @@ REGISTRY_USERNAME and REGISTRY_PASSWORD.
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
-interface Place {
-  readonly where: string;
-  readonly tag: string;
-  readonly isPlainHttp: boolean;
+/** The images that a command is about: those that are named, or those that the release has. */
+async function imagesOf(where: string, only: readonly string[]): Promise<readonly string[]> {
+  const wrong = only.find((name) => !isImageName(name));
+  if (wrong !== undefined) throw new UsageError(`there is no image ${wrong}: ${IMAGES.join(", ")}`);
+  if (only.length > 0) return only;
+  if (!isFolder(where)) return IMAGES;
+  return Object.keys(readDescription(await readFile(join(resolve(where), "release.json"))).images);
 }
 
-/** The repository of one image. */
-function repositoryOf({ where, isPlainHttp }: Place, name: string): Repository {
-  const { REGISTRY_USERNAME: username, REGISTRY_PASSWORD: password } = process.env;
-  const credentials =
-    username === undefined || password === undefined ? {} : { credentials: { username, password } };
-  return new Repository(`${where}/${name}`, { dangerousPlainHttp: isPlainHttp, ...credentials });
-}
-
-async function checksOf(place: Place, name: string, trust: Trust): Promise<readonly Check[]> {
-  const images = join(resolve(place.where), "images");
-  if (existsSync(images)) return verifyImage(await Layout.open(images), name, trust);
-  const repository = repositoryOf(place, name);
-  try {
-    return await verifyImage(repository, place.tag, trust);
-  } finally {
-    await repository.close();
-  }
-}
-
-async function verify(place: Place, trustFile: string): Promise<number> {
+async function verify(place: Place, trustFile: string, only: readonly string[]): Promise<number> {
   const trust = readTrust(await readFile(trustFile, "utf8"));
-  if (trust.gate === undefined)
-    throw new Error("trust: it names no gate, and a release that nobody let out is not accepted");
-  let failed = 0;
-  for (const name of IMAGES) {
-    const checks = await checksOf(place, name, trust);
-    process.stdout.write(describeChecks(name, checks));
-    failed += checks.filter(({ outcome }) => !outcome.ok).length;
-  }
-  process.stdout.write(failed === 0 ? "Verified.\n" : `Refused: ${failed} demands are not met.\n`);
-  return failed === 0 ? 0 : 1;
+  const images = await verifyRelease(place, trust, await imagesOf(place.where, only));
+  process.stdout.write(describeRelease(images, trust));
+  return failures(images) === 0 ? 0 : 1;
 }
 
-async function publish(dir: string, place: Place): Promise<number> {
+async function compare(dir: string): Promise<number> {
+  const compared = await rebuild(dir, resolve(import.meta.dirname, ".."));
+  for (const { name, released, rebuilt } of compared) {
+    const verdict = released === rebuilt ? "√ the same" : `× rebuilt as ${rebuilt}`;
+    process.stdout.write(`${name} ${released} ${verdict}\n`);
+  }
+  return compared.length > 0 && compared.every(({ released, rebuilt }) => released === rebuilt) ? 0 : 1;
+}
+
+async function publish(dir: string, place: Place, only: readonly string[]): Promise<number> {
   const layout = await Layout.open(join(dir, "images"));
-  for (const name of IMAGES) {
+  for (const name of await imagesOf(dir, only)) {
     const to = repositoryOf(place, name);
     try {
       const { index, attached } = await publishImage(layout, { name, to, tag: place.tag });
@@ -98,6 +92,7 @@ async function main(): Promise<number> {
       conformance: { type: "string" },
       gate: { type: "string", default: "https://hauberk.io/gate/v1" },
       level: { type: "string", default: "1" },
+      only: { type: "string", multiple: true, default: [] },
       channel: { type: "string", default: "stable" },
       root: { type: "string" },
       state: { type: "string" },
@@ -130,18 +125,21 @@ async function main(): Promise<number> {
     return 0;
   }
   if (command === "verify" && from !== undefined && values.trust !== undefined)
-    return verify(place(from), resolve(values.trust));
+    return verify(place(from), resolve(values.trust), values.only);
+  if (command === "rebuild" && from !== undefined) return compare(resolve(from));
   if (command === "publish" && from !== undefined && to !== undefined)
-    return publish(resolve(from), place(to));
+    return publish(resolve(from), place(to), values.only);
   if (command !== undefined || values.out === undefined || values.keys === undefined) {
     process.stderr.write(USAGE);
     return 64;
   }
+  await imagesOf("", values.only);
   await makeRelease({
     out: resolve(values.out),
     keys: resolve(values.keys),
     isNew: values["new-keys"],
     revision: values.revision,
+    only: values.only.filter(isImageName),
     advisories: values.advisories === undefined ? undefined : resolve(values.advisories),
     naming: { builderId: values.builder, sourceUri: values.source, repository: values.repository },
   });

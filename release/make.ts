@@ -14,6 +14,7 @@ import { writeDescription } from "./channel/release.ts";
 import { inventoryOf, materialsOf } from "./describe.ts";
 import { Layout } from "./oci/layout.ts";
 import { exportSource, type Source } from "./source.ts";
+import { IMAGES, type ImageName } from "./verify/release.ts";
 import { buildAll, fetchInputs, imageAll, PLATFORM, type Built, type Imaged, type Inputs } from "./stages.ts";
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
@@ -100,7 +101,7 @@ async function attestImage(
       artifact: image.name,
       platform: `linux/${PLATFORM.oci}`,
       materials: await materialsOf(inventory, source, inputs),
-      outputs: built[image.name].outputs,
+      outputs: built.get(image.name)?.outputs ?? new Map(),
       invocationId: `${naming.builderId}/runs/${source.commit}`,
       at,
     }),
@@ -116,6 +117,8 @@ export async function makeRelease(options: {
   readonly keys: string;
   readonly isNew: boolean;
   readonly revision: string;
+  /** Images to make; all of them if none is named. */
+  readonly only: readonly ImageName[];
   /** Folder of an OSV snapshot. */
   readonly advisories: string | undefined;
   readonly naming: Naming;
@@ -129,11 +132,12 @@ export async function makeRelease(options: {
   const { version } = manifest.parse(JSON.parse(await readFile(join(root, "package.json"), "utf8")));
   const source = await exportSource(root, { revision: options.revision, dir: join(work, "source"), version });
   say(`· Hauberk ${version}, commit ${source.commit}`);
+  const names = options.only.length > 0 ? options.only : IMAGES;
   const known = await readKnown(source, options.advisories);
   const inputs = await timed("inputs fetched and checked", fetchInputs(source, join(work, "inputs")));
   const built = await timed(
     "everything built twice, without network, alike",
-    buildAll(source, inputs, join(work, "build")),
+    buildAll(source, inputs, { dir: join(work, "build"), names }),
   );
   const layout = await Layout.create(join(options.out, "images"));
   const images = await timed("images written", imageAll(layout, { source, inputs, built }));

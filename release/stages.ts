@@ -14,6 +14,7 @@ import { nodeImage, proxyImage } from "./image/images.ts";
 import type { Layout } from "./oci/layout.ts";
 import type { Descriptor } from "./oci/model.ts";
 import type { Source } from "./source.ts";
+import type { ImageName } from "./verify/release.ts";
 
 const run = promisify(execFile);
 
@@ -52,36 +53,43 @@ export async function fetchInputs(source: Source, dir: string): Promise<Inputs> 
   };
 }
 
-export interface Built {
-  readonly proxy: BuiltAlike;
-  readonly controller: BuiltAlike;
-  readonly cli: BuiltAlike;
-}
+/** What was built, by the image that it is for; images that are not made are not in it. */
+export type Built = ReadonlyMap<ImageName, BuiltAlike>;
 
 /** The machine that a release is made on is the platform that it is for; nothing is cross-built yet. */
 export const PLATFORM = { node: "x64", oci: "amd64" } as const;
 
-/** Builds everything twice. */
-export async function buildAll(source: Source, inputs: Inputs, dir: string): Promise<Built> {
+/** Builds what the named images need, twice. */
+export async function buildAll(
+  source: Source,
+  inputs: Inputs,
+  { dir, names }: { readonly dir: string; readonly names: readonly ImageName[] },
+): Promise<Built> {
   await mkdir(dir, { recursive: true });
   const given = { ...inputs, architecture: PLATFORM.node };
   const wire = await buildTwice(wireStep(source, given), dir);
   const scripts = (program: Program) => buildTwice(scriptsStep(source, program, { ...given, wire }), dir);
-  const controller = await scripts(CONTROLLER);
-  const cli = await scripts(CLI);
-  const proxy = await buildTwice(await proxyStep(source, { ...inputs, dir }), dir);
-  return { proxy, controller, cli };
+  const steps: Readonly<Record<ImageName, () => Promise<BuiltAlike>>> = {
+    controller: () => scripts(CONTROLLER),
+    cli: () => scripts(CLI),
+    proxy: async () => buildTwice(await proxyStep(source, { ...inputs, dir }), dir),
+  };
+  const built = new Map<ImageName, BuiltAlike>();
+  for (const name of names) built.set(name, await steps[name]());
+  return built;
 }
-
-/** Names of the images in a release's layout. */
-export const IMAGES = ["proxy", "controller", "cli"] as const;
 
 /** An image in the layout: the index over its platforms, and the image of each. */
 export interface Imaged {
-  readonly name: (typeof IMAGES)[number];
+  readonly name: ImageName;
   readonly index: Descriptor;
   readonly images: readonly Descriptor[];
   /** Folders of the npm packages inside, for the images of Node programs. */
+  readonly bundled: readonly string[];
+}
+
+interface Spec {
+  readonly spec: ImageSpec;
   readonly bundled: readonly string[];
 }
 
@@ -137,17 +145,17 @@ export async function imageAll(
   const node = await readFile(join(inputs.packages, `node-linux-${PLATFORM.node}`, "bin", "node"));
   const nodeProgram = (program: Program, output: Build, description: string) =>
     nodeProgramSpec(program, output, { ...inputs, source, node, description });
-  const binary = await readFile(join(built.proxy.dir, "hauberk-proxy"));
-  const specs = [
-    { name: "proxy", spec: proxyImage(binary, source, PLATFORM.oci), bundled: [] },
-    {
-      name: "controller",
-      ...(await nodeProgram(CONTROLLER, built.controller, "The control plane of the Hauberk service mesh.")),
-    },
-    { name: "cli", ...(await nodeProgram(CLI, built.cli, "The command line of the Hauberk service mesh.")) },
-  ] as const;
+  const specs: Readonly<Record<ImageName, (output: BuiltAlike) => Promise<Spec>>> = {
+    proxy: async ({ dir }) => ({
+      spec: proxyImage(await readFile(join(dir, "hauberk-proxy")), source, PLATFORM.oci),
+      bundled: [],
+    }),
+    controller: (output) => nodeProgram(CONTROLLER, output, "The control plane of the Hauberk service mesh."),
+    cli: (output) => nodeProgram(CLI, output, "The command line of the Hauberk service mesh."),
+  };
   const imaged: Imaged[] = [];
-  for (const { name, spec, bundled } of specs) {
+  for (const [name, output] of built) {
+    const { spec, bundled } = await specs[name](output);
     const image = await writeImage(layout, spec);
     const index = await writeIndex(layout, [image], spec.labels);
     await layout.tag(name, index);

@@ -17,6 +17,7 @@ import { StatCommand } from "./command/stat.ts";
 import { TapCommand } from "./command/tap.ts";
 import { TrustRotateCommand, TrustStatusCommand } from "./command/trust.ts";
 import { UpCommand } from "./command/up.ts";
+import { VerifyCommand } from "./command/verify.ts";
 import { VersionCommand } from "./command/version.ts";
 
 /** Every command by its name. What a command needs to do its work, it loads when it runs. */
@@ -42,6 +43,7 @@ export const COMMANDS = {
   "trust:rotate": TrustRotateCommand,
   "trust:status": TrustStatusCommand,
   up: UpCommand,
+  verify: VerifyCommand,
   version: VersionCommand,
   "viz:tap": TapCommand,
 };

@@ -1,0 +1,125 @@
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { Args, Flags } from "@oclif/core";
+import { readTrust } from "@hauberk/release/attest/keys.ts";
+import { readDescription } from "@hauberk/release/channel/release.ts";
+import {
+  describeRelease,
+  failures,
+  IMAGES,
+  isFolder,
+  isImageName,
+  NOT_CLAIMED,
+  verifyRelease,
+} from "@hauberk/release/verify/release.ts";
+import { z } from "zod";
+import { EXIT, MeshCommand } from "../mesh-command.ts";
+
+const Options = z.strictObject({
+  trust: z.string().min(1),
+  tag: z.string().min(1),
+  image: z.array(z.enum(IMAGES)),
+  "plain-http": z.boolean(),
+  rebuild: z.boolean(),
+  source: z.string().min(1),
+  output: z.enum(["table", "json"]),
+});
+type Options = z.infer<typeof Options>;
+
+/** `HOST/PATH/proxy@sha256:…` and `HOST/PATH/proxy:1.0.0` name one image of a release. */
+const ONE_IMAGE = /^(?<path>.+)\/(?<name>[a-z]+)(?:@(?<digest>sha256:[0-9a-f]{64})|:(?<tag>[\w.-]+))?$/;
+
+interface Asked {
+  readonly where: string;
+  readonly tag: string;
+  readonly names: readonly string[];
+}
+
+async function askedOf(where: string, options: Options): Promise<Asked> {
+  if (isFolder(where)) {
+    const release = readDescription(await readFile(join(resolve(where), "release.json")));
+    const names = options.image.length > 0 ? options.image : Object.keys(release.images);
+    return { where, tag: options.tag, names };
+  }
+  const { path, name, digest, tag } = ONE_IMAGE.exec(where)?.groups ?? {};
+  if (path !== undefined && name !== undefined && isImageName(name))
+    return { where: path, tag: digest ?? tag ?? options.tag, names: [name] };
+  return { where, tag: options.tag, names: options.image.length > 0 ? options.image : IMAGES };
+}
+
+/** Makes the release again from a checkout, by the checkout's own pipeline. */
+function rebuild(where: string, source: string): Promise<number> {
+  const args = [join(source, "setup.mjs"), "--run", "release", "--", "rebuild", resolve(where)];
+  return new Promise((done) => {
+    const child = execFile("node", args, (error) => done(error === null ? 0 : EXIT.unwell));
+    child.stdout?.pipe(process.stdout);
+    child.stderr?.pipe(process.stderr);
+  });
+}
+
+export class VerifyCommand extends MeshCommand {
+  static override summary = "Prove who built an image or a release, from what, and what was found in it.";
+  static override description =
+    "Everything that is attached is checked against the keys of a trust file: signature, provenance, bill of materials, vulnerabilities, the gate's summary and the conformance result, each with its post-quantum signature. Exit code 0 only if every demand is met.";
+  static override examples = [
+    "<%= config.bin %> verify release-1.0.0 --trust trust.json",
+    "<%= config.bin %> verify HOST/PATH --tag 1.0.0 --trust trust.json",
+    "<%= config.bin %> verify HOST/PATH/proxy@sha256:... --trust trust.json -o json",
+    "<%= config.bin %> verify release-1.0.0 --trust trust.json --rebuild --source checkout",
+  ];
+  static override args = {
+    what: Args.string({
+      description: "A release's folder, HOST/PATH of its images, or one image.",
+      required: true,
+    }),
+  };
+  static override flags = {
+    trust: Flags.string({ summary: "Whom to believe: names and keys of builder and gate.", required: true }),
+    tag: Flags.string({ summary: "Tag or digest in a registry.", default: "latest" }),
+    image: Flags.string({ summary: "Only this image; may be given again.", multiple: true, default: [] }),
+    "plain-http": Flags.boolean({ summary: "Speak to the registry without TLS.", default: false }),
+    rebuild: Flags.boolean({
+      summary: "Make the release again from a checkout of its source, and compare digests.",
+      default: false,
+    }),
+    source: Flags.string({ summary: "The checkout for --rebuild.", default: "." }),
+    output: Flags.string({
+      char: "o",
+      summary: "How to print.",
+      options: ["table", "json"],
+      default: "table",
+    }),
+  };
+
+  async run(): Promise<void> {
+    const parsed = await this.parse(VerifyCommand);
+    const options = Options.parse({ ...parsed.flags });
+    const { what } = z.strictObject({ what: z.string().min(1) }).parse({ ...parsed.args });
+    const trust = readTrust(await readFile(options.trust, "utf8"));
+    const { where, tag, names } = await askedOf(what, options);
+    const images = await verifyRelease({ where, tag, isPlainHttp: options["plain-http"] }, trust, names);
+    this.print(options.output, {
+      table: describeRelease(images, trust).trimEnd(),
+      json: {
+        ok: failures(images) === 0,
+        images: images.map(({ name, checks }) => ({
+          name,
+          checks: checks.map(({ part, subject, demand, outcome }) => ({
+            part,
+            subject,
+            demand,
+            ...(outcome.ok ? { ok: true } : { ok: false, refusal: outcome.refusal, detail: outcome.detail }),
+          })),
+        })),
+        believed: { builder: trust.builder.id, gate: trust.gate?.id },
+        notClaimed: NOT_CLAIMED,
+      },
+    });
+    if (failures(images) > 0) this.exit(EXIT.unwell);
+    if (!options.rebuild) return;
+    if (!isFolder(where)) this.error("--rebuild compares with a release's folder", { exit: EXIT.usage });
+    const code = await rebuild(where, resolve(options.source));
+    if (code !== 0) this.exit(code);
+  }
+}

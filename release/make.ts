@@ -9,13 +9,24 @@ import { z } from "zod";
 import { attest, type BuilderClaims, type Signer } from "./attest/attest.ts";
 import { makeSigner, partyOf, publicPem, readSigner, writeTrust } from "./attest/keys.ts";
 import { provenance } from "./attest/provenance.ts";
-import { describeRelease } from "./channel/describe.ts";
-import { writeDescription } from "./channel/release.ts";
+import { CLI } from "./build/scripts.ts";
+import { describeRelease, kindsIn } from "./channel/describe.ts";
+import { writeDescription, type Release } from "./channel/release.ts";
+import { printKinds } from "./kinds.ts";
 import { inventoryOf, materialsOf } from "./describe.ts";
 import { Layout } from "./oci/layout.ts";
 import { exportSource, type Source } from "./source.ts";
 import { IMAGES, type ImageName } from "./verify/release.ts";
-import { buildAll, fetchInputs, imageAll, PLATFORM, type Built, type Imaged, type Inputs } from "./stages.ts";
+import {
+  buildAll,
+  fetchInputs,
+  imageAll,
+  manifestOf,
+  PLATFORM,
+  type Built,
+  type Imaged,
+  type Inputs,
+} from "./stages.ts";
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
@@ -150,7 +161,20 @@ export async function makeRelease(options: {
     join(options.out, "trust.json"),
     writeTrust({ builder: partyOf(signer, options.naming.builderId) }),
   );
-  const description = await describeRelease(source, {
+  const cli = built.get("cli");
+  let crds: Release["crds"] = [];
+  if (cli !== undefined) {
+    const node = join(inputs.packages, `node-linux-${PLATFORM.node}`, "bin", "node");
+    const kinds = await printKinds(cli, {
+      dir: join(work, "kinds"),
+      node,
+      manifest: await manifestOf(source, CLI),
+    });
+    await writeFile(join(options.out, "crds.yaml"), kinds);
+    crds = kindsIn(kinds.toString());
+  }
+  const description = describeRelease(source, {
+    crds,
     repository: options.naming.repository,
     images: Object.fromEntries(images.map(({ name, index }) => [name, index.digest])),
     fixes: fixesOf(known, version),

@@ -94,7 +94,7 @@ interface Spec {
 }
 
 /** The manifest beside the bundles: they are ES modules, and oclif finds commands and hooks by it. */
-async function manifestOf(source: Source, program: Program): Promise<Buffer> {
+export async function manifestOf(source: Source, program: Program): Promise<Buffer> {
   const base = { name: program.name, version: source.version, type: "module", private: true };
   if (program !== CLI) return Buffer.from(`${JSON.stringify(base)}\n`);
   const text = await readFile(join(source.dir, "mesh", "cli", "package.json"), "utf8");

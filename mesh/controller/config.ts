@@ -139,7 +139,8 @@ const Schedule = z.string().transform((text, context): TrustSchedule => {
   return z.NEVER;
 });
 
-const DnsName = z
+/** A domain, or a namespace. */
+export const DnsName = z
   .string()
   .max(253)
   .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/, "is not a DNS name");

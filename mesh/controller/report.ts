@@ -32,7 +32,8 @@ export interface Gauges {
   readonly issuer: IssuerFiles | undefined;
 }
 
-function grpcFamilies(roles: readonly Role[]): readonly Family[] {
+/** Calls of each role's services. */
+export function grpcFamilies(roles: readonly Role[]): readonly Family[] {
   const calls = roles.flatMap(({ name, methods }) =>
     [...methods.allCounts()].map(([path, counts]) => {
       const [, service = "", method = ""] = path.split("/");
@@ -66,6 +67,24 @@ function grpcFamilies(roles: readonly Role[]): readonly Family[] {
   ];
 }
 
+/** What became of certificate requests; without counts, the families alone. */
+export function identityFamilies(identity: IdentityCounts | undefined): readonly Family[] {
+  return [
+    {
+      name: "identity_cert_issued_total",
+      type: "counter",
+      help: "Certificates issued.",
+      series: identity === undefined ? [] : [{ labels: {}, value: identity.issued }],
+    },
+    {
+      name: "identity_cert_refused_total",
+      type: "counter",
+      help: "Certificate requests refused, by reason.",
+      series: [...(identity?.refused ?? [])].map(([reason, value]) => ({ labels: { reason }, value })),
+    },
+  ];
+}
+
 function quotaFamilies(pools: ReturnType<Gauges["quotas"]>): readonly Family[] {
   return [
     {
@@ -90,7 +109,6 @@ function families(
 ): readonly Family[] {
   const snapshot = world.snapshots.value;
   const memory = process.memoryUsage();
-  const byReason = [...(identity?.refused ?? [])];
   return [
     ...grpcFamilies(roles),
     ...quotaFamilies(quotas()),
@@ -118,18 +136,7 @@ function families(
         value: world.problems.value.filter((problem) => problem.severity === severity).length,
       })),
     },
-    {
-      name: "identity_cert_issued_total",
-      type: "counter",
-      help: "Certificates issued.",
-      series: identity === undefined ? [] : [{ labels: {}, value: identity.issued }],
-    },
-    {
-      name: "identity_cert_refused_total",
-      type: "counter",
-      help: "Certificate requests refused, by reason.",
-      series: byReason.map(([reason, value]) => ({ labels: { reason }, value })),
-    },
+    ...identityFamilies(identity),
     {
       name: "process_resident_memory_bytes",
       type: "gauge",

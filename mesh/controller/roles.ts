@@ -1,7 +1,8 @@
 /** The roles of a cluster's control plane, each started from its flags. */
 import type { RoleName } from "./access.ts";
-import { ConfigError, parseConfig } from "./config.ts";
+import { parseConfig } from "./config.ts";
 import { startController } from "./controller.ts";
+import { startIdentityRole } from "./identity_role.ts";
 import { startInjector } from "./injector.ts";
 import type { Log } from "./log.ts";
 
@@ -23,14 +24,10 @@ export interface RoleContext {
 
 type Start = (args: readonly string[], context: RoleContext) => Promise<Running>;
 
-function notHere(role: RoleName): Start {
-  return () => Promise.reject(new ConfigError(`${role}: this build does not hold the role`));
-}
-
 /** How each role starts. */
 export const STARTS: Readonly<Record<RoleName, Start>> = {
   destination: (args, { environment, log, stop }) =>
     startController(parseConfig(args, environment, "role"), log, stop),
-  identity: notHere("identity"),
+  identity: startIdentityRole,
   "proxy-injector": startInjector,
 };

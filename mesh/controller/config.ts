@@ -116,6 +116,12 @@ const Networks = z.string().transform((text, context): readonly Cidr[] =>
   }),
 );
 
+/** `node`, or nothing: the addresses of each pod's own node. */
+const ProbeNetworks = z
+  .string()
+  .transform((text) => (text === "" || text === "node" ? undefined : text))
+  .pipe(Networks.optional());
+
 const Ports = z.string().transform((text, context): PortSet => {
   const { ports, bad } = parsePorts(text);
   for (const entry of bad)
@@ -156,7 +162,7 @@ const Flags = z.strictObject({
   "cluster-domain": DnsName.default("cluster.local"),
   "control-plane-namespace": DnsName.default("linkerd"),
   "cluster-networks": Networks.prefault("10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fd00::/8"),
-  "probe-networks": Networks.prefault("0.0.0.0/0,::/0"),
+  "probe-networks": ProbeNetworks.prefault("node"),
   "default-inbound-policy": z.enum(ACCESS_POLICIES).default("all-unauthenticated"),
   "opaque-ports": Ports.prefault(OPAQUE_PORTS_DEFAULT),
   "destination-listen": Listening.prefault("0.0.0.0:8086"),

@@ -28,7 +28,7 @@ spec:
   - name: app
     ports: [{name: http, containerPort: 8080}, {name: db, containerPort: 5432}]
     readinessProbe: {httpGet: {path: /healthz, port: http}}
-status: {podIP: 10.1.0.1, conditions: [{type: Ready, status: "True"}]}
+status: {podIP: 10.1.0.1, hostIP: 10.1.0.254, conditions: [{type: Ready, status: "True"}]}
 `;
 
 const SERVER = `apiVersion: policy.linkerd.io/v1beta3
@@ -47,6 +47,9 @@ spec: {targetRef: ${target}, requiredAuthenticationRefs: ${required}}
 
 const TO_SERVER = "{group: policy.linkerd.io, kind: Server, name: payments}";
 const BY_CALLERS = "[{group: policy.linkerd.io, kind: MeshTLSAuthentication, name: payments-callers}]";
+
+/** The address of the pod's node. */
+const KUBELET = "10.1.0.254";
 
 interface Client {
   /** Absent: no TLS of the mesh. */
@@ -160,7 +163,7 @@ spec:
       [{ path: "/charge", method: "POST" }, "403"],
       [{ identity: WEB, path: "/charge" }, "404"],
       [{ identity: WEB, path: "/other" }, "404"],
-      [{ path: "/healthz" }, "by probe"],
+      [{ path: "/healthz", ip: KUBELET }, "by probe"],
     ],
   );
   const conditions = statusesOf(snapshot, settings).flatMap((status) =>
@@ -202,7 +205,7 @@ test("default policies open and close ports by annotation of the pod, of its nam
   check(POD, [[{}, "by all-unauthenticated"]]);
   check(annotated("deny"), [
     [{ identity: WEB }, "403"],
-    [{ path: "/healthz" }, "by probe"],
+    [{ path: "/healthz", ip: KUBELET }, "by probe"],
   ]);
   check(annotated("all-authenticated"), [
     [{}, "403"],

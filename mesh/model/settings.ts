@@ -11,8 +11,8 @@ export interface MeshSettings {
   readonly controlPlaneNamespace: string;
   /** Where addresses of the cluster lie; what is outside of it is egress. */
   readonly clusterNetworks: readonly Cidr[];
-  /** Where probes come from; from there the paths of a pod's HTTP probes are open to all. */
-  readonly probeNetworks: readonly Cidr[];
+  /** Where probes come from; from there the paths of a pod's HTTP probes are open to all. Absent: the pod's own node. */
+  readonly probeNetworks: readonly Cidr[] | undefined;
   /** For ports that no Server selects and no annotation speaks of. */
   readonly defaultInboundPolicy: AccessPolicy;
   /** Ports that are opaque where no annotation speaks. */

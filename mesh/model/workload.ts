@@ -32,6 +32,8 @@ export interface Pod {
   readonly subdomain: string | undefined;
   /** Canonical spellings; empty until the pod has an address. */
   readonly ips: readonly string[];
+  /** Addresses of the node that it runs on, from `status.hostIPs`. */
+  readonly hostIps: readonly string[];
   readonly isReady: boolean;
   /** Succeeded or Failed: its address may already be another's. */
   readonly isFinished: boolean;
@@ -55,6 +57,8 @@ export interface Node {
   readonly meta: Meta;
   /** `topology.kubernetes.io/zone`. */
   readonly zone: string | undefined;
+  /** Addresses that the node itself speaks to its pods from: its own, and the gateways of its pods' networks. */
+  readonly addresses: readonly string[];
 }
 
 export interface Namespace {

@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { AuthnSchema, AuthzSchema, NetworkSchema, type Authn, type Authz } from "../api/gen/inbound_pb.ts";
 import { defaultRef, resourceRef, wireNetwork } from "../api/wire.ts";
-import type { Cidr, Network } from "../model/address.ts";
+import { parseCidr, type Cidr, type Network } from "../model/address.ts";
 import type { ExternalAuthorization, JwtAuthentication, VerificationKey } from "../model/authentication.ts";
 import { serviceName } from "../model/authority.ts";
 import { workloadIdentity } from "../model/identity.ts";
@@ -111,9 +111,10 @@ export function accessAuthz(policy: AccessPolicy, { settings }: InboundContext):
   }
 }
 
-/** Probes of the pod itself, from where the node asks. */
-export function probeAuthz({ settings }: InboundContext): Authz {
-  return defaultAuthz("probe", whole(settings.probeNetworks), UNAUTHENTICATED);
+/** Probes of the pod itself, from where its kubelet asks: nobody else has to see what they show. */
+export function probeAuthz(kubelet: readonly string[], { settings }: InboundContext): Authz {
+  const networks = settings.probeNetworks ?? kubelet.flatMap((ip) => parseCidr(ip) ?? []);
+  return defaultAuthz("probe", whole(networks), UNAUTHENTICATED);
 }
 
 /** Why a policy lets nobody in. */

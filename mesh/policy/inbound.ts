@@ -50,18 +50,21 @@ export interface InboundQuery {
 
 interface Workload extends Target {
   readonly probes: readonly HttpProbe[];
+  /** Addresses from which its kubelet asks. */
+  readonly kubelet: readonly string[];
 }
 
 function findWorkload({ workload }: InboundQuery, { snapshot }: InboundContext): Workload | undefined {
   if (workload.of === "Pod") {
     const pod = snapshot.Pod.get(keyOf(workload));
-    return pod === undefined
-      ? undefined
-      : { of: "Pod", meta: pod.meta, ports: pod.ports, probes: pod.probes };
+    if (pod === undefined) return undefined;
+    const { meta, ports, probes, nodeName = "", hostIps } = pod;
+    const kubelet = [...new Set([...hostIps, ...(snapshot.Node.get(nodeName)?.addresses ?? [])])].toSorted();
+    return { of: "Pod", meta, ports, probes, kubelet };
   }
   const external = snapshot.ExternalWorkload.get(keyOf(workload));
   if (external === undefined) return undefined;
-  return { of: "ExternalWorkload", meta: external.meta, ports: external.ports, probes: [] };
+  return { of: "ExternalWorkload", meta: external.meta, ports: external.ports, probes: [], kubelet: [] };
 }
 
 /** The access policy where no Server selects the port. An annotation that is not understood closes the port. */
@@ -124,7 +127,11 @@ const DEFAULT_GRPC: WireGrpcRoute = create(GrpcRouteSchema, {
 });
 
 /** One route for the paths of the probes on this port, open to where probes come from. */
-function probeRoutes({ probes }: Workload, port: number, context: InboundContext): readonly WireHttpRoute[] {
+function probeRoutes(
+  { probes, kubelet }: Workload,
+  port: number,
+  context: InboundContext,
+): readonly WireHttpRoute[] {
   const paths = new Set(probes.filter((probe) => probe.port === port).map(({ path }) => path));
   if (paths.size === 0) return [];
   const matches = [...paths]
@@ -135,7 +142,7 @@ function probeRoutes({ probes }: Workload, port: number, context: InboundContext
   return [
     create(HttpRouteSchema, {
       metadata: defaultRef("probe"),
-      authorizations: [probeAuthz(context)],
+      authorizations: [probeAuthz(kubelet, context)],
       rules: [{ matches }],
     }),
   ];

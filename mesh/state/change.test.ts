@@ -26,6 +26,7 @@ const pod = (namespace: string, name: string, ip: string): Pod => ({
   subdomain: undefined,
   ips: [ip],
   ports: [],
+  hostIps: [],
   probes: [],
   isReady: true,
   isFinished: false,

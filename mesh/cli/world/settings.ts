@@ -28,12 +28,13 @@ const Values = z.looseObject({
 /** The settings of a mesh by the values that it was installed with. */
 export function settingsOf(values: unknown, controlPlaneNamespace: string): MeshSettings {
   const { clusterDomain = "cluster.local", ...given } = Values.parse(values);
+  const probes = given.policyController?.probeNetworks ?? [];
   return {
     clusterDomain,
     trustDomain: given.identityTrustDomain ?? clusterDomain,
     controlPlaneNamespace,
     clusterNetworks: cidrs((given.clusterNetworks ?? CLUSTER_NETWORKS_DEFAULT).split(",")),
-    probeNetworks: cidrs(given.policyController?.probeNetworks ?? ["0.0.0.0/0", "::/0"]),
+    probeNetworks: probes.length === 0 ? undefined : cidrs(probes),
     defaultInboundPolicy: given.proxy?.defaultInboundPolicy ?? "all-unauthenticated",
     opaquePorts: parsePorts(given.proxy?.opaquePorts ?? OPAQUE_PORTS_DEFAULT).ports,
   };

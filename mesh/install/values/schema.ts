@@ -134,7 +134,7 @@ export const Values = z.strictObject({
   destinationController: record("The destination component: discovery and policy.", component()),
   policyController: record("Policy, a part of the destination component.", {
     logLevel: text("", "Has no meaning: the component has one log, controllerLogLevel."),
-    probeNetworks: json(CIDRS, ["0.0.0.0/0", "::/0"], "Networks that probes come from."),
+    probeNetworks: json(CIDRS, [], "Networks that probes come from; none: addresses of each pod's own node."),
   }),
   proxyInjector: record("The proxy-injector component and its webhook.", {
     namespaceSelector: json(

@@ -32,6 +32,8 @@ const Body = z.object({
     .object({
       phase: z.string().nullish(),
       podIP: Ip.nullish(),
+      hostIP: Ip.nullish(),
+      hostIPs: z.array(z.object({ ip: Ip })).nullish(),
       podIPs: z.array(z.object({ ip: Ip })).nullish(),
       conditions: z.array(z.object({ type: z.string(), status: z.string() })).nullish(),
     })
@@ -64,6 +66,7 @@ export const pod = decoder({ group: "", kind: "Pod", versions: ["v1"] }, Body, (
   const sidecars = (spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always");
   const containers = [...(spec.containers ?? []), ...sidecars];
   const ips = [status?.podIP ?? [], (status?.podIPs ?? []).map(({ ip }) => ip)].flat();
+  const hostIps = [status?.hostIP ?? [], (status?.hostIPs ?? []).map(({ ip }) => ip)].flat();
   const ready = status?.conditions?.find(({ type }) => type === "Ready");
   return {
     kind: "Pod",
@@ -75,6 +78,7 @@ export const pod = decoder({ group: "", kind: "Pod", versions: ["v1"] }, Body, (
       hostname: spec.hostname ?? undefined,
       subdomain: spec.subdomain ?? undefined,
       ips: [...new Set(ips)],
+      hostIps: [...new Set(hostIps)],
       isReady: ready?.status === "True",
       isFinished: status?.phase === "Succeeded" || status?.phase === "Failed",
       isTerminating: meta.isDeleting,

@@ -36,9 +36,12 @@ function addressOf(at: number): string {
   return `10.254.${Math.floor(at / 250) % 256}.${(at % 250) + 1}`;
 }
 
+/** Of the node that such pods are taken to run on: from there their probes come. */
+const NODE_ADDRESS = "10.254.255.254";
+
 function running(ip: string): Readonly<Record<string, unknown>> {
   const conditions = [{ type: "Ready", status: "True" }];
-  return { phase: "Running", podIP: ip, podIPs: [{ ip }], conditions };
+  return { phase: "Running", podIP: ip, podIPs: [{ ip }], hostIP: NODE_ADDRESS, conditions };
 }
 
 /**

@@ -6,6 +6,7 @@ import { parseValuesFile } from "@hauberk/mesh/install/values/file.ts";
 import { parseSet } from "@hauberk/mesh/install/values/set.ts";
 import {
   HIGH_AVAILABILITY,
+  STRICT,
   ValuesError,
   mergeTrees,
   type Tree,
@@ -91,6 +92,10 @@ export const valueFlags = {
   "identity-trust-anchors-file": Flags.string({ summary: "PEM file of the trust anchors.", helpGroup: HELP }),
   registry: Flags.string({ summary: "Where images come from: a prefix of their names.", helpGroup: HELP }),
   ha: Flags.boolean({ summary: "Three replicas, apart, and webhooks that fail closed.", helpGroup: HELP }),
+  strict: Flags.boolean({
+    summary: "Nobody is let in whom no policy names, and webhooks fail closed.",
+    helpGroup: HELP,
+  }),
   values: Flags.string({
     char: "f",
     summary: "File of values; may be given again.",
@@ -117,6 +122,7 @@ const Named = z.object({
   "identity-trust-anchors-file": Optional,
   registry: Optional,
   ha: Flag,
+  strict: Flag,
   values: Several,
   set: Several,
   "set-string": Several,
@@ -136,6 +142,7 @@ export async function valuesOf(flags: AnyFlags): Promise<Tree> {
   const named = Named.parse(flags);
   const layers = [
     ...(named.ha ? [HIGH_AVAILABILITY] : []),
+    ...(named.strict ? [STRICT] : []),
     ...(await Promise.all(named.values.map(readValues))),
     byName(flags),
     byFlag(named),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseSet } from "./set.ts";
-import { DEFAULTS, HIGH_AVAILABILITY, ValuesError, mergeTrees, parseValues } from "./values.ts";
+import { DEFAULTS, HIGH_AVAILABILITY, ValuesError, mergeTrees, parseValues, STRICT } from "./values.ts";
 
 test("the defaults are values, and so is what --ha brings", () => {
   assert.equal(parseValues().controllerReplicas, 1);
@@ -11,6 +11,14 @@ test("the defaults are values, and so is what --ha brings", () => {
   // What a mode does not speak of stays as it is.
   assert.equal(ha.identityResources.memory.limit, "250Mi");
   assert.ok(Object.keys(DEFAULTS).length > 40);
+});
+
+test("--strict denies what no policy allows, and goes together with --ha", () => {
+  const strict = parseValues(HIGH_AVAILABILITY, STRICT);
+  assert.equal(strict.proxy.defaultInboundPolicy, "deny");
+  assert.equal(strict.webhookFailurePolicy, "Fail");
+  assert.deepEqual(strict.policyController.probeNetworks, []);
+  assert.equal(strict.controllerReplicas, 3);
 });
 
 test("a value that nobody reads is refused, and the nearest one is named", () => {

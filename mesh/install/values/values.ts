@@ -45,6 +45,16 @@ export const HIGH_AVAILABILITY: Tree = {
   proxyInjectorResources: { cpu: { request: "100m" } },
 };
 
+/**
+ * What `--strict` sets: nobody is let in whom no policy names, probes come from the own node only, and an object that
+ * no webhook has judged is refused. Without TLS nobody can be named, so plaintext ends at the default, too.
+ */
+export const STRICT: Tree = {
+  proxy: { defaultInboundPolicy: "deny" },
+  policyController: { probeNetworks: [] },
+  webhookFailurePolicy: "Fail",
+};
+
 export function isTree(value: unknown): value is Tree {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -47,6 +47,7 @@ function podNamed(uid: string): Pod {
     isFinished: false,
     isTerminating: false,
     ports: [],
+    hostIps: [],
     probes: [],
   };
 }

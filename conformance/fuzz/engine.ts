@@ -28,6 +28,12 @@ const RUSTFLAGS = [
   ),
 ].join(" ");
 
+/** libFuzzer with all targets, and what is put before its C library. */
+export interface Engine {
+  readonly binary: string;
+  readonly preload: string | undefined;
+}
+
 interface Ran {
   readonly code: number;
   readonly stdout: string;
@@ -62,9 +68,18 @@ export async function buildEngine(): Promise<string> {
   return binary;
 }
 
+/** Builds what takes chance out of libFuzzer's runs, into a folder. */
+export async function buildSteady(out: string): Promise<string> {
+  const library = join(out, "steady.so");
+  const args = ["-shared", "-fPIC", "-O1", "-o", library, join(import.meta.dirname, "steady.c")];
+  const { code, stderr } = await run("cc", args, { cwd: out, msMax: MARGIN_MS });
+  if (code !== 0) throw new Error(`conformance/fuzz/steady.c does not compile:\n${stderr}`);
+  return library;
+}
+
 /** Runs a target over its corpus and what comes of it. What breaks is left in `out` under the target's name. */
-export async function explore(binary: string, target: Target, share: Share, out: string): Promise<Fuzzed> {
-  return target.plane === "proxy" ? libFuzzer(binary, target, share, out) : node(target, share, out);
+export async function explore(engine: Engine, target: Target, share: Share, out: string): Promise<Fuzzed> {
+  return target.plane === "proxy" ? libFuzzer(engine, target, share, out) : node(target, share, out);
 }
 
 /** Runs a target over one input. */
@@ -89,7 +104,7 @@ export async function repeat(
 const LIMITS = [`-timeout=${INPUT_S_MAX}`, `-rss_limit_mb=${MEMORY_MIB_MAX}`];
 
 async function libFuzzer(
-  binary: string,
+  { binary, preload }: Engine,
   { name, own, corpus }: Target,
   share: Share,
   out: string,
@@ -116,7 +131,7 @@ async function libFuzzer(
     "-print_final_stats=1",
     grown,
   ];
-  const env = { HAUBERK_FUZZ_TARGET: own };
+  const env = { HAUBERK_FUZZ_TARGET: own, ...(preload === undefined ? {} : { LD_PRELOAD: preload }) };
   const msMax = share.secondsMax * 1_000 + MARGIN_MS;
   const { code, stderr } = await run(binary, args, { cwd: out, env, msMax });
   return ofEngine(stderr, code);

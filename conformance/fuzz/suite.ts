@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Case, SuiteResult } from "../report.ts";
 import { lineOf, targets, type Target } from "./corpus.ts";
-import { buildEngine, explore, minimise, repeat } from "./engine.ts";
+import { buildEngine, buildSteady, explore, minimise, repeat } from "./engine.ts";
 import type { Fuzzed } from "./output.ts";
 import { shareOf, type Effort, type Share } from "./plan.ts";
 
@@ -38,11 +38,12 @@ export async function fuzz({ effort, out, only, parallel, say }: Orders): Promis
   const waiting = [...chosen(only)];
   const least = waiting.length;
   const binary = waiting.some(({ plane }) => plane === "proxy") ? await buildEngine() : "";
+  const preload = effort.kind === "fixed" ? await buildSteady(out) : undefined;
   const cases: Case[] = [];
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const share = shareOf(next.name, effort);
-      const fuzzed = await explore(binary, next, share, out);
+      const fuzzed = await explore({ binary, preload }, next, share, out);
       const found =
         fuzzed.broke === undefined ? sound(next, fuzzed, share) : await broken(binary, next, fuzzed, out);
       say(`  ${found.name}: ${found.outcome}, ${found.detail}`);

@@ -4,6 +4,7 @@
 //
 //   node setup.mjs                     install and build everything that `npm run demo` needs
 //   node setup.mjs --run NAME -- ...   the same, as far as NAME needs it, then run NAME
+//   node setup.mjs --packages          only install packages and generate wire types
 // @ts-check
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -18,13 +19,16 @@ const PROGRESS_MS = 10_000;
 
 /**
  * What can be run, and what must be there first.
- * @type {Readonly<Record<string, { file: string, args?: readonly string[], needs: readonly ("packages" | "protos" | "proxy" | "go")[] }>>}
+ * @type {Readonly<Record<string, { file?: string, args?: readonly string[], needs: readonly ("packages" | "protos" | "proxy" | "go")[] }>>}
  */
 const COMMANDS = {
   demo: { file: "demo/main.ts", needs: ["packages", "protos", "proxy"] },
   hauberk: { file: "mesh/cli/bin/hauberk.ts", needs: ["packages", "protos", "proxy"] },
   check: { file: ".ci/check.ts", needs: ["packages", "protos"] },
-  test: { file: ".ci/test.ts", needs: ["packages", "protos", "proxy", "go"] },
+  // It builds the proxy itself, beside its checks.
+  test: { file: ".ci/test.ts", needs: ["packages", "protos", "go"] },
+  packages: { needs: ["packages", "protos"] },
+  prepare: { file: "conformance/run.ts", args: ["--prepare"], needs: ["packages", "protos", "go"] },
   bench: { file: "conformance/bench/main.ts", needs: ["packages", "protos", "proxy"] },
   release: { file: "release/main.ts", needs: ["packages"] },
   cluster: { file: "cluster/main.ts", needs: ["packages", "go"] },
@@ -204,7 +208,7 @@ async function buildProxy() {
 async function main() {
   const words = process.argv.slice(2);
   const name = words[0] === "--run" ? (words[1] ?? "") : undefined;
-  const command = name === undefined ? COMMANDS["demo"] : COMMANDS[name];
+  const command = COMMANDS[name ?? (words[0] === "--packages" ? "packages" : "demo")];
   if (command === undefined)
     throw new Error(`no command "${name}": one of ${Object.keys(COMMANDS).join(", ")}`);
   const problems = missing(command.needs);
@@ -214,8 +218,8 @@ async function main() {
   await installPackages();
   if (command.needs.includes("protos")) await generateProtos();
   if (command.needs.includes("proxy")) await buildProxy();
-  if (name === undefined) {
-    say("√ ready: npm run demo");
+  if (name === undefined || command.file === undefined) {
+    say(command.needs.includes("proxy") ? "√ ready: npm run demo" : "√ packages and wire types are there");
     return;
   }
   const separator = words.indexOf("--");

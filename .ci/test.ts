@@ -1,15 +1,18 @@
-// `npm test`: check, then every test of the Rust workspace, then every TypeScript test, those in network namespaces
-// among them. The suites are `npm run conformance`. A skipped test fails unless its reason is on the list; a run that executed nothing fails.
+// `npm test`: the proxy's release build beside check and the build of the Rust tests; then, with nothing beside them, the Rust
+// tests and every TypeScript test, those in network namespaces among them. The suites are `npm run conformance`. A skipped test fails unless its reason is on the list; a run that executed nothing fails.
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { run } from "node:test";
 
 import { sources } from "./layers.ts";
-import { runCommand } from "./run-command.ts";
+import { runCommand, type Ended } from "./run-command.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 /** Longest that one test file may take. */
 const FILE_MS_MAX = 300_000;
+
+/** As many of the slowest files are named. */
+const SLOWEST = 8;
 
 interface Tally {
   passed: number;
@@ -17,10 +20,10 @@ interface Tally {
   readonly problems: string[];
 }
 
+const RUST_TESTS = ["test", "--workspace", "--locked"];
+
 async function rust(): Promise<Tally> {
-  const { code, output } = await runCommand("cargo", ["test", "--workspace", "--locked"], {
-    cwd: join(ROOT, "proxy"),
-  });
+  const { code, output } = await runCommand("cargo", RUST_TESTS, { cwd: join(ROOT, "proxy") });
   const tally: Tally = { passed: 0, failed: 0, problems: [] };
   for (const match of output.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored/gm)) {
     tally.passed += Number(match[1]);
@@ -60,32 +63,47 @@ async function typescript(): Promise<Tally> {
     const cause = details.error.cause instanceof Error ? details.error.cause : details.error;
     tally.problems.push(`${file ?? ""}: ${name}\n${cause.stack ?? cause.message}`);
   });
+  const tookMs = new Map<string, number>();
+  stream.on("test:complete", ({ file, nesting, details }) => {
+    if (nesting === 0 && file !== undefined) tookMs.set(file, (tookMs.get(file) ?? 0) + details.duration_ms);
+  });
   stream.once("end", () => resolve());
   stream.resume();
   await promise;
   if (tally.passed === 0) tally.problems.push("no TypeScript test ran");
+  const slowest = [...tookMs].toSorted(([, one], [, other]) => other - one).slice(0, SLOWEST);
+  const told = slowest.map(([file, ms]) => `${relative(ROOT, file)} ${(ms / 1_000).toFixed(0)} s`);
+  console.log(`  the slowest: ${told.join(", ")}`);
   return tally;
 }
 
 const began = performance.now();
+const secondsSoFar = (): number => Math.round((performance.now() - began) / 1_000);
 const say = (what: string, { passed, failed, problems }: Tally): void => {
   console.log(
-    `${failed + problems.length === 0 ? "√" : "×"} ${what}: ${passed} passed, ${failed} failed (${Math.round((performance.now() - began) / 1000)} s since the start)`,
+    `${failed + problems.length === 0 ? "√" : "×"} ${what}: ${passed} passed, ${failed} failed (${secondsSoFar()} s since the start)`,
   );
   for (const problem of problems) console.log(`  × ${problem}`);
 };
 
-const check = await runCommand(process.execPath, [join(import.meta.dirname, "check.ts")], {
-  cwd: ROOT,
-  live: true,
-});
-console.log("· Rust tests: compiling and running ...");
+/** What compiles: the release build ends on one core, where the checks and the tests' build use the other. */
+async function build(): Promise<number> {
+  const node = (words: readonly string[]): Promise<Ended> =>
+    runCommand(process.execPath, words, { cwd: ROOT, live: true });
+  const proxy = node([join(ROOT, "setup.mjs")]);
+  const { code } = await node([join(import.meta.dirname, "check.ts")]);
+  // What does not compile is told by the run itself.
+  await runCommand("cargo", [...RUST_TESTS, "--no-run"], { cwd: join(ROOT, "proxy") });
+  return code + (await proxy).code;
+}
+
+const gates = (await build()) === 0 ? 0 : 1;
+console.log(`· Rust tests (${secondsSoFar()} s since the start) ...`);
 const ofRust = await rust();
 say("Rust tests", ofRust);
 console.log("· TypeScript tests, those in network namespaces among them ...");
 const ofTypeScript = await typescript();
 say("TypeScript tests", ofTypeScript);
-const gates = check.code === 0 ? 0 : 1;
 const problems = ofRust.problems.length + ofTypeScript.problems.length + gates;
 console.log(
   `${ofRust.passed + ofTypeScript.passed} passed, ${ofRust.failed + ofTypeScript.failed + problems} failed`,

@@ -27,24 +27,27 @@ export const Expectations = z.record(
 );
 export type Expectations = z.infer<typeof Expectations>;
 
-interface Finding {
-  readonly case: string;
-  readonly problem: string;
-}
-
 /** A suite's result with the verdict on it. */
-export interface Judged {
-  readonly suite: string;
-  readonly cases: readonly Case[];
-  readonly asUsual: number;
+export const Judged = z.object({
+  suite: z.string(),
+  cases: z.array(z.object({ name: z.string(), outcome: z.string(), detail: z.string().optional() })),
+  asUsual: z.number(),
   /** Cases that came out as an expectation says. */
-  readonly excused: number;
-  readonly findings: readonly Finding[];
+  excused: z.number(),
+  findings: z.array(z.object({ case: z.string(), problem: z.string() })),
+  /** How long it took; where it ran beside others, that says little. */
+  seconds: z.number().optional(),
+});
+export type Judged = z.infer<typeof Judged>;
+
+/** The verdict on a suite that did not come to its end. */
+export function unfinished(suite: string, problem: string): Judged {
+  return { suite, cases: [], asUsual: 0, excused: 0, findings: [{ case: suite, problem }] };
 }
 
 /** Holds a result against the expectations: a stale expectation is as wrong as a failing case. */
 export function judge(result: SuiteResult, expectations: Expectations): Judged {
-  const findings: Finding[] = [];
+  const findings: Judged["findings"] = [];
   let asUsual = 0;
   let excused = 0;
   const seen = new Set<string>();
@@ -71,17 +74,17 @@ export function judge(result: SuiteResult, expectations: Expectations): Judged {
       problem: `${seen.size} cases where a whole run has ${result.least}`,
     });
   }
-  return { suite: result.suite, cases: result.cases, asUsual, excused, findings };
+  return { suite: result.suite, cases: [...result.cases], asUsual, excused, findings };
 }
 
 /** The report that a person reads. */
 export function render(suites: readonly Judged[]): string {
-  const lines = suites.flatMap(({ suite, cases, asUsual, excused, findings }) => {
+  const lines = suites.flatMap(({ suite, cases, asUsual, excused, findings, seconds }) => {
     const tally = Object.entries(Object.groupBy(cases, ({ outcome }) => outcome))
       .map(([outcome, of]) => `${of?.length ?? 0} ${outcome}`)
       .join(", ");
     return [
-      `${findings.length === 0 ? "√" : "×"} ${suite}: ${asUsual} of ${cases.length} as required, ${excused} otherwise for a stated reason (${tally})`,
+      `${findings.length === 0 ? "√" : "×"} ${suite}: ${asUsual} of ${cases.length} as required, ${excused} otherwise for a stated reason (${tally})${seconds === undefined ? "" : ` in ${seconds} s`}`,
       ...findings.map((finding) => `    × ${finding.case}: ${finding.problem}`),
     ];
   });

@@ -1,145 +1,186 @@
-// `npm run conformance [-- SUITE... --against mesh|OFFSET --out DIR --long --only CASE --seconds N --seed N]`: runs suites that others
-// wrote, our independent prober, and attacks of ours, against built artefacts.
-import { randomInt } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+// `npm run conformance [-- SUITE... --against mesh|OFFSET --out DIR --long --only CASE --seconds N --seed N]`: runs suites that
+// others wrote, our independent prober, and attacks of ours, against built artefacts. `--prepare` only makes what they need, with
+// the lowest priority.
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { attack } from "./attack/suite.ts";
-import { chaos } from "./chaos/suite.ts";
-import { clock } from "./clock/suite.ts";
-import { differential } from "./differential/suite.ts";
-import { exhaustion } from "./exhaustion/suite.ts";
-import { flood } from "./flood/suite.ts";
-import { FIXED_SEED, type Effort } from "./fuzz/plan.ts";
-import { again, fuzz } from "./fuzz/suite.ts";
-import { gatewayApi } from "./gateway-api/suite.ts";
-import { grpcInterop } from "./grpc-interop/suite.ts";
-import { handshake } from "./handshake/suite.ts";
-import { h2spec } from "./h2spec/suite.ts";
-import { h2specd } from "./h2specd/suite.ts";
-import { http1Corpus } from "./http1-corpus/suite.ts";
-import { kubernetes } from "./kubernetes/suite.ts";
-import { prepare } from "./kubernetes/world.ts";
-import { leak } from "./leak/suite.ts";
+import { z } from "zod";
+import { startBeside, type Beside } from "./beside.ts";
+import { ordersOf, type Orders } from "./orders.ts";
 import { startMesh } from "./pair/mesh.ts";
-import { startSingle } from "./pair/single.ts";
 import type { Pair } from "./pair/pair.ts";
-import { policyView } from "./policy-view/suite.ts";
-import { slow } from "./slow/suite.ts";
-import { storm } from "./storm/suite.ts";
-import { Expectations, judge, render, type Judged, type SuiteResult } from "./report.ts";
-import { installTools, type Tools } from "./tools.ts";
+import { startSingle } from "./pair/single.ts";
+import { PREPARED } from "./prepared.ts";
+import { Expectations, judge, Judged, render, unfinished, type SuiteResult } from "./report.ts";
+import { install, PREPARATIONS, say, SUITES, type Need, type PairSuite, type Suite } from "./suites.ts";
+import { inTurn, type Preparing } from "./turns.ts";
+import type { Tools } from "./tools.ts";
 
-type Run = (pair: Pair, tools: Tools) => Promise<SuiteResult>;
-const say = (line: string): void => {
-  process.stderr.write(`${line}\n`);
-};
-const install = (): Promise<Tools> => installTools((step) => say(`· ${step} ...`));
+/** Nothing is under way: whoever needs something makes it. */
+const AT_ONCE: Preparing<string> = { isOver: () => true, over: async () => undefined };
 
-/** How long `--long` explores each target. */
-const EXPLORING_SECONDS = 300;
-
-/** Suites that need no pair, or start a world of their own. */
-const ALONE: Readonly<Record<string, () => Promise<SuiteResult>>> = {
-  attack: () => attack({ seconds: values.long ? 7 : 3, isEach: values.long }, values.only),
-  slow: () => slow(values.long ? 10_000 : 1_000, values.only),
-  "policy-view": () => policyView(values.long ? 1_000_000 : 100_000, seedOr(FIXED_SEED)),
-  leak: () => leak(Number(values.requests ?? (values.long ? 10_000_000 : 200_000))),
-  chaos: () => chaos(values.long ? 1_800 : 10, values.only),
-  clock: () => clock(values.long),
-  flood: () => flood(values.long ? 20 : 5),
-  storm: () => storm(values.long ? 2_000 : 500),
-  exhaustion: () => exhaustion(values.only),
-  differential: async () =>
-    differential((await install()).python, values.long ? 1_000_000 : 50_000, seedOr(FIXED_SEED)),
-  fuzz: () => {
-    const orders = { effort: effort(), out: join(values.out, "fuzz"), only: values.only, parallel: 2, say };
-    return values.input === undefined ? fuzz(orders) : again(values.input, orders);
-  },
-  kubernetes: () => kubernetes(values.only, say),
-  "gateway-api": () => gatewayApi(join(values.out, "gateway-api"), values.only, say),
-};
-const SUITES: Readonly<Record<string, Run>> = {
-  handshake,
-  h2spec,
-  h2specd,
-  "grpc-interop": grpcInterop,
-  "http1-corpus": http1Corpus,
-};
-
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    against: { type: "string", default: "mesh" },
-    out: { type: "string", default: join(import.meta.dirname, "..", "out", "conformance") },
-    "no-expectations": { type: "boolean", default: false },
-    long: { type: "boolean", default: false },
-    requests: { type: "string" },
-    seed: { type: "string" },
-    input: { type: "string" },
-    only: { type: "string", multiple: true, default: [] },
-    seconds: { type: "string" },
-  },
-});
-
-/** The number that was given, or this one. */
-function seedOr(otherwise: number): number {
-  return values.seed === undefined ? otherwise : Number(values.seed);
-}
-
-/** The same inputs in each run, unless new ones are asked for. */
-function effort(): Effort {
-  if (!values.long && values.seconds === undefined) return { kind: "fixed", seed: seedOr(FIXED_SEED) };
-  const seconds = Number(values.seconds ?? EXPLORING_SECONDS);
-  return { kind: "exploring", seconds, seed: seedOr(randomInt(1, 2 ** 31)) };
-}
-
-function expectationsOf(suite: string): Expectations {
-  if (values["no-expectations"]) return {};
+function expectationsOf(suite: string, { isExpecting }: Orders): Expectations {
+  if (!isExpecting) return {};
   return Expectations.parse(
     JSON.parse(readFileSync(join(import.meta.dirname, suite, "expectations.json"), "utf8")),
   );
 }
 
-async function start(tools: Tools): Promise<Pair> {
-  if (values.against === "mesh") return startMesh(tools);
-  if (/^\d+$/.test(values.against)) return startSingle(tools, Number(values.against));
-  throw new Error(`nothing to run against is called ${values.against}`);
+async function start({ against }: Orders, tools: Tools): Promise<Pair> {
+  if (against === "mesh") return startMesh(tools);
+  if (/^\d+$/.test(against)) return startSingle(tools, Number(against));
+  throw new Error(`nothing to run against is called ${against}`);
 }
 
-const known = [...Object.keys(SUITES), ...Object.keys(ALONE)];
-const ON_CLUSTER = new Set(["kubernetes", "gateway-api"]);
-// Those on a cluster run by their names until the installation that they try is whole.
-const chosen = positionals.length === 0 ? known.filter((name) => !ON_CLUSTER.has(name)) : positionals;
-const unknown = chosen.find((name) => !known.includes(name));
-if (unknown !== undefined) throw new Error(`no suite is called ${unknown}: ${known.join(", ")}`);
-// What suites on a cluster run is built beside the suites before them, of what those leave of the processors.
-const ahead = chosen.some((name) => ON_CLUSTER.has(name)) ? prepare(say) : Promise.resolve();
-ahead.catch(() => undefined);
-const judged: Judged[] = [];
-if (chosen.some((name) => Object.hasOwn(SUITES, name))) {
-  const tools = await install();
-  const pair = await start(tools);
+function chosenOf({ suites }: Orders): readonly Suite[] {
+  const known = SUITES.map(({ name }) => name);
+  const unknown = suites.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new Error(`no suite is called ${unknown}: ${known.join(", ")}`);
+  if (suites.length === 0) return SUITES.filter(({ isAskedFor }) => isAskedFor !== true);
+  return SUITES.filter(({ name }) => suites.includes(name));
+}
+
+/** A suite's verdict; one that throws is a finding, and the others go on. */
+async function verdict(name: string, orders: Orders, run: () => Promise<SuiteResult>): Promise<Judged> {
+  say(`· ${name} ...`);
+  const began = performance.now();
+  const seconds = (): number => Math.round((performance.now() - began) / 1_000);
   try {
-    for (const name of chosen) {
-      const run = SUITES[name];
-      if (run === undefined) continue;
-      say(`· ${name} against ${pair.name} ...`);
-      judged.push(judge(await run(pair, tools), expectationsOf(name)));
-    }
+    const judged = judge(await run(), expectationsOf(name, orders));
+    return { ...judged, seconds: seconds() };
+  } catch (error) {
+    return { ...unfinished(name, told(error)), seconds: seconds() };
+  }
+}
+
+function told(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** The suites that share a pair, from its start to its end. */
+async function paired(suites: readonly PairSuite[], orders: Orders): Promise<readonly Judged[]> {
+  const tools = await install();
+  const pair = await start(orders, tools);
+  say(`· against ${pair.name}`);
+  try {
+    const judged: Judged[] = [];
+    for (const { name, run } of suites) judged.push(await verdict(name, orders, () => run(pair, tools)));
+    return judged;
   } finally {
     await pair.close();
   }
 }
-for (const name of chosen) {
-  const run = ALONE[name];
-  if (run === undefined) continue;
-  say(`· ${name} ...`);
-  judged.push(judge(await run(), expectationsOf(name)));
+
+interface Job {
+  readonly names: readonly string[];
+  readonly needs: readonly Need[];
+  readonly run: () => Promise<readonly Judged[]>;
 }
-const text = render(judged);
-mkdirSync(values.out, { recursive: true });
-writeFileSync(join(values.out, "report.json"), `${JSON.stringify(judged, null, 2)}\n`);
-writeFileSync(join(values.out, "report.txt"), text);
-process.stdout.write(text);
-process.exitCode = judged.every(({ findings }) => findings.length === 0) ? 0 : 1;
+
+function jobsOf(suites: readonly Suite[], orders: Orders): readonly Job[] {
+  const pairs = suites.filter((suite) => suite.lane === "pair");
+  const owns = suites.filter((suite) => suite.lane !== "pair");
+  const job = (of: readonly Suite[], run: Job["run"]): Job => ({
+    names: of.map(({ name }) => name),
+    needs: of.flatMap(({ needs }) => needs),
+    run,
+  });
+  const own = owns.map((suite) =>
+    job([suite], async () => [await verdict(suite.name, orders, () => suite.run(orders))]),
+  );
+  return pairs.length === 0 ? own : [job(pairs, () => paired(pairs, orders)), ...own];
+}
+
+async function runAll(
+  suites: readonly Suite[],
+  orders: Orders,
+  preparing: Preparing<string>,
+): Promise<Judged[]> {
+  const judged: Judged[] = [];
+  await inTurn(jobsOf(suites, orders), preparing, async (job) => {
+    try {
+      judged.push(...(await job.run()));
+    } catch (error) {
+      judged.push(...job.names.map((name) => unfinished(name, told(error))));
+    }
+  });
+  return judged;
+}
+
+/** Makes what the suites need. What cannot be made is told again by the suite that needs it. */
+async function prepare(suites: readonly Suite[]): Promise<void> {
+  const needed = new Set(suites.flatMap(({ needs }) => needs));
+  for (const [need, make] of Object.entries(PREPARATIONS)) {
+    if (![...needed].some((one) => one === need)) continue;
+    say(`· preparing ${need} ...`);
+    await make().catch((error: unknown) => {
+      say(`× preparing ${need}: ${told(error)}`);
+      process.exitCode = 1;
+    });
+    process.stdout.write(`${PREPARED}${need}\n`);
+  }
+}
+
+/** What the part wrote; every suite of it that is not there did not come to its end. */
+async function reported(beside: Beside, suites: readonly Suite[], file: string): Promise<readonly Judged[]> {
+  const code = await beside.hurry();
+  const judged = existsSync(file) ? z.array(Judged).parse(JSON.parse(readFileSync(file, "utf8"))) : [];
+  return suites.map(
+    ({ name }) =>
+      judged.find(({ suite }) => suite === name) ??
+      unfinished(name, `the part beside the others ended with ${code}`),
+  );
+}
+
+/** Those that compute go on beside those that look at time; each of the latter has the others' silence. */
+async function runWhole(suites: readonly Suite[], orders: Orders): Promise<readonly Judged[]> {
+  const besides = suites.filter(({ lane }) => lane === "beside");
+  const isPreparing = suites.length > 1 && suites.some(({ needs }) => needs.length > 0);
+  if ((besides.length === 0 && !isPreparing) || besides.length === suites.length)
+    return runAll(suites, orders, AT_ONCE);
+  const out = join(orders.out, "beside");
+  rmSync(join(out, "report.json"), { force: true });
+  const names = suites.map(({ name }) => name);
+  const beside = startBeside(["--part=beside", `--out=${out}`, ...orders.options, ...names]);
+  const others = suites.filter(({ lane }) => lane !== "beside");
+  return [
+    ...(await runAll(others, orders, beside)),
+    ...(await reported(beside, besides, join(out, "report.json"))),
+  ];
+}
+
+const place = ({ suite }: Judged): number => SUITES.findIndex(({ name }) => name === suite);
+
+function write(judged: readonly Judged[], { out }: Orders): string {
+  const sorted = judged.toSorted((one, other) => place(one) - place(other));
+  const text = render(sorted);
+  mkdirSync(out, { recursive: true });
+  writeFileSync(join(out, "report.json"), `${JSON.stringify(sorted, null, 2)}\n`);
+  writeFileSync(join(out, "report.txt"), text);
+  return text;
+}
+
+const orders = ordersOf(process.argv.slice(2));
+const chosen = chosenOf(orders);
+switch (orders.part) {
+  case "prepare": {
+    const names = chosen.map(({ name }) => name);
+    process.exitCode = await startBeside(["--part=preparations", ...names]).ended;
+    break;
+  }
+  case "preparations":
+    await prepare(chosen);
+    break;
+  case "beside": {
+    await prepare(chosen);
+    const besides = chosen.filter(({ lane }) => lane === "beside");
+    write(await runAll(besides, orders, AT_ONCE), orders);
+    process.exitCode = 0;
+    break;
+  }
+  case "whole": {
+    const judged = await runWhole(chosen, orders);
+    process.stdout.write(write(judged, orders));
+    process.exitCode = judged.every(({ findings }) => findings.length === 0) ? 0 : 1;
+    break;
+  }
+}

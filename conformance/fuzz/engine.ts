@@ -13,8 +13,8 @@ const BUILD_MS_MAX = 45 * 60_000;
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 /** Longer inputs than any limit of a parser but the body's, which is streamed. */
 const INPUT_BYTES_MAX = 8_192;
-/** An input that takes longer hangs somebody. */
-const INPUT_S_MAX = 5;
+/** Of one input that is run again. */
+const REPEAT_S_MAX = 60;
 const MEMORY_MIB_MAX = 1_024;
 /** What starting, and the corpus, may take besides. */
 const MARGIN_MS = 120_000;
@@ -97,11 +97,14 @@ export async function repeat(
     return ofTarget(stdout, code);
   }
   const env = { HAUBERK_FUZZ_TARGET: target.own };
-  const { code, stderr } = await run(binary, [...LIMITS, file], { ...limits, env });
+  const { code, stderr } = await run(binary, [...limitsOf(REPEAT_S_MAX), file], { ...limits, env });
   return { ...ofEngine(stderr, code), executions: 1 };
 }
 
-const LIMITS = [`-timeout=${INPUT_S_MAX}`, `-rss_limit_mb=${MEMORY_MIB_MAX}`];
+const limitsOf = (inputSecondsMax: number): readonly string[] => [
+  `-timeout=${inputSecondsMax}`,
+  `-rss_limit_mb=${MEMORY_MIB_MAX}`,
+];
 
 async function libFuzzer(
   { binary, preload }: Engine,
@@ -126,7 +129,7 @@ async function libFuzzer(
     ...(share.executions === undefined ? [] : [`-runs=${share.executions}`]),
     `-max_total_time=${share.secondsMax}`,
     `-max_len=${INPUT_BYTES_MAX}`,
-    ...LIMITS,
+    ...limitsOf(share.inputSecondsMax),
     `-artifact_prefix=${out}/${name}-`,
     "-print_final_stats=1",
     grown,
@@ -159,7 +162,7 @@ export async function minimise(binary: string, target: Target, file: string): Pr
     "-minimize_crash=1",
     `-max_total_time=${MINIMISE_S}`,
     `-exact_artifact_path=${smaller}`,
-    ...LIMITS,
+    ...limitsOf(REPEAT_S_MAX),
     file,
   ];
   const env = { HAUBERK_FUZZ_TARGET: target.own };

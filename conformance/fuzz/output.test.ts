@@ -44,7 +44,7 @@ test("a run has a number of executions for every target", () => {
 
 test("exploring goes on for its time, with its own seed", () => {
   const share = shareOf("h1_request", { kind: "exploring", seed: 7, seconds: 300 });
-  assert.deepEqual(share, { seed: 7, executions: undefined, secondsMax: 300 });
+  assert.deepEqual(share, { seed: 7, executions: undefined, secondsMax: 300, inputSecondsMax: 5 });
 });
 
 test("an input is the same after it was written as the line of a corpus", () => {

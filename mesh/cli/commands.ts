@@ -13,11 +13,14 @@ import { PolicyExplainCommand } from "./command/policy/explain.ts";
 import { PolicyGenerateCommand } from "./command/policy/generate.ts";
 import { PolicySimulateCommand } from "./command/policy/simulate.ts";
 import { PolicyTestCommand } from "./command/policy/test.ts";
+import { PruneCommand } from "./command/prune.ts";
 import { StatCommand } from "./command/stat.ts";
 import { TapCommand } from "./command/tap.ts";
 import { TrustRotateCommand, TrustStatusCommand } from "./command/trust.ts";
+import { UninstallCommand } from "./command/uninstall.ts";
 import { UpCommand } from "./command/up.ts";
 import { VerifyCommand } from "./command/verify.ts";
+import { UpgradeCommand } from "./command/upgrade.ts";
 import { VersionCommand } from "./command/version.ts";
 
 /** Every command by its name. What a command needs to do its work, it loads when it runs. */
@@ -39,11 +42,14 @@ export const COMMANDS = {
   "policy:generate": PolicyGenerateCommand,
   "policy:simulate": PolicySimulateCommand,
   "policy:test": PolicyTestCommand,
+  prune: PruneCommand,
   stat: StatCommand,
   "trust:rotate": TrustRotateCommand,
   "trust:status": TrustStatusCommand,
+  uninstall: UninstallCommand,
   up: UpCommand,
   verify: VerifyCommand,
+  upgrade: UpgradeCommand,
   version: VersionCommand,
   "viz:tap": TapCommand,
 };

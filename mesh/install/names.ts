@@ -1,7 +1,7 @@
 /** Which objects an installation has: read off the very templates that install them. */
 import { parse } from "yaml";
 import { z } from "zod";
-import { renderChart } from "./chart.ts";
+import { renderChart, type Rendered } from "./chart.ts";
 import { CONTROL_PLANE_CHART } from "./component/control_plane.ts";
 import type { Values } from "./values/schema.ts";
 
@@ -12,4 +12,14 @@ export function expectedNames(kind: string, values: Values, namespace: string): 
   return renderChart(CONTROL_PLANE_CHART, { namespace, version: "", values })
     .filter((rendered) => rendered.kind === kind)
     .map(({ yaml }) => Head.parse(parse(yaml)).metadata.name);
+}
+
+/** `Kind/name` of each object. */
+export function namesIn(rendered: readonly Rendered[]): ReadonlySet<string> {
+  return new Set(
+    rendered.map(({ yaml }) => {
+      const { kind, metadata } = Head.parse(parse(yaml));
+      return `${kind}/${metadata.name}`;
+    }),
+  );
 }

@@ -1,9 +1,8 @@
 import { Flags } from "@oclif/core";
 import { z } from "zod";
-import { CRDS_CHART } from "@hauberk/mesh/install/crd/chart.ts";
-import { CONTROL_PLANE_CHART, NAMESPACE_TEMPLATE } from "@hauberk/mesh/install/component/control_plane.ts";
-import { renderChart, type Rendered } from "@hauberk/mesh/install/chart.ts";
+import type { Rendered } from "@hauberk/mesh/install/chart.ts";
 import { authorityOf, newAuthority } from "@hauberk/mesh/install/issuer.ts";
+import { controlPlaneManifests, kindsManifests } from "@hauberk/mesh/install/manifests.ts";
 import { printObjects } from "@hauberk/mesh/install/output.ts";
 import { mergeTrees, parseValues, type Tree } from "@hauberk/mesh/install/values/values.ts";
 import { ClusterOptions, clusterFlags, connectCluster } from "../cluster-flags.ts";
@@ -41,12 +40,9 @@ export class InstallCommand extends MeshCommand {
     const flags = { ...(await this.parse(InstallCommand)).flags };
     const options = Options.parse(otherFlags(flags));
     const given = await valuesOf(flags);
-    const rendered = options.crds ? this.#kinds(options) : await this.#controlPlane(options, given);
-    process.stdout.write(printObjects(rendered, options.output));
-  }
-
-  #kinds({ "linkerd-namespace": namespace }: Options): readonly Rendered[] {
-    return renderChart(CRDS_CHART, { namespace, version: cliVersion(), values: {} });
+    const place = { namespace: options["linkerd-namespace"], version: cliVersion() };
+    const rendered = options.crds ? kindsManifests(place) : await this.#controlPlane(options, given);
+    this.log(printObjects(rendered, options.output).trimEnd());
   }
 
   async #controlPlane(options: Options, given: Tree): Promise<readonly Rendered[]> {
@@ -67,12 +63,7 @@ export class InstallCommand extends MeshCommand {
         ? { identityTrustAnchorsPEM: found?.anchors ?? "" }
         : {};
     const values = parseValues(mergeTrees(mergeTrees(given, made), learnt));
-    const scope = { namespace, version: cliVersion(), values };
-    const head = renderChart(
-      { name: CONTROL_PLANE_CHART.name, description: "", templates: [NAMESPACE_TEMPLATE] },
-      scope,
-    );
-    return [...head, ...renderChart(CONTROL_PLANE_CHART, scope)];
+    return controlPlaneManifests({ namespace, version: cliVersion() }, values);
   }
 
   /** What the cluster has, or why nothing may be installed in it. */

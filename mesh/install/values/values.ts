@@ -70,6 +70,27 @@ export function mergeTrees(under: Tree, over: Tree): Tree {
   return merged;
 }
 
+/**
+ * What of a tree can be set today, and the paths of the rest: for values that an older installation wrote, which must
+ * not keep its successor from starting.
+ */
+export function keepKnown(tree: Tree): { readonly known: Tree; readonly dropped: readonly string[] } {
+  const parsed = Values.safeParse(mergeTrees(DEFAULTS, tree));
+  if (parsed.success) return { known: tree, dropped: [] };
+  const dropped: string[][] = parsed.error.issues.flatMap((issue) =>
+    issue.code === "unrecognized_keys" ? issue.keys.map((key) => [...issue.path.map(String), key]) : [],
+  );
+  return {
+    known: dropped.reduce((kept: Tree, path) => without(kept, path), tree),
+    dropped: dropped.map((path) => path.join(".")),
+  };
+}
+
+function without(tree: Tree, [key = "", ...below]: readonly string[]): Tree {
+  const { [key]: child, ...others } = tree;
+  return below.length > 0 && isTree(child) ? { ...others, [key]: without(child, below) } : others;
+}
+
 /** Checks what was given, over the defaults. */
 export function parseValues(...layers: readonly Tree[]): Values {
   const given = layers.reduce(mergeTrees, {});

@@ -44,7 +44,7 @@ test("what is not understood is named, and nothing starts", () => {
 test("a role reads the cluster and nothing else, and signs leases with the name of its pod", () => {
   assert.deepEqual(parseConfig(["--context", "c"], { HOSTNAME: "linkerd-destination-0" }, "role").source, {
     type: "cluster",
-    connect: { kubeconfig: undefined, context: "c" },
+    connect: { kubeconfig: undefined, context: "c", accountDir: undefined },
     holder: "linkerd-destination-0",
   });
   assert.throws(() => parseConfig(["--manifests", "/a"], {}, "role"), /reads the cluster/);

@@ -73,6 +73,7 @@ export class ConfigError extends Error {
 const FLAGS = {
   kubeconfig: { type: "string" },
   context: { type: "string" },
+  "service-account-dir": { type: "string" },
   holder: { type: "string" },
   "policy-validator-listen": { type: "string" },
   "profile-validator-listen": { type: "string" },
@@ -155,6 +156,7 @@ const Flags = z.strictObject({
   manifests: z.array(z.string().min(1)),
   kubeconfig: z.string().min(1).optional(),
   context: z.string().min(1).optional(),
+  "service-account-dir": z.string().min(1).optional(),
   holder: z.string().min(1).max(253).optional(),
   "policy-validator-listen": Listening.optional(),
   "profile-validator-listen": Listening.optional(),
@@ -213,6 +215,7 @@ function sourceOf(flags: z.infer<typeof Flags>, form: Form, environment: Environ
         kubeconfig,
         context,
         holder,
+        "service-account-dir": flags["service-account-dir"],
         "policy-validator-listen": flags["policy-validator-listen"],
         "profile-validator-listen": flags["profile-validator-listen"],
       }))
@@ -223,7 +226,7 @@ function sourceOf(flags: z.infer<typeof Flags>, form: Form, environment: Environ
       if (flags["issuer-dir"] !== undefined) throw new ConfigError("--issuer-dir: is of the role identity");
       return {
         type: "cluster",
-        connect: { kubeconfig, context },
+        connect: { kubeconfig, context, accountDir: flags["service-account-dir"] },
         holder: holder ?? environment["HOSTNAME"] ?? `controller-${randomUUID()}`,
       };
   }

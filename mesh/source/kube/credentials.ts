@@ -14,6 +14,8 @@ export interface ConnectOptions {
   /** Path of a kubeconfig; `in-cluster` insists on the pod's service account. */
   readonly kubeconfig?: string | undefined;
   readonly context?: string | undefined;
+  /** Where the pod's service account is mounted, if not where Kubernetes mounts it. */
+  readonly accountDir?: string | undefined;
   /** User to impersonate, and its groups. */
   readonly as?: string | undefined;
   readonly asGroups?: readonly string[] | undefined;
@@ -188,7 +190,9 @@ export async function credentialsFor(options: ConnectOptions): Promise<Credentia
   const isAsked = options.kubeconfig !== undefined || options.context !== undefined;
   const inCluster =
     options.kubeconfig === IN_CLUSTER || (!isAsked && isPod && environment["KUBECONFIG"] === undefined);
-  const found = await (inCluster ? podCredentials() : kubeconfigCredentials(options));
+  const found = await (inCluster
+    ? podCredentials(environment, options.accountDir)
+    : kubeconfigCredentials(options));
   const { as, asGroups = [] } = options;
   if (as === undefined) {
     if (asGroups.length > 0) throw bad("a group to impersonate needs a user to impersonate");

@@ -71,7 +71,7 @@ test("a question that the change cannot touch is not computed anew", () => {
   const compute = () => ({ ok: true, state: { n: (computed += 1) } }) as const;
   for (const key of ["a", "b"]) {
     answers
-      .open(key, compute, (change) => change === key)
+      .open(key, compute, { isTouched: (change) => change === key })
       .join({ wake: () => undefined, end: () => undefined });
   }
   assert.equal(computed, 2);
@@ -79,4 +79,38 @@ test("a question that the change cannot touch is not computed anew", () => {
   assert.equal(computed, 3);
   answers.refresh("neither");
   assert.equal(computed, 3);
+});
+
+test("questions with interests are found by them, and forgotten with their last reader", () => {
+  const computed: string[] = [];
+  const answers = new Answers<{ readonly n: number }, string>({
+    encode: () => Buffer.alloc(0),
+    same: Object.is,
+  });
+  const join = (key: string, interests?: readonly string[]) =>
+    answers
+      .open(
+        key,
+        () => {
+          computed.push(key);
+          return { ok: true, state: { n: 0 } };
+        },
+        { isTouched: () => true, ...(interests === undefined ? {} : { interests }) },
+      )
+      .join({ wake: () => undefined, end: () => undefined });
+  const first = join("one", ["x", "y"]);
+  join("two", ["y"]);
+  join("none", []);
+  join("any");
+  const refreshed = (interests?: readonly string[]) => {
+    computed.length = 0;
+    answers.refresh("", interests);
+    return computed.toSorted();
+  };
+  assert.deepEqual(refreshed(["x"]), ["any", "one"]);
+  assert.deepEqual(refreshed(["x", "y"]), ["any", "one", "two"]);
+  assert.deepEqual(refreshed([]), ["any"]);
+  assert.deepEqual(refreshed(), ["any", "none", "one", "two"]);
+  first.leave();
+  assert.deepEqual(refreshed(["x", "y"]), ["any", "two"]);
 });

@@ -1,7 +1,7 @@
 /** `io.linkerd.proxy.destination.Destination` on the wire. */
 import { create, equals } from "@bufbuild/protobuf";
 import { z } from "zod";
-import { Answers, type Answer, type Versioned } from "../api/answers.ts";
+import { Answers, type Answer, type Dependence, type Versioned } from "../api/answers.ts";
 import { extend } from "../api/extend.ts";
 import { encodeFrame, type Frame } from "../api/frame.ts";
 import {
@@ -16,7 +16,18 @@ import { UpdateExtensionSchema } from "../api/gen/hauberk/proxy/v1/destination_p
 import type { Methods } from "../api/methods.ts";
 import { Code, RpcError } from "../api/status.ts";
 import type { MeshSettings } from "../model/settings.ts";
-import { changeOf, touchesEndpoints, touchesIp, touchesWorkload, type Change } from "../state/change.ts";
+import {
+  changeOf,
+  interestInEndpoints,
+  interestInIp,
+  interestInWorkload,
+  interestsOf,
+  touchesEndpoints,
+  touchesIp,
+  touchesWorkload,
+  type Change,
+  type Interest,
+} from "../state/change.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { Latest } from "../state/subscribe.ts";
 import { formatIp } from "../model/address.ts";
@@ -150,6 +161,40 @@ function isAtClient({ ns, pod }: ContextToken, change: Change): boolean {
   return ns !== undefined && pod !== undefined && touchesWorkload(change, { namespace: ns, name: pod });
 }
 
+function interestsIn(authority: Authority): readonly Interest[] {
+  switch (authority.type) {
+    case "ip":
+      return [interestInIp(formatIp(authority.ip))];
+    case "service":
+      return [interestInEndpoints(authority.service)];
+    case "foreign":
+      return [];
+  }
+}
+
+function interestsAt({ ns, pod }: ContextToken): readonly Interest[] {
+  return ns === undefined || pod === undefined ? [] : [interestInWorkload({ namespace: ns, name: pod })];
+}
+
+function isTouched(authority: Authority, change: Change): boolean {
+  switch (authority.type) {
+    case "ip":
+      return touchesIp(change, formatIp(authority.ip));
+    case "service":
+      return touchesEndpoints(change, authority.service);
+    case "foreign":
+      return change.reach === "everything";
+  }
+}
+
+/** What of a change an answer about `authority` to this client may depend on. */
+function dependence(authority: Authority, client: ContextToken): Dependence<Change> {
+  return {
+    isTouched: (change) => isTouched(authority, change) || isAtClient(client, change),
+    interests: [...interestsIn(authority), ...interestsAt(client)],
+  };
+}
+
 /** Adds the destination service to a listener's methods. */
 export function destinationMethods(
   methods: Methods,
@@ -175,16 +220,6 @@ export function destinationMethods(
     encode: (_, to) => encodeFrame(DestinationProfileSchema, to),
     same: (before, after) => equals(DestinationProfileSchema, before, after),
   });
-  const isTouched = (authority: Authority, change: Change): boolean => {
-    switch (authority.type) {
-      case "ip":
-        return touchesIp(change, formatIp(authority.ip));
-      case "service":
-        return touchesEndpoints(change, authority.service, snapshots.value);
-      case "foreign":
-        return change.reach === "everything";
-    }
-  };
   methods.stream(Destination.method.get, (request) => {
     const query = queryOf(request, settings);
     const { service, hostname, port } = query;
@@ -200,7 +235,7 @@ export function destinationMethods(
     return resolutions.open(
       JSON.stringify([service.namespace, service.name, hostname, port, ...whereabouts(client)]),
       answer,
-      (change) => isTouched(authority, change) || isAtClient(client, change),
+      dependence(authority, client),
     );
   });
   methods.stream(Destination.method.getProfile, (request) => {
@@ -212,12 +247,13 @@ export function destinationMethods(
       if (state !== undefined) return { ok: true, state };
       return { ok: false, refusal: new RpcError(Code.NotFound, `${request.path.slice(0, 300)} not found`) };
     };
-    return profiles.open(key, answer, (change) => isTouched(authority, change) || isAtClient(client, change));
+    return profiles.open(key, answer, dependence(authority, client));
   });
   const stop = snapshots.listen((after, before) => {
     const change = changeOf(before, after);
-    resolutions.refresh(change);
-    profiles.refresh(change);
+    const interests = interestsOf(change);
+    resolutions.refresh(change, interests);
+    profiles.refresh(change, interests);
   });
   return { topics: () => ({ get: resolutions.size, profile: profiles.size }), stop };
 }

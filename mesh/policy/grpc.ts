@@ -20,7 +20,17 @@ import { parseAuthority, type Authority } from "../model/authority.ts";
 import type { KeySets } from "../model/jwks.ts";
 import { isPort } from "../model/ports.ts";
 import type { MeshSettings } from "../model/settings.ts";
-import { changeOf, touchesIp, touchesNamespace, touchesWorkload, type Change } from "../state/change.ts";
+import {
+  changeOf,
+  interestInIp,
+  interestInNamespace,
+  interestInWorkload,
+  interestsOf,
+  touchesIp,
+  touchesNamespace,
+  touchesWorkload,
+  type Change,
+} from "../state/change.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { Latest } from "../state/subscribe.ts";
 import { inboundPolicy, type InboundQuery } from "./inbound.ts";
@@ -130,25 +140,24 @@ export function policyMethods(methods: Methods, options: PolicyOptions): PolicyG
     .unary(InboundServerPolicies.method.getPort, (spec) => stateOf(inboundAnswer(inboundQuery(spec))))
     .stream(InboundServerPolicies.method.watchPort, (spec) => {
       const query = inboundQuery(spec);
-      return inbound.open(
-        JSON.stringify(query),
-        () => versioned(inboundAnswer(query)),
-        (change) => touchesPort(change, query, snapshots.value),
-      );
+      return inbound.open(JSON.stringify(query), () => versioned(inboundAnswer(query)), {
+        isTouched: (change) => touchesPort(change, query, snapshots.value),
+        interests: [interestInWorkload(query.workload), interestInNamespace(query.workload.namespace)],
+      });
     })
     .unary(OutboundPolicies.method.get, (spec) => stateOf(outboundAnswer(outboundQuery(spec, settings))))
     .stream(OutboundPolicies.method.watch, (spec) => {
       const query = outboundQuery(spec, settings);
-      return outbound.open(
-        keyOfQuery(query),
-        () => versioned(outboundAnswer(query)),
-        (change) => touchesTarget(change, query),
-      );
+      return outbound.open(keyOfQuery(query), () => versioned(outboundAnswer(query)), {
+        isTouched: (change) => touchesTarget(change, query),
+        interests: query.target.type === "ip" ? [interestInIp(formatIp(query.target.ip))] : [],
+      });
     });
   const stopSnapshots = snapshots.listen((after, before) => {
     const change = changeOf(before, after);
-    inbound.refresh(change);
-    outbound.refresh(change);
+    const interests = interestsOf(change);
+    inbound.refresh(change, interests);
+    outbound.refresh(change, interests);
   });
   const stopKeys = keySets.listen(() => inbound.refresh({ reach: "everything" }));
   const stop = () => {

@@ -9,6 +9,7 @@ import { selects } from "../model/selector.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import type { EndpointSlice, Service } from "../model/service.ts";
 import type { ContainerPort, ExternalWorkload, Pod } from "../model/workload.ts";
+import { indexed, type IndexOf } from "./shards.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** A function of one map of objects, remembered for as long as the map lives. */
@@ -21,11 +22,33 @@ function once<K extends object, V>(compute: (key: K) => V): (key: K) => V {
   };
 }
 
-const serviceByIp = once((services: ReadonlyMap<string, Service>) => {
-  const byIp = new Map<string, Service>();
-  for (const service of services.values()) for (const ip of service.clusterIps) byIp.set(ip, service);
-  return byIp;
-});
+/** Lists of objects by some key of theirs, each in the order of names. */
+type Lists<V> = Map<string, readonly V[]>;
+
+function listed<V extends { readonly meta: Meta }>(
+  keysOf: (value: V) => readonly string[],
+): IndexOf<V, Lists<V>> {
+  return {
+    create: () => new Map(),
+    add: (lists, value) => {
+      for (const key of keysOf(value)) {
+        const before = lists.get(key) ?? [];
+        const name = keyOf(value.meta);
+        const at = before.findIndex(({ meta }) => keyOf(meta) > name);
+        lists.set(key, at === -1 ? [...before, value] : before.toSpliced(at, 0, value));
+      }
+    },
+    remove: (lists, value) => {
+      for (const key of keysOf(value)) {
+        const rest = (lists.get(key) ?? []).filter((other) => other !== value);
+        if (rest.length === 0) lists.delete(key);
+        else lists.set(key, rest);
+      }
+    },
+  };
+}
+
+const serviceByIp = indexed(listed((service: Service) => service.clusterIps));
 
 /** Of two pods with one address, the one that has it now: not the one that is going, else the younger. */
 function isLaterHolder(pod: Pod, holder: Pod): boolean {
@@ -33,32 +56,38 @@ function isLaterHolder(pod: Pod, holder: Pod): boolean {
   return pod.meta.createdMs > holder.meta.createdMs;
 }
 
-const podByIp = once((pods: ReadonlyMap<string, Pod>) => {
-  const byIp = new Map<string, Pod>();
-  for (const pod of pods.values()) {
-    // Pods on the host's network share its address; a finished pod's address may be another's by now.
-    if (pod.hostNetwork || pod.isFinished) continue;
-    for (const ip of pod.ips) {
-      const holder = byIp.get(ip);
-      if (holder === undefined || isLaterHolder(pod, holder)) byIp.set(ip, pod);
-    }
-  }
-  return byIp;
-});
+// Pods on the host's network share its address; a finished pod's address may be another's by now.
+const podByIp = indexed(listed((pod: Pod) => (pod.hostNetwork || pod.isFinished ? [] : pod.ips)));
 
-const workloadByIp = once((workloads: ReadonlyMap<string, ExternalWorkload>) => {
-  const byIp = new Map<string, ExternalWorkload>();
-  for (const workload of workloads.values()) for (const ip of workload.ips) byIp.set(ip, workload);
-  return byIp;
-});
+const workloadByIp = indexed(listed((workload: ExternalWorkload) => workload.ips));
 
-const slicesByService = once((slices: ReadonlyMap<string, EndpointSlice>) =>
-  Map.groupBy(slices.values(), (slice) => keyOf({ namespace: slice.meta.namespace, name: slice.service })),
+const slicesByService = indexed(
+  listed((slice: EndpointSlice) => [keyOf({ namespace: slice.meta.namespace, name: slice.service })]),
 );
 
-const serversByNamespace = once((servers: ReadonlyMap<string, Server>) =>
-  Map.groupBy(servers.values(), (server) => server.meta.namespace),
+/** Key of what an endpoint is, among the targets of endpoints. */
+function targetKey(kind: "Pod" | "ExternalWorkload", name: NamespacedName): string {
+  return `${kind}/${keyOf(name)}`;
+}
+
+const slicesByTarget = indexed(
+  listed((slice: EndpointSlice) => [
+    ...new Set(
+      slice.endpoints.flatMap(({ target }) => (target === undefined ? [] : targetKey(target.kind, target))),
+    ),
+  ]),
 );
+
+/** The slices that have the workload as an endpoint. */
+export function slicesWith(
+  snapshot: Snapshot,
+  kind: "Pod" | "ExternalWorkload",
+  name: NamespacedName,
+): readonly EndpointSlice[] {
+  return slicesByTarget(snapshot.EndpointSlice).get(targetKey(kind, name)) ?? [];
+}
+
+const serversByNamespace = indexed(listed((server: Server) => [server.meta.namespace]));
 
 function parentKey({
   group,
@@ -86,29 +115,22 @@ const tlsByParent = once((routes: ReadonlyMap<string, TlsRoute>) => byParent(rou
 const tcpByParent = once((routes: ReadonlyMap<string, TcpRoute>) => byParent(routes));
 
 export function findServiceByIp(snapshot: Snapshot, ip: string): Service | undefined {
-  return serviceByIp(snapshot.Service).get(ip);
+  return serviceByIp(snapshot.Service).get(ip)?.[0];
 }
 
 export function findPodByIp(snapshot: Snapshot, ip: string): Pod | undefined {
-  return podByIp(snapshot.Pod).get(ip);
+  return podByIp(snapshot.Pod)
+    .get(ip)
+    ?.reduce((holder, pod) => (isLaterHolder(pod, holder) ? pod : holder));
 }
 
 export function findWorkloadByIp(snapshot: Snapshot, ip: string): ExternalWorkload | undefined {
-  return workloadByIp(snapshot.ExternalWorkload).get(ip);
+  return workloadByIp(snapshot.ExternalWorkload).get(ip)?.[0];
 }
 
 export function slicesOf(snapshot: Snapshot, service: NamespacedName): readonly EndpointSlice[] {
   return slicesByService(snapshot.EndpointSlice).get(keyOf(service)) ?? [];
 }
-
-/** Namespaces other than its own into which a slice points. Usually none. */
-export const foreignNamespacesOf: (slice: EndpointSlice) => ReadonlySet<string> = once(
-  ({ meta, endpoints }: EndpointSlice) => {
-    const namespaces = new Set(endpoints.flatMap(({ target }) => target?.namespace ?? []));
-    namespaces.delete(meta.namespace);
-    return namespaces;
-  },
-);
 
 /** Routes with a parentRef to the named object, whatever port or section they name. */
 export function httpRoutesOf(
@@ -161,14 +183,20 @@ export function serversOf(snapshot: Snapshot, target: Target, port: number): rea
   );
 }
 
-const podsByNamespace = once((pods: ReadonlyMap<string, Pod>) =>
-  Map.groupBy(pods.values(), (pod) => pod.meta.namespace),
-);
+const podsByNamespace = indexed<Pod, Map<string, Set<Pod>>>({
+  create: () => new Map(),
+  add: (byNamespace, pod) => {
+    const { namespace } = pod.meta;
+    byNamespace.set(namespace, (byNamespace.get(namespace) ?? new Set()).add(pod));
+  },
+  remove: (byNamespace, pod) => void byNamespace.get(pod.meta.namespace)?.delete(pod),
+});
 
 const podsOfServer = once((server: Server) =>
   once((pods: ReadonlyMap<string, Pod>) => {
     const inNamespace = podsByNamespace(pods).get(server.meta.namespace) ?? [];
-    return inNamespace.filter((pod) => !pod.isFinished && selects(server.selector, pod.meta.labels)).length;
+    return [...inNamespace].filter((pod) => !pod.isFinished && selects(server.selector, pod.meta.labels))
+      .length;
   }),
 );
 

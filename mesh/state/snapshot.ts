@@ -7,6 +7,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { keyOfObject, KINDS, type Kind, type Objects, type TaggedOf, type Tagged } from "../model/objects.ts";
+import { shared, withEntry, withoutEntry } from "./shards.ts";
 
 /** All objects, by kind and then by `keyOfObject`. Immutable. */
 export type Snapshot = { readonly [K in Kind]: ReadonlyMap<string, Objects[K]> };
@@ -55,8 +56,8 @@ export function emptySnapshot(): Snapshot {
 
 /** `before` if every object in it is the same, else `after`. */
 function sameOr<T>(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
-  if (before.size !== after.size) return after;
-  for (const [key, object] of after) if (before.get(key) !== object) return after;
+  if (before.size !== after.size) return shared(after);
+  for (const [key, object] of after) if (before.get(key) !== object) return shared(after);
   return before;
 }
 
@@ -79,14 +80,11 @@ function change<K extends Kind>(
     }
     case "upsert": {
       const key = keyOfObject(event.kind, event.object);
-      return sameOr(before, new Map(before).set(key, keep(key, event.object)));
+      const object = keep(key, event.object);
+      return before.get(key) === object ? before : withEntry(before, key, object);
     }
-    case "remove": {
-      if (!before.has(event.key)) return before;
-      const after = new Map(before);
-      after.delete(event.key);
-      return after;
-    }
+    case "remove":
+      return withoutEntry(before, event.key);
   }
 }
 

@@ -69,6 +69,18 @@ test("annotations that mean nothing here are not kept, and the latest writer's t
   assert.equal(writtenAt, "2026-01-03T00:00:00Z");
 });
 
+test("a node keeps the annotations in which network plugins write its addresses", () => {
+  const { decoded } = reader(
+    decoderOf("Node"),
+    "v1",
+  )({
+    metadata: { name: "n", annotations: { "projectcalico.org/IPv4VXLANTunnelAddr": "192.0.2.1" } },
+    status: { addresses: [{ type: "InternalIP", address: "192.0.2.2" }] },
+  });
+  assert.ok(decoded.ok && decoded.tagged.kind === "Node");
+  assert.deepEqual(decoded.tagged.object.addresses.toSorted(), ["192.0.2.1", "192.0.2.2"]);
+});
+
 test("two groups of one kind do not share keys", () => {
   const routes = DECODERS.filter(({ kind }) => kind === "HTTPRoute");
   const keys = routes.map(

@@ -1,6 +1,6 @@
 /** An object as an API server gives it → what the mesh keeps of it. Pure. */
 import { z } from "zod";
-import { keyOfObject } from "../../model/objects.ts";
+import { keyOfObject, type Kind } from "../../model/objects.ts";
 import type { Decoded, Decoder } from "../decode/kind.ts";
 import { describeObject } from "../manifests/document.ts";
 import { parseObject } from "../manifests/parse.ts";
@@ -24,6 +24,9 @@ const Named = z.looseObject({
     managedFields: z.array(z.object({ time: z.string().nullish() })).nullish(),
   }),
 });
+
+/** Nodes are few, and network plugins write addresses into their annotations. */
+const WITH_ALL_ANNOTATIONS: ReadonlySet<Kind> = new Set<Kind>(["Node"]);
 
 /** Annotations that mean something here. Others (an applied manifest, a rollout's history) can be longer than the object. */
 const KEPT_ANNOTATION = /^([a-z0-9-]+\.)*(linkerd\.io|hauberk\.io|service\.kubernetes\.io)\//;
@@ -51,10 +54,9 @@ export function reader(decoder: Decoder, apiVersion: string): (object: unknown) 
     const parsed = parseObject({ ...Object(object), apiVersion, kind });
     if (!parsed.ok) return { key, name: `${kind} ${namespace}/${name}`, decoded: parsed, writtenAt };
     const { object: whole } = parsed;
-    const slim = {
-      ...whole,
-      metadata: { ...whole.metadata, annotations: keptAnnotations(whole.metadata.annotations) },
-    };
+    const { annotations } = whole.metadata;
+    const kept = WITH_ALL_ANNOTATIONS.has(kind) ? annotations : keptAnnotations(annotations);
+    const slim = { ...whole, metadata: { ...whole.metadata, annotations: kept } };
     return { key, name: describeObject(slim), decoded: decoder.decode(slim), writtenAt };
   };
 }

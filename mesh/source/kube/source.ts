@@ -4,7 +4,7 @@
  *
  * All kinds are followed whole from the start, whatever proxies ask for: an answer needs the joins of services, slices,
  * pods and policies at once, and a first question must not wait for a list. What is heavy is left with the server:
- * finished pods, the bodies of namespaces and nodes, and every field and annotation that means nothing here.
+ * finished pods, the bodies of namespaces, and every field and annotation that means nothing here.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Kind, Tagged } from "../../model/objects.ts";
@@ -25,7 +25,7 @@ const FIRST_DISCOVERY_MS = 500;
 const ABSENCES_MAX = 3;
 
 /** Kinds of which nothing but the head is used. */
-const HEADS_ONLY: ReadonlySet<Kind> = new Set<Kind>(["Namespace", "Node", "ServiceAccount"]);
+const HEADS_ONLY: ReadonlySet<Kind> = new Set<Kind>(["Namespace", "ServiceAccount"]);
 /** Pods that ended are nobody's endpoints, and clusters with many jobs have many of them. */
 const UNFINISHED_PODS = "status.phase!=Succeeded,status.phase!=Failed";
 

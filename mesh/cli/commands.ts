@@ -2,6 +2,11 @@ import { AuditExportCommand, AuditShowCommand, AuditVerifyCommand } from "./comm
 import { AuthzCommand } from "./command/authz.ts";
 import { CheckCommand } from "./command/check.ts";
 import { CompletionCommand } from "./command/completion.ts";
+import { DiagnosticsControllerMetricsCommand } from "./command/diagnostics/controller-metrics.ts";
+import { DiagnosticsEndpointsCommand } from "./command/diagnostics/endpoints.ts";
+import { DiagnosticsPolicyCommand } from "./command/diagnostics/policy.ts";
+import { DiagnosticsProfileCommand } from "./command/diagnostics/profile.ts";
+import { DiagnosticsProxyMetricsCommand } from "./command/diagnostics/proxy-metrics.ts";
 import { DownCommand } from "./command/down.ts";
 import { EdgesCommand } from "./command/edges.ts";
 import { ExplainCommand } from "./command/explain.ts";
@@ -14,6 +19,7 @@ import { PolicyGenerateCommand } from "./command/policy/generate.ts";
 import { PolicySimulateCommand } from "./command/policy/simulate.ts";
 import { PolicyTestCommand } from "./command/policy/test.ts";
 import { PruneCommand } from "./command/prune.ts";
+import { ProfileCommand } from "./command/profile.ts";
 import { StatCommand } from "./command/stat.ts";
 import { TapCommand } from "./command/tap.ts";
 import { TrustRotateCommand, TrustStatusCommand } from "./command/trust.ts";
@@ -31,6 +37,11 @@ export const COMMANDS = {
   authz: AuthzCommand,
   check: CheckCommand,
   completion: CompletionCommand,
+  "diagnostics:controller-metrics": DiagnosticsControllerMetricsCommand,
+  "diagnostics:endpoints": DiagnosticsEndpointsCommand,
+  "diagnostics:policy": DiagnosticsPolicyCommand,
+  "diagnostics:profile": DiagnosticsProfileCommand,
+  "diagnostics:proxy-metrics": DiagnosticsProxyMetricsCommand,
   down: DownCommand,
   edges: EdgesCommand,
   explain: ExplainCommand,
@@ -43,6 +54,7 @@ export const COMMANDS = {
   "policy:simulate": PolicySimulateCommand,
   "policy:test": PolicyTestCommand,
   prune: PruneCommand,
+  profile: ProfileCommand,
   stat: StatCommand,
   "trust:rotate": TrustRotateCommand,
   "trust:status": TrustStatusCommand,

@@ -15,6 +15,7 @@ export const worldFlags = {
     char: "f",
     summary: "Directory or file of manifests to look at instead of a cluster; may be given again.",
     multiple: true,
+    multipleNonGreedy: true,
   }),
   values: Flags.string({ summary: "With -f: file with the values that the mesh is installed with." }),
   state: Flags.string({

@@ -1,5 +1,8 @@
 /** The metrics of proxies: of a cluster's, through its API server, or of a standalone mesh's. */
+import { keyOf, type Meta } from "@hauberk/mesh/model/meta.ts";
 import { CONTROL_PLANE_NS_LABEL, type Pod } from "@hauberk/mesh/model/workload.ts";
+import type { InboundContext } from "@hauberk/mesh/policy/authz.ts";
+import { portsAt, workloadOf, type Destination } from "@hauberk/mesh/policy/question.ts";
 import type { Snapshot } from "@hauberk/mesh/state/snapshot.ts";
 import type { KubeClient } from "@hauberk/mesh/source/kube/client.ts";
 
@@ -38,6 +41,45 @@ export function meshedPods(snapshot: Snapshot, namespace: string | undefined): r
       meta.labels[CONTROL_PLANE_NS_LABEL] !== undefined &&
       (namespace === undefined || meta.namespace === namespace),
   );
+}
+
+/** The pods with a proxy that a workload, Service or Server stands for. */
+export function podsOf(to: Destination, world: InboundContext): readonly Meta[] {
+  const ports = portsAt({ ...to, port: undefined }, world);
+  const named = new Set(ports.map(({ workload }) => keyOf(workload)));
+  const own = to.kind === "Pod" || to.kind === "Workload" ? to.name : undefined;
+  return meshedPods(world.snapshot, to.namespace)
+    .filter((pod) => named.has(keyOf(pod.meta)) || workloadOf(pod).name === own || pod.meta.name === own)
+    .map(({ meta }) => meta);
+}
+
+/** The admin ports of the control plane's pods. */
+export function controllerPorts(
+  snapshot: Snapshot,
+  namespace: string,
+): readonly { readonly pod: Meta; readonly port: number }[] {
+  return [...snapshot.Pod.values()]
+    .filter(
+      ({ meta, isFinished }) =>
+        !isFinished &&
+        meta.namespace === namespace &&
+        meta.labels["linkerd.io/control-plane-component"] !== undefined,
+    )
+    .flatMap(({ meta, ports }) =>
+      ports
+        .filter(({ name, port }) => name.endsWith("-admin") && port !== ADMIN_PORT)
+        .map(({ port }) => ({ pod: meta, port })),
+    );
+}
+
+/** The answers one after the other, each under a comment that says whose it is. */
+export function renderScrapes(answers: readonly Scrape[]): string {
+  return answers
+    .map(({ namespace, name, answer }) => {
+      const head = `#\n# POD ${namespace}/${name}\n#`;
+      return answer.ok ? `${head}\n${answer.text.trimEnd()}` : `${head}\n# ${answer.why}`;
+    })
+    .join("\n");
 }
 
 /** Asks every pod; one that does not answer is told and does not stop the rest. */

@@ -39,7 +39,11 @@ export class PolicyExplainCommand extends WorldCommand {
     method: Flags.string({ summary: "Method of the request.", default: "GET" }),
     path: Flags.string({ summary: "Path of the request, with its query.", default: "/" }),
     host: Flags.string({ summary: "Host of the request." }),
-    header: Flags.string({ summary: "NAME: VALUE of a header; may be given again.", multiple: true }),
+    header: Flags.string({
+      summary: "NAME: VALUE of a header; may be given again.",
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
     bytes: Flags.boolean({ summary: "Ask about bytes that are no request.", default: false }),
   };
 

@@ -28,8 +28,16 @@ export class PolicySimulateCommand extends WorldCommand {
   static override flags = {
     ...worldFlags,
     output: outputFlag,
-    apply: Flags.string({ summary: "File or directory to apply; may be given again.", multiple: true }),
-    delete: Flags.string({ summary: "KIND/NAMESPACE/NAME to delete; may be given again.", multiple: true }),
+    apply: Flags.string({
+      summary: "File or directory to apply; may be given again.",
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    delete: Flags.string({
+      summary: "KIND/NAMESPACE/NAME to delete; may be given again.",
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
     "default-inbound-policy": Flags.string({ summary: "Default for ports without a Server." }),
     edges: Flags.string({ summary: "File of `policy edges -o json` instead of asking the proxies." }),
     observed: Flags.boolean({ summary: "Only edges that were seen.", default: false }),

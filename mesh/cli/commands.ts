@@ -11,6 +11,7 @@ import { DownCommand } from "./command/down.ts";
 import { EdgesCommand } from "./command/edges.ts";
 import { ExplainCommand } from "./command/explain.ts";
 import { IdentityCommand } from "./command/identity.ts";
+import { InjectCommand } from "./command/inject.ts";
 import { InstallCommand } from "./command/install.ts";
 import { PolicyCheckCommand } from "./command/policy/check.ts";
 import { PolicyEdgesCommand } from "./command/policy/edges.ts";
@@ -23,6 +24,7 @@ import { ProfileCommand } from "./command/profile.ts";
 import { StatCommand } from "./command/stat.ts";
 import { TapCommand } from "./command/tap.ts";
 import { TrustRotateCommand, TrustStatusCommand } from "./command/trust.ts";
+import { UninjectCommand } from "./command/uninject.ts";
 import { UninstallCommand } from "./command/uninstall.ts";
 import { UpCommand } from "./command/up.ts";
 import { VerifyCommand } from "./command/verify.ts";
@@ -46,6 +48,7 @@ export const COMMANDS = {
   edges: EdgesCommand,
   explain: ExplainCommand,
   identity: IdentityCommand,
+  inject: InjectCommand,
   install: InstallCommand,
   "policy:check": PolicyCheckCommand,
   "policy:edges": PolicyEdgesCommand,
@@ -58,6 +61,7 @@ export const COMMANDS = {
   stat: StatCommand,
   "trust:rotate": TrustRotateCommand,
   "trust:status": TrustStatusCommand,
+  uninject: UninjectCommand,
   uninstall: UninstallCommand,
   up: UpCommand,
   verify: VerifyCommand,

@@ -163,6 +163,8 @@ test("with the CNI plugin there is a validator and no privilege, first of all", 
     ["linkerd-network-validator", "linkerd-proxy"],
   );
   assert.ok(!JSON.stringify(additions.volumes).includes("xtables"));
+  const words: unknown = JSON.parse(additions.annotations["hauberk.io/redirect"] ?? "");
+  assert.ok(Array.isArray(words) && words.includes("--proxy-uid"));
 });
 
 test("the stable spelling of an annotation counts before beta, and beta before alpha, wherever they stand", () => {

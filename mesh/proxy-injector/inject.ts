@@ -57,6 +57,9 @@ export interface Injection {
   readonly problems: readonly AnnotationProblem[];
 }
 
+/** What the CNI plugin is to redirect: the words of `hauberk-proxy init`. */
+const REDIRECT = "hauberk.io/redirect";
+
 /** The values of the pod that only Kubernetes knows, as references that it resolves in `env`. */
 const REFERENCES: readonly EnvVar[] = [
   { name: "_pod_name", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } },
@@ -109,6 +112,8 @@ export function inject(pod: Pod, context: InjectionContext): Injection {
         "linkerd.io/proxy-version":
           reader.read("proxy-version", z.string().min(1)) ?? mesh.settings.linkerdVersion,
         "linkerd.io/trust-root-sha256": mesh.trustRootSha256,
+        // The CNI plugin gets the pod's annotations from the container runtime, and asks nobody else.
+        ...(cniEnabled ? { [REDIRECT]: JSON.stringify(made.sidecar.init) } : {}),
       },
       volumes: volumes(mesh.settings),
       initContainers: {

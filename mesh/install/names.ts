@@ -1,6 +1,8 @@
 /** Which objects an installation has: read off the very templates that install them. */
 import { parse } from "yaml";
 import { z } from "zod";
+import { POLICY_VALIDATOR, PROFILE_VALIDATOR } from "../policy/registration.ts";
+import { INJECTOR_SERVICE } from "../proxy-injector/registration.ts";
 import { renderChart, type Rendered } from "./chart.ts";
 import { CONTROL_PLANE_CHART } from "./component/control_plane.ts";
 import type { Values } from "./values/schema.ts";
@@ -13,6 +15,13 @@ export function expectedNames(kind: string, values: Values, namespace: string): 
     .filter((rendered) => rendered.kind === kind)
     .map(({ yaml }) => Head.parse(parse(yaml)).metadata.name);
 }
+
+/** What the control plane makes when it runs, which no rendering has: webhooks' certificates. */
+export const MADE_AT_RUN_TIME: ReadonlySet<string> = new Set(
+  [INJECTOR_SERVICE, POLICY_VALIDATOR.service, PROFILE_VALIDATOR.service].map(
+    (service) => `Secret/${service}-k8s-tls`,
+  ),
+);
 
 /** `Kind/name` of each object. */
 export function namesIn(rendered: readonly Rendered[]): ReadonlySet<string> {

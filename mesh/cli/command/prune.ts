@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { KEPT, readInstalled } from "@hauberk/mesh/install/installed.ts";
 import { controlPlaneManifests, kindsManifests } from "@hauberk/mesh/install/manifests.ts";
-import { namesIn } from "@hauberk/mesh/install/names.ts";
+import { MADE_AT_RUN_TIME, namesIn } from "@hauberk/mesh/install/names.ts";
 import { parseValues } from "@hauberk/mesh/install/values/values.ts";
 import { RESOURCES } from "@hauberk/mesh/source/kube/resource.ts";
 import { ClusterOptions, clusterFlags, connectCluster } from "../cluster-flags.ts";
@@ -42,7 +42,10 @@ export class PruneCommand extends MeshCommand {
         ...(await owned(client, NAMESPACED_KINDS, { controlPlane: namespace, namespace })),
         ...(await owned(client, [...CLUSTER_KINDS, ...CUSTOM_KINDS], { controlPlane: namespace })),
       ];
-      const left = found.filter(({ kind, metadata }) => !wanted.has(`${kind}/${metadata.name}`));
+      const left = found.filter(({ kind, metadata }) => {
+        const name = `${kind}/${metadata.name}`;
+        return !wanted.has(name) && !MADE_AT_RUN_TIME.has(name);
+      });
       if (left.length > 0) this.log(ownedStream(left));
     } finally {
       await client.close();

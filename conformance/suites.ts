@@ -82,7 +82,7 @@ export const SUITES: readonly Suite[] = [
   alone("leak", ({ isLong, requests }) => leak(requests ?? (isLong ? 10_000_000 : 200_000))),
   alone("chaos", ({ isLong, only }) => chaos(isLong ? 1_800 : 10, only)),
   alone("clock", ({ isLong }) => clock(isLong)),
-  alone("flood", ({ isLong }) => flood(isLong ? 20 : 5)),
+  alone("flood", ({ isLong }) => flood(isLong ? 20 : 5, isLong)),
   alone("storm", ({ isLong }) => storm(isLong ? 2_000 : 500)),
   alone("exhaustion", ({ only }) => exhaustion(only)),
   {

@@ -9,6 +9,11 @@ const SETTING = "HAUBERK_BIN_DIR";
 const NAMES = ["hauberk-proxy", "hauberk-sandbox"] as const;
 type Name = (typeof NAMES)[number];
 
+/** Where a binary is that a mesh started now would run. */
+export function binaryPath(name: Name): string {
+  return join(resolve(process.env[SETTING] ?? BUILT), name);
+}
+
 /** A shell program that ends by running the binary in whose place it stands. */
 export interface Wrapper {
   readonly name: Name;
@@ -19,13 +24,15 @@ export interface Wrapper {
 /** Runs `start` with binaries in `dir` of which one is wrapped; what the environment said before holds again after. */
 export async function withWrapper<T>(dir: string, wrapper: Wrapper, start: () => Promise<T>): Promise<T> {
   const before = process.env[SETTING];
-  const built = resolve(before ?? BUILT);
+  const wrapped = binaryPath(wrapper.name);
+  const others = NAMES.filter((name) => name !== wrapper.name).map((name) => ({
+    name,
+    path: binaryPath(name),
+  }));
   const bin = join(dir, "bin");
   await mkdir(bin);
-  for (const name of NAMES) {
-    if (name !== wrapper.name) await symlink(join(built, name), join(bin, name));
-  }
-  const script = ["#!/bin/sh", ...wrapper.before, `exec '${join(built, wrapper.name)}' "$@"`, ""].join("\n");
+  for (const { name, path } of others) await symlink(path, join(bin, name));
+  const script = ["#!/bin/sh", ...wrapper.before, `exec '${wrapped}' "$@"`, ""].join("\n");
   await writeFile(join(bin, wrapper.name), script);
   await chmod(join(bin, wrapper.name), 0o755);
   process.env[SETTING] = bin;

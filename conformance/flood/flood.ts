@@ -3,7 +3,7 @@
 // `whole`: as many at once as said, each to its end. `hello`: at a constant rate, whatever the answers take, one ClientHello
 // that is made once and sent again and again, so that only the server computes; each is closed after its answer.
 //
-//   node flood.ts '{"kind":"whole","credentials":"/c.json","serverName":"x","host":"10.0.0.1","port":4143,"seconds":5,"atOnce":64,"rate":0}'
+//   node flood.ts '{"kind":"whole","credentials":"/c.json","serverName":"x","host":"10.0.0.1","port":4143,"seconds":5,"atOnce":64,"rate":0,"addresses":[]}'
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
@@ -26,6 +26,8 @@ const Order = z.strictObject({
   seconds: z.number().positive(),
   atOnce: z.number().int().positive(),
   rate: z.number().min(0),
+  /** Of the pod, from which connections come in turn; any if there are none. */
+  addresses: z.array(z.string()),
 });
 const order = Order.parse(JSON.parse(process.argv[2] ?? ""));
 const { key, cert, ca } = z
@@ -85,8 +87,9 @@ async function helloBytes(): Promise<Buffer> {
   return bytes;
 }
 
-function hello(bytes: Buffer): Promise<void> {
-  const socket = connect(order);
+function hello(bytes: Buffer, nth: number): Promise<void> {
+  const localAddress = order.addresses[nth % order.addresses.length];
+  const socket = connect({ ...order, ...(localAddress === undefined ? {} : { localAddress }) });
   const { promise, resolve } = Promise.withResolvers<boolean>();
   let received = 0;
   socket.once("connect", () => socket.write(bytes));
@@ -112,7 +115,7 @@ if (order.kind === "whole") {
   const waiting: Promise<void>[] = [];
   while (elapsed() < order.seconds) {
     const due = Math.floor(elapsed() * order.rate) + 1;
-    while (waiting.length < due) waiting.push(hello(bytes));
+    while (waiting.length < due) waiting.push(hello(bytes, waiting.length));
     await sleep(TICK_MS);
   }
   await Promise.all(waiting);

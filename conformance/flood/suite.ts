@@ -6,6 +6,7 @@ import { victims } from "../attack/victims.ts";
 import { held, World, type Listener } from "../attack/world.ts";
 import { AppPort } from "../mesh/ports.ts";
 import type { Case, SuiteResult } from "../report.ts";
+import { addAddresses } from "./addresses.ts";
 
 const ANSWERED_SHARE_MIN = 0.999;
 const QUEUE_MS_MAX = 10_000;
@@ -17,6 +18,8 @@ const MEASURE_S = 3;
 const MEASURE_RATE = 300;
 /** Processes that flood: one alone opens fewer connections than a core of the proxy answers. */
 const CLIENTS = 3;
+/** More than those whose handshakes at once, 256 each, are all that the proxy has. */
+const ADDRESSES = 64;
 const SETTLE_MS = 1_000;
 const RUN_MS_MAX = 120_000;
 const LOOK_MS = 250;
@@ -30,13 +33,18 @@ const Tally = z.object({
   seconds: z.number(),
 });
 type Tally = z.infer<typeof Tally>;
-type Wish = { readonly kind: "whole" | "hello"; readonly seconds: number; readonly rate: number };
+interface Wish {
+  readonly kind: "whole" | "hello";
+  readonly seconds: number;
+  readonly rate: number;
+  readonly addresses?: readonly string[];
+}
 
 /**
  * Whole handshakes, as many as a client makes that computes as much as the server; and then twice as many beginnings as one
- * core can answer by what the first ones cost the proxy.
+ * core can answer by what the first ones cost the proxy, from one address and from many.
  */
-export async function flood(seconds: number): Promise<SuiteResult> {
+export async function flood(seconds: number, isLong: boolean): Promise<SuiteResult> {
   const world = await World.start();
   try {
     await victims(world, 1);
@@ -54,15 +62,39 @@ export async function flood(seconds: number): Promise<SuiteResult> {
     const offered = `a core answers ${Math.round(1_000 / costMs)}/s, ${rate * CLIENTS}/s wanted`;
     cases.push(...(await one(world, { kind: "whole", offered: "one client" }, wholes, seconds)));
     cases.push(...(await one(world, { kind: "hello", offered }, hellos, seconds)));
-    return { suite: "flood", usual: () => "holds", never: [], least: 6, cases };
+    if (isLong) cases.push(...(await spread(world, listener, { run, offered, seconds, rate })));
+    return { suite: "flood", usual: () => "holds", never: [], least: isLong ? 8 : 6, cases };
   } finally {
     await world.close();
   }
 }
 
+/** The same of many addresses: together they have all the places there are, and wait until their time is over. */
+async function spread(
+  world: World,
+  { from }: Listener,
+  {
+    run,
+    offered,
+    seconds,
+    rate,
+  }: {
+    readonly run: (wish: Wish) => Promise<Tally>;
+    readonly offered: string;
+    readonly seconds: number;
+    readonly rate: number;
+  },
+): Promise<readonly Case[]> {
+  const addresses = await addAddresses(from, await world.mesh.ip("outside-0"), ADDRESSES);
+  const hellos = (): Promise<Tally> => many(() => run({ kind: "hello", seconds, rate, addresses }));
+  const cases = await one(world, { kind: `hello of ${ADDRESSES} addresses`, offered }, hellos, seconds);
+  return cases.filter(({ name }) => !name.includes("none waits"));
+}
+
 async function program(listener: Listener, wish: Wish): Promise<Tally> {
   const { from, host, port, mesh } = listener;
   const order = {
+    addresses: [],
     ...wish,
     host,
     port,

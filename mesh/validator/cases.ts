@@ -50,6 +50,7 @@ const ON_SERVICE = 'parentRefs: [{group: "", kind: Service, name: web, port: 80}
 const ON_SERVER = "parentRefs: [{group: policy.linkerd.io, kind: Server, name: web}]";
 const ON_NETWORK = "parentRefs: [{group: policy.linkerd.io, kind: EgressNetwork, name: internet, port: 443}]";
 const TO_WEB = "backendRefs: [{name: web, port: 80}]";
+const TO_NETWORK = "backendRefs: [{group: policy.linkerd.io, kind: EgressNetwork, name: internet}]";
 const OF_SERVER = "targetRef: {group: policy.linkerd.io, kind: Server, name: web}";
 const WINDOW = 'window: {end: "2030-01-01T00:00:00Z"}';
 const NAMED = { name: "web.shop.svc.cluster.local" };
@@ -86,8 +87,8 @@ export const VALID: readonly string[] = [
     `{${ON_NETWORK}, rules: [{backendRefs: [{group: policy.linkerd.io, kind: EgressNetwork, name: internet}]}]}`,
   ),
   grpcRoute(`{${ON_SERVICE}, rules: [{matches: [{method: {service: a.B}}], ${TO_WEB}}]}`),
-  tlsRoute(`{${ON_NETWORK}, hostnames: [a.test], rules: [{}]}`),
-  tcpRoute(`{${ON_NETWORK}, rules: [{}]}`),
+  tlsRoute(`{${ON_NETWORK}, hostnames: [a.test], rules: [{${TO_NETWORK}}]}`),
+  tcpRoute(`{${ON_NETWORK}, rules: [{${TO_NETWORK}}]}`),
   profile(`{routes: [${RULE}], dstOverrides: [{authority: web.shop.svc.cluster.local, weight: 1}]}`, NAMED),
   workload(`{${TLS}, ports: [{name: http, port: 80}, {port: 81}], workloadIPs: [{ip: 192.0.2.1}]}`),
 ];

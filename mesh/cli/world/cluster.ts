@@ -31,32 +31,50 @@ async function json(client: KubeClient, path: string, signal: AbortSignal): Prom
   }
 }
 
-/** By group and version, the plural name of each kind. */
-async function servedOf(client: KubeClient, signal: AbortSignal): Promise<readonly Served[]> {
-  const found: Served[] = [];
-  const groups = Map.groupBy(DECODERS, ({ group }) => group);
-  for (const [group, kinds] of groups) {
-    const listed = group === "" ? undefined : Group.safeParse(await json(client, `/apis/${group}`, signal));
-    const versions =
-      group === ""
-        ? ["v1"]
-        : listed?.success === true
-          ? listed.data.versions.map(({ version }) => version)
-          : [];
-    const names = new Map<string, ReadonlyMap<string, string>>();
-    for (const version of versions) {
-      const root = group === "" ? "/api/v1" : `/apis/${group}/${version}`;
-      const parsed = Resources.safeParse(await json(client, root, signal));
-      const plain = parsed.success ? parsed.data.resources.filter(({ name }) => !name.includes("/")) : [];
-      names.set(version, new Map(plain.map(({ kind, name }) => [kind, name])));
-    }
-    for (const { kind, versions: known } of kinds) {
-      const version = known.toReversed().find((one) => names.get(one)?.has(kind) === true);
-      const plural = version === undefined ? undefined : names.get(version)?.get(kind);
-      if (version !== undefined && plural !== undefined) found.push({ group, version, plural });
+/** The kinds that a version of a group serves, with their plural names. */
+async function namesOf(
+  client: KubeClient,
+  { group, version }: { readonly group: string; readonly version: string },
+  signal: AbortSignal,
+): Promise<readonly [string, ReadonlyMap<string, string>]> {
+  const root = group === "" ? "/api/v1" : `/apis/${group}/${version}`;
+  const parsed = Resources.safeParse(await json(client, root, signal));
+  const plain = parsed.success ? parsed.data.resources.filter(({ name }) => !name.includes("/")) : [];
+  return [version, new Map(plain.map(({ kind, name }) => [kind, name]))];
+}
+
+/** The kinds of one group that both know, each in its newest version. */
+async function servedOf(
+  client: KubeClient,
+  { group, kinds }: { readonly group: string; readonly kinds: readonly (typeof DECODERS)[number][] },
+  signal: AbortSignal,
+): Promise<readonly Served[]> {
+  const listed = group === "" ? undefined : Group.safeParse(await json(client, `/apis/${group}`, signal));
+  const listedVersions = listed?.success === true ? listed.data.versions.map(({ version }) => version) : [];
+  const versions = group === "" ? ["v1"] : listedVersions;
+  const names = new Map(
+    await Promise.all(versions.map((version) => namesOf(client, { group, version }, signal))),
+  );
+  return kinds.flatMap(({ kind, versions: known }): readonly Served[] => {
+    const version = known.toReversed().find((one) => names.get(one)?.has(kind) === true);
+    const plural = version === undefined ? undefined : names.get(version)?.get(kind);
+    return version === undefined || plural === undefined ? [] : [{ group, version, plural }];
+  });
+}
+
+async function objectsOf(
+  client: KubeClient,
+  type: Served,
+  signal: AbortSignal,
+): Promise<readonly ManifestObject[]> {
+  const objects: ManifestObject[] = [];
+  for await (const page of client.pages({ type }, { signal })) {
+    for (const item of page.items) {
+      const parsed = parseObject(item);
+      if (parsed.ok) objects.push(parsed.object);
     }
   }
-  return found;
+  return objects;
 }
 
 /** The cluster's objects and the settings of the control plane in `namespace`; defaults where it is not installed. */
@@ -67,14 +85,10 @@ export async function worldOfCluster(
   const config = await client.find({ type: RESOURCES.configMaps, namespace, name: "linkerd-config" }, signal);
   const data = z.looseObject({ values: z.string() }).safeParse(config?.["data"]);
   const settings = data.success ? settingsOfConfig(data.data.values, namespace) : settingsOf({}, namespace);
-  const objects: ManifestObject[] = [];
-  for (const type of await servedOf(client, signal)) {
-    for await (const page of client.pages({ type }, { signal })) {
-      for (const item of page.items) {
-        const parsed = parseObject(item);
-        if (parsed.ok) objects.push(parsed.object);
-      }
-    }
-  }
-  return worldOfObjects(objects, settings);
+  const groups = [...Map.groupBy(DECODERS, ({ group }) => group)];
+  const served = await Promise.all(
+    groups.map(([group, kinds]) => servedOf(client, { group, kinds }, signal)),
+  );
+  const lists = await Promise.all(served.flat().map((type) => objectsOf(client, type, signal)));
+  return worldOfObjects(lists.flat(), settings);
 }

@@ -151,7 +151,7 @@ const IDENTITY: readonly Permission[] = [
     resources: ["configmaps"],
     verbs: ["get", "list", "watch"],
     scope: "namespace",
-    names: ["linkerd-identity-trust-roots"],
+    names: ["hauberk-approved-proxies", "linkerd-identity-trust-roots"],
   },
 ];
 

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { serve } from "../api/grpc.ts";
 import { Methods } from "../api/methods.ts";
 import { identityMethods, type IdentityCounts, type Outcome } from "../identity/grpc.ts";
+import { readApproved } from "../identity/approved.ts";
 import { IssuerInForce } from "../identity/issuer-in-force.ts";
 import { readIssuerSecret } from "../identity/issuer-secret.ts";
 import { explainIssuer, type Issuer } from "../identity/issuer.ts";
@@ -22,6 +23,9 @@ import type { RoleContext, Running } from "./roles.ts";
 
 const ISSUER = "linkerd-identity-issuer";
 const TRUST_ROOTS = "linkerd-identity-trust-roots";
+/** What `hauberk upgrade` and `hauberk verify` approved; looked at only if certificates are for approved builds alone. */
+const APPROVED = "hauberk-approved-proxies";
+const APPROVED_KEY = "digests";
 const TRUST_ROOTS_KEY = "ca-bundle.crt";
 
 /** How often the issuer and the roots are looked at: they change a few times a year, and then soon matter. */
@@ -34,6 +38,7 @@ const FLAGS = {
   "cluster-domain": { type: "string" },
   "trust-domain": { type: "string" },
   "identity-listen": { type: "string" },
+  "approved-proxies": { type: "string" },
   "admin-listen": { type: "string" },
 } as const;
 
@@ -44,15 +49,23 @@ const Flags = z.strictObject({
   "cluster-domain": DnsName.default("cluster.local"),
   "trust-domain": DnsName.default("cluster.local"),
   "identity-listen": Listening.prefault("0.0.0.0:8080"),
+  "approved-proxies": z.enum(["any", "require"]).default("any"),
   "admin-listen": Listening.prefault("0.0.0.0:9990"),
 });
 type Flags = z.infer<typeof Flags>;
 
 const ConfigMap = z.object({ data: z.record(z.string(), z.string()).nullish() });
+const ContainerStatuses = z.array(z.object({ name: z.string(), imageID: z.string().default("") })).nullish();
 const Pod = z.object({
   metadata: z.object({ uid: z.string() }),
   spec: z.object({ serviceAccountName: z.string().default("default") }),
-  status: z.object({ phase: z.string().nullish() }).nullish(),
+  status: z
+    .object({
+      phase: z.string().nullish(),
+      containerStatuses: ContainerStatuses,
+      initContainerStatuses: ContainerStatuses,
+    })
+    .nullish(),
 });
 
 /** Starts the role from its flags; resolves when certificates are issued. */
@@ -69,6 +82,7 @@ export async function startIdentityRole(
     guard: guardOf("identity", namespace),
   });
   const inForce = new IssuerInForce();
+  const approval = flags["approved-proxies"] === "require" ? new Approval() : undefined;
   const methods = new Methods();
   const counts = identityMethods(methods, {
     issuer: () => inForceOf(inForce),
@@ -77,13 +91,18 @@ export async function startIdentityRole(
         reviewer: reviewerOf(client),
         domain: { trustDomain: flags["trust-domain"], controlPlaneNamespace: namespace },
         signal: asked,
+        approved: approval === undefined ? undefined : () => approval.digests,
       }),
     heard: (outcome) => logOutcome(log, outcome),
   });
   const isReady = (): boolean => inForce.issuer !== undefined;
   const admin = await serveAdmin(pages(isReady, methods, counts), flags["admin-listen"]);
   log("info", "admin", { address: admin.address.address, port: admin.address.port });
-  const done = followIssuer(client, { inForce, namespace, log, signal });
+  const following = { inForce, namespace, log, signal };
+  const done = Promise.all([
+    followIssuer(client, following),
+    approval === undefined ? undefined : approval.follow(client, following),
+  ]).then(() => undefined);
   while (!isReady() && !signal.aborted) await sleep(50, undefined, { signal }).catch(() => undefined);
   const server = await serve(methods, {
     ...flags["identity-listen"],
@@ -128,7 +147,14 @@ function reviewerOf(client: KubeClient): Reviewer {
       if (found === undefined) return undefined;
       const { metadata, spec, status } = Pod.parse(found);
       const isFinished = status?.phase === "Succeeded" || status?.phase === "Failed";
-      return { uid: metadata.uid, serviceAccount: spec.serviceAccountName, isFinished };
+      // A native sidecar is an init container to Kubernetes.
+      const containers = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])];
+      return {
+        uid: metadata.uid,
+        serviceAccount: spec.serviceAccountName,
+        isFinished,
+        containers: containers.map(({ name, imageID }) => ({ name, imageId: imageID })),
+      };
     },
   };
 }
@@ -138,6 +164,36 @@ interface Following {
   readonly namespace: string;
   readonly log: Log;
   readonly signal: AbortSignal;
+}
+
+/** The builds of the proxy that are approved. Not knowing them, nobody gets a certificate. */
+class Approval {
+  #digests: ReadonlySet<string> | undefined;
+
+  get digests(): ReadonlySet<string> {
+    if (this.#digests === undefined)
+      throw new Error("the approved builds of the proxy have not been read yet");
+    return this.#digests;
+  }
+
+  async follow(client: KubeClient, { namespace, log, signal }: Following): Promise<void> {
+    let trouble = "";
+    while (!signal.aborted) {
+      try {
+        const found = await client.find({ type: RESOURCES.configMaps, namespace, name: APPROVED }, signal);
+        const text = found === undefined ? undefined : ConfigMap.parse(found).data?.[APPROVED_KEY];
+        this.#digests = readApproved(text ?? "");
+        const reason = this.#digests.size === 0 ? `ConfigMap ${namespace}/${APPROVED} approves no build` : "";
+        if (reason !== "" && reason !== trouble) log("error", "no proxy gets a certificate", { reason });
+        trouble = reason;
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        if (!signal.aborted && reason !== trouble) log("warn", "cannot read the approved builds", { reason });
+        trouble = reason;
+      }
+      await sleep(LOOK_MS * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
+    }
+  }
 }
 
 /** Looks at the issuer and the roots until `signal`; what is wrong is told once, and what was in force stays. */

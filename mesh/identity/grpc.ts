@@ -149,6 +149,9 @@ function statusOf(reason: RefusalCode): Code {
     case "overloaded":
       return Code.ResourceExhausted;
     case "issuer_not_valid":
+    case "proxy_not_approved":
+      return Code.PermissionDenied;
+    case "proxy_not_known_yet":
     case "token_review_failed":
       return Code.Unavailable;
     case "malformed_request":

@@ -4,7 +4,12 @@ import { DNS, DOMAIN, POD } from "./service-fixture.ts";
 import { verifyByReview, type KnownPod, type Reviewer, type TokenReview } from "./token-review.ts";
 
 const TOKEN = new TextEncoder().encode("aaaaaaaaaaaa.bbbbbbbbbbbb.cccccccccccc");
-const KNOWN: KnownPod = { uid: POD.uid, serviceAccount: POD.serviceAccount, isFinished: false };
+const KNOWN: KnownPod = {
+  uid: POD.uid,
+  serviceAccount: POD.serviceAccount,
+  isFinished: false,
+  containers: [],
+};
 const EXTRA = {
   "authentication.kubernetes.io/pod-name": [POD.name],
   "authentication.kubernetes.io/pod-uid": [POD.uid],
@@ -87,4 +92,30 @@ test("what is no token is not sent to the API server", async () => {
     assert.match(code, /^token_(malformed|too_large)$/);
     assert.equal(asked.length, 0);
   }
+});
+
+const DIGEST = `sha256:${"a".repeat(64)}`;
+
+async function approvalOf(imageId: string, approved: () => ReadonlySet<string>): Promise<string> {
+  const containers = [{ name: "linkerd-proxy", imageId }];
+  const reviewer: Reviewer = {
+    review: async () => ({ status: STATUS }),
+    pod: async () => ({ ...KNOWN, containers }),
+  };
+  const { signal } = new AbortController();
+  const verdict = await verifyByReview(TOKEN, { reviewer, domain: DOMAIN, signal, approved });
+  return verdict.ok ? "proven" : verdict.refusal.code;
+}
+
+function unread(): ReadonlySet<string> {
+  throw new Error("not read yet");
+}
+
+test("B-01: a proxy that is not approved gets nothing, and one that is not known yet is told to come again", async () => {
+  const approved = () => new Set([DIGEST]);
+  assert.equal(await approvalOf(`images.test/proxy@${DIGEST}`, approved), "proven");
+  assert.equal(await approvalOf(`images.test/proxy@sha256:${"b".repeat(64)}`, approved), "proxy_not_approved");
+  assert.equal(await approvalOf("", approved), "proxy_not_known_yet");
+  assert.equal(await approvalOf(DIGEST, () => new Set()), "proxy_not_approved");
+  assert.equal(await approvalOf(DIGEST, unread), "token_review_failed");
 });

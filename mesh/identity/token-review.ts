@@ -3,6 +3,7 @@
  * they are bound to. The request and the judgement are pure; who asks comes in as an argument.
  */
 import { z } from "zod";
+import { judgeProxy, type Approval, type RunningContainer } from "./approved.ts";
 import { workloadIdentity, type IdentityDomain } from "../model/identity.ts";
 import { JOIN_AUDIENCE, TOKEN_BYTES_MAX, type TokenRefusal, type TokenVerdict } from "./token.ts";
 import { vouch, type BoundPod } from "./verified.ts";
@@ -72,18 +73,40 @@ export interface KnownPod {
   readonly serviceAccount: string;
   /** Succeeded or Failed: its token outlives it by minutes. */
   readonly isFinished: boolean;
+  /** Every container that the pod's status tells of. */
+  readonly containers: readonly RunningContainer[];
 }
 
 /** Whether the pod is there, is the one of the token, and runs as the account that the token is for. */
-export function judgePod(pod: BoundPod, known: KnownPod | undefined, domain: IdentityDomain): TokenVerdict {
+export function judgePod(
+  pod: BoundPod,
+  known: KnownPod | undefined,
+  {
+    domain,
+    approved,
+  }: { readonly domain: IdentityDomain; readonly approved: ReadonlySet<string> | undefined },
+): TokenVerdict {
   if (known === undefined || known.uid !== pod.uid || known.isFinished) {
     return refuse({ code: "token_pod_unknown", pod: shown(pod.uid) });
   }
   if (known.serviceAccount !== pod.serviceAccount) return refuse({ code: "token_subject_disagrees" });
   const account = { namespace: pod.namespace, name: pod.serviceAccount };
+  const refusal = approved === undefined ? undefined : refusalOf(judgeProxy(known.containers, approved));
+  if (refusal !== undefined) return refuse(refusal);
   const identity = workloadIdentity(account, domain);
   if (identity === undefined) return refuse({ code: "token_claims", detail: "no such service account name" });
   return { ok: true, workload: vouch({ identity, pod }) };
+}
+
+function refusalOf(approval: Approval): TokenRefusal | undefined {
+  switch (approval.type) {
+    case "approved":
+      return undefined;
+    case "unknown":
+      return { code: "proxy_not_known_yet" };
+    case "refused":
+      return { code: "proxy_not_approved", image: shown(approval.image) };
+  }
 }
 
 /** Who asks the API server. */
@@ -97,10 +120,19 @@ export interface Reviewer {
   ) => Promise<KnownPod | undefined>;
 }
 
+/** What tokens are held against. */
+export interface ReviewOptions {
+  readonly reviewer: Reviewer;
+  readonly domain: IdentityDomain;
+  readonly signal: AbortSignal;
+  /** Digests of the proxy's builds that get certificates; absent: every build does. Throws if they are not known. */
+  readonly approved?: (() => ReadonlySet<string>) | undefined;
+}
+
 /** Verifies a token with the API server. What the server does not confirm is refused, an error of its among it. */
 export async function verifyByReview(
   token: Uint8Array,
-  { reviewer, domain, signal }: { reviewer: Reviewer; domain: IdentityDomain; signal: AbortSignal },
+  { reviewer, domain, signal, approved }: ReviewOptions,
 ): Promise<TokenVerdict> {
   if (token.length > TOKEN_BYTES_MAX) return refuse({ code: "token_too_large", bytes: token.length });
   const text = Buffer.from(token).toString("latin1").trim();
@@ -109,7 +141,8 @@ export async function verifyByReview(
   try {
     const reviewed = readReview(await reviewer.review(tokenReview(text), signal));
     if (!reviewed.ok) return reviewed;
-    return judgePod(reviewed.pod, await reviewer.pod(reviewed.pod, signal), domain);
+    const known = await reviewer.pod(reviewed.pod, signal);
+    return judgePod(reviewed.pod, known, { domain, approved: approved?.() });
   } catch (error) {
     const detail = shown(error instanceof Error ? error.message : String(error));
     return refuse({ code: "token_review_failed", detail });

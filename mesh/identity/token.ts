@@ -94,6 +94,8 @@ export type TokenRefusal =
   | { readonly code: "token_subject_disagrees" }
   | { readonly code: "token_pod_unknown"; readonly pod: string }
   | { readonly code: "token_not_bound" }
+  | { readonly code: "proxy_not_known_yet" }
+  | { readonly code: "proxy_not_approved"; readonly image: string }
   | { readonly code: "token_rejected"; readonly detail: string }
   | { readonly code: "token_review_failed"; readonly detail: string };
 
@@ -183,6 +185,10 @@ export function explainToken(refusal: TokenRefusal): string {
       return "the token's subject is not its service account";
     case "token_pod_unknown":
       return `the token is bound to a pod that does not exist: ${refusal.pod}`;
+    case "proxy_not_known_yet":
+      return "the kubelet has not said yet which image the pod's proxy is";
+    case "proxy_not_approved":
+      return `the pod's proxy is no build that is approved: ${refusal.image}`;
     case "token_not_bound":
       return "the token is not bound to a pod";
     case "token_rejected":

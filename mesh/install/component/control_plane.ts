@@ -54,6 +54,7 @@ const identity: ComponentSpec = {
   flags: {
     ...commonFlags(ADMIN.identity),
     ...DOMAINS,
+    "approved-proxies": value("identity.approvedProxies"),
     "identity-listen": literal(`0.0.0.0:${GRPC.identity}`),
   },
   ports: [{ name: "ident-grpc", port: GRPC.identity }],

@@ -48,6 +48,11 @@ const component = () => ({
 
 const identity = record("The identity component: certificates for proxies.", {
   externalCA: flag(false, "Whether somebody else makes the ConfigMap linkerd-identity-trust-roots."),
+  approvedProxies: words(
+    ["any", "require"],
+    "any",
+    "Whether only those builds of the proxy get certificates that the ConfigMap hauberk-approved-proxies lists.",
+  ),
   serviceAccountTokenProjection: flag(true, "Has to be true: tokens have an audience of our own."),
   issuer: record("The issuer of proxies' certificates.", {
     scheme: words(

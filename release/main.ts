@@ -86,7 +86,7 @@ async function main(): Promise<number> {
       builder: { type: "string", default: "https://hauberk.io/builder/local/v1" },
       source: { type: "string", default: "git+https://github.com/hauberk/hauberk" },
       trust: { type: "string" },
-      repository: { type: "string", default: "cr.hauberk.io/hauberk" },
+      repository: { type: "string", default: "docker.io/hauberk" },
       tag: { type: "string", default: "latest" },
       advisories: { type: "string" },
       conformance: { type: "string" },

@@ -114,7 +114,10 @@ function unread(): ReadonlySet<string> {
 test("B-01: a proxy that is not approved gets nothing, and one that is not known yet is told to come again", async () => {
   const approved = () => new Set([DIGEST]);
   assert.equal(await approvalOf(`images.test/proxy@${DIGEST}`, approved), "proven");
-  assert.equal(await approvalOf(`images.test/proxy@sha256:${"b".repeat(64)}`, approved), "proxy_not_approved");
+  assert.equal(
+    await approvalOf(`images.test/proxy@sha256:${"b".repeat(64)}`, approved),
+    "proxy_not_approved",
+  );
   assert.equal(await approvalOf("", approved), "proxy_not_known_yet");
   assert.equal(await approvalOf(DIGEST, () => new Set()), "proxy_not_approved");
   assert.equal(await approvalOf(DIGEST, unread), "token_review_failed");

@@ -110,7 +110,11 @@ export function inject(pod: Pod, context: InjectionContext): Injection {
         ...inheritedAnnotations(pod, { namespace: namespace.annotations, settings: mesh.settings }),
         "linkerd.io/created-by": mesh.createdBy,
         "linkerd.io/proxy-version":
-          reader.read("proxy-version", z.string().min(1)) ?? mesh.settings.linkerdVersion,
+          // A version that is pinned has its digest after it.
+          (reader.read("proxy-version", z.string().min(1)) ?? mesh.settings.linkerdVersion).replace(
+            /@.*$/,
+            "",
+          ),
         "linkerd.io/trust-root-sha256": mesh.trustRootSha256,
         // The CNI plugin gets the pod's annotations from the container runtime, and asks nobody else.
         ...(cniEnabled ? { [REDIRECT]: JSON.stringify(made.sidecar.init) } : {}),

@@ -5,7 +5,8 @@ import { KEPT, objectsOf, readInstalled, type Installed } from "@hauberk/mesh/in
 import { authorityOf } from "@hauberk/mesh/install/issuer.ts";
 import { controlPlaneManifests, kindsManifests } from "@hauberk/mesh/install/manifests.ts";
 import { printObjects } from "@hauberk/mesh/install/output.ts";
-import { mergeTrees, parseValues } from "@hauberk/mesh/install/values/values.ts";
+import { CHANNELS, type ChannelName } from "@hauberk/release/channel/roles.ts";
+import { mergeTrees, parseValues, type Tree } from "@hauberk/mesh/install/values/values.ts";
 import type { KubeClient } from "@hauberk/mesh/source/kube/client.ts";
 import { RESOURCES } from "@hauberk/mesh/source/kube/resource.ts";
 import { ClusterOptions, clusterFlags, connectCluster } from "../cluster-flags.ts";
@@ -13,12 +14,28 @@ import { otherFlags, valueFlags, valuesOf } from "../install-flags.ts";
 import { EXIT, MeshCommand } from "../mesh-command.ts";
 import { cliVersion } from "../version.ts";
 
+const ENDINGS = {
+  upgraded: "upgraded, checked and recorded: hauberk audit show",
+  current: "the newest release runs already",
+  "dry-run": "nothing was changed",
+  declined: "nothing was changed",
+} as const;
+
 const Options = z.strictObject({
   ...ClusterOptions,
   crds: z.boolean(),
   force: z.boolean(),
   "from-manifests": z.string().min(1).optional(),
   "migrate-crds": z.boolean(),
+  channel: z.enum(CHANNELS).optional(),
+  "channel-url": z.string().min(1).optional(),
+  root: z.string().min(1).optional(),
+  mirror: z.string().min(1).optional(),
+  "plain-http": z.boolean(),
+  to: z.string().min(1).optional(),
+  rollback: z.boolean(),
+  "dry-run": z.boolean(),
+  yes: z.boolean(),
   output: z.enum(["yaml", "json"]),
 });
 type Options = z.infer<typeof Options>;
@@ -32,6 +49,7 @@ export class UpgradeCommand extends MeshCommand {
     "<%= config.bin %> upgrade --crds | kubectl apply -f -",
     "<%= config.bin %> upgrade --migrate-crds",
     "<%= config.bin %> upgrade | kubectl apply -f -",
+    "<%= config.bin %> upgrade --channel stable --channel-url https://HOST/PATH --dry-run",
   ];
   static override flags = {
     ...clusterFlags,
@@ -46,12 +64,41 @@ export class UpgradeCommand extends MeshCommand {
       default: false,
     }),
     output: Flags.string({ char: "o", summary: "How to print.", options: ["yaml", "json"], default: "yaml" }),
+    channel: Flags.string({
+      summary: "Upgrade the cluster to a verified release of this channel.",
+      options: [...CHANNELS],
+      dependsOn: ["channel-url"],
+      helpGroup: "CHANNEL",
+    }),
+    "channel-url": Flags.string({
+      summary: "Where the channel's repository is: https: or file:.",
+      helpGroup: "CHANNEL",
+    }),
+    root: Flags.string({ summary: "The channel's root document, for the first time.", helpGroup: "CHANNEL" }),
+    mirror: Flags.string({ summary: "HOST/PATH of a mirror of the images.", helpGroup: "CHANNEL" }),
+    "plain-http": Flags.boolean({
+      summary: "Speak to the registry without TLS.",
+      default: false,
+      helpGroup: "CHANNEL",
+    }),
+    to: Flags.string({ summary: "This version instead of the newest.", helpGroup: "CHANNEL" }),
+    rollback: Flags.boolean({
+      summary: "Go to an older version.",
+      default: false,
+      dependsOn: ["to"],
+      helpGroup: "CHANNEL",
+    }),
+    "dry-run": Flags.boolean({ summary: "Verify and plan only.", default: false, helpGroup: "CHANNEL" }),
+    yes: Flags.boolean({ summary: "Agree to the plan.", default: false, helpGroup: "CHANNEL" }),
   };
 
   async run(): Promise<void> {
     const flags = { ...(await this.parse(UpgradeCommand)).flags };
     const options = Options.parse(otherFlags(flags));
     if (options["migrate-crds"]) return this.#migrate(options);
+    const { channel, "channel-url": url } = options;
+    if (channel !== undefined && url !== undefined)
+      return this.#follow(options, { channel, url, given: await valuesOf(flags) });
     const place = { namespace: options["linkerd-namespace"], version: cliVersion() };
     if (options.crds) {
       this.log(printObjects(kindsManifests(place), options.output).trimEnd());
@@ -92,6 +139,64 @@ export class UpgradeCommand extends MeshCommand {
       );
       return readInstalled(found.filter((object) => object !== undefined));
     });
+  }
+
+  #follow(
+    options: Options,
+    { channel, url, given }: { readonly channel: ChannelName; readonly url: string; readonly given: Tree },
+  ): Promise<void> {
+    return this.#with(options, async (client) => {
+      const { upgradeFromChannel } = await import("../upgrade/run.ts");
+      const ended = await upgradeFromChannel({
+        client,
+        namespace: options["linkerd-namespace"],
+        channel,
+        url,
+        given,
+        root: options.root,
+        registry: options.mirror,
+        isPlainHttp: options["plain-http"],
+        isAgreed: options.yes,
+        isDryRun: options["dry-run"],
+        isRollback: options.rollback,
+        to: options.to,
+        cliVersion: cliVersion(),
+        check: () => this.#errors(options),
+        say: (line) => this.log(line),
+      });
+      switch (ended.kind) {
+        case "upgraded":
+        case "current":
+        case "dry-run":
+        case "declined":
+          this.log(ENDINGS[ended.kind]);
+          return;
+        case "refused":
+          this.error(`${ended.refusal}: ${ended.detail}\nnothing was changed`, { exit: EXIT.unwell });
+          break;
+        case "rolled-back":
+          this.error(`the upgrade was taken back: ${ended.reason}`, { exit: EXIT.unwell });
+      }
+    });
+  }
+
+  /** What `hauberk check` finds in error. */
+  async #errors(options: Options): Promise<readonly string[]> {
+    const { clusterReport } = await import("../check/cluster/report.ts");
+    const version = cliVersion();
+    const asking = {
+      namespace: options["linkerd-namespace"],
+      cniNamespace: options["cni-namespace"],
+      dataPlane: undefined,
+      cliVersion: version,
+      expectedVersion: version,
+      asksAccess: false,
+    };
+    const wish = { report: "control-plane", withCni: false } as const;
+    const results = await clusterReport(() => connectCluster(options), asking, wish);
+    return results.flatMap(({ description, finding }) =>
+      finding.type === "error" ? [`${description}: ${finding.message}`] : [],
+    );
   }
 
   #migrate(options: Options): Promise<void> {

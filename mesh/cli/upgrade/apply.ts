@@ -98,34 +98,6 @@ export async function takeBack(client: KubeClient, applied: Applied): Promise<re
   return failed;
 }
 
-const StoredIn = z.object({ status: z.object({ storedVersions: z.array(z.string()) }) });
-
-/**
- * Writes every object of a kind anew, so that all are stored in `to`, and says so in the definition's status: only then may
- * an older version be dropped from it.
- */
-export async function migrate(client: KubeClient, crd: string, to: string): Promise<number> {
-  const definition = { type: RESOURCES.customResourceDefinitions, name: crd };
-  const [plural = crd, ...group] = crd.split(".");
-  const type = { group: group.join("."), version: to, plural };
-  const objects = await client.list({ type });
-  for (const { metadata } of objects) {
-    const ref = {
-      type,
-      name: metadata.name,
-      ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
-    };
-    // A patch that changes nothing is stored all the same, in the version that is stored now.
-    await client.patch(ref, { type: "merge", body: {} }, { fieldManager: FIELD_MANAGER });
-  }
-  const { status } = StoredIn.parse(await client.get(definition));
-  if (status.storedVersions.length !== 1 || status.storedVersions[0] !== to) {
-    const body = { status: { storedVersions: [to] } };
-    await client.patch({ ...definition, subresource: "status" }, { type: "merge", body });
-  }
-  return objects.length;
-}
-
 const Workload = z.object({
   metadata: z.object({ name: z.string(), generation: z.number().default(0) }),
   spec: z.object({ replicas: z.number().default(1) }),

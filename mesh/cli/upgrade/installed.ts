@@ -67,6 +67,8 @@ export async function readInstalled(client: KubeClient, namespace: string): Prom
     throw new Error(`there is no control plane in the namespace ${namespace}: hauberk install prints one`);
   const proxies = pods
     .flatMap((pod) => Pod.parse(pod).metadata.annotations[PROXY_VERSION] ?? [])
+    // A version that is pinned has its digest after it.
+    .map((proxy) => proxy.replace(/@.*$/, ""))
     .filter((proxy) => valid(proxy) !== null)
     .toSorted(compare);
   return {

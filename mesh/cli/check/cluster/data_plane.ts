@@ -18,7 +18,8 @@ function isMeshed(pod: PodFact, namespace: string): boolean {
 
 function proxyVersion(pod: PodFact): string {
   const image = pod.containers.find(({ name }) => name === "linkerd-proxy")?.image ?? "";
-  return pod.annotations["linkerd.io/proxy-version"] ?? image.slice(image.lastIndexOf(":") + 1);
+  const tag = /:([^:/@]+)(?:@.*)?$/.exec(image)?.[1] ?? "";
+  return (pod.annotations["linkerd.io/proxy-version"] ?? tag).replace(/@.*$/, "");
 }
 
 type Scope = "control-plane" | "data-plane";

@@ -1,3 +1,5 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { Flags } from "@oclif/core";
 import { z } from "zod";
 import type { Rendered } from "@hauberk/mesh/install/chart.ts";
@@ -12,6 +14,7 @@ import { cliVersion } from "../version.ts";
 
 const Options = z.strictObject({
   ...ClusterOptions,
+  charts: z.string().min(1).optional(),
   crds: z.boolean(),
   "ignore-cluster": z.boolean(),
   output: z.enum(["yaml", "json"]),
@@ -31,6 +34,9 @@ export class InstallCommand extends MeshCommand {
   static override flags = {
     ...clusterFlags,
     ...valueFlags,
+    charts: Flags.string({
+      summary: "Write the Helm charts of this version below a folder, and print nothing.",
+    }),
     crds: Flags.boolean({ summary: "Print the kinds.", default: false }),
     "ignore-cluster": Flags.boolean({ summary: "Do not ask the cluster.", default: false }),
     output: Flags.string({ char: "o", summary: "How to print.", options: ["yaml", "json"], default: "yaml" }),
@@ -39,6 +45,7 @@ export class InstallCommand extends MeshCommand {
   async run(): Promise<void> {
     const flags = { ...(await this.parse(InstallCommand)).flags };
     const options = Options.parse(otherFlags(flags));
+    if (options.charts !== undefined) return writeCharts(options.charts);
     const given = await valuesOf(flags);
     const place = { namespace: options["linkerd-namespace"], version: cliVersion() };
     const rendered = options.crds ? kindsManifests(place) : await this.#controlPlane(options, given);
@@ -78,5 +85,14 @@ export class InstallCommand extends MeshCommand {
     } finally {
       await client.close();
     }
+  }
+}
+
+async function writeCharts(folder: string): Promise<void> {
+  const { chartFiles } = await import("@hauberk/mesh/install/helm.ts");
+  for (const { path, content } of chartFiles(cliVersion())) {
+    const file = join(folder, path);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, content);
   }
 }

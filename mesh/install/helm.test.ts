@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parse } from "yaml";
+import { z } from "zod";
+import { CONTROL_PLANE_CHART } from "./component/control_plane.ts";
+import { CRDS_CHART } from "./crd/chart.ts";
+import { chartFiles } from "./helm.ts";
+import { DEFAULTS, HIGH_AVAILABILITY } from "./values/values.ts";
+
+const files = new Map(chartFiles("1.2.3").map(({ path, content }) => [path, content]));
+
+function read(path: string): unknown {
+  const content = files.get(path);
+  assert.ok(content !== undefined, path);
+  return parse(content);
+}
+
+test("a chart has a file for each template, and every file is made the same each time", () => {
+  for (const chart of [CONTROL_PLANE_CHART, CRDS_CHART]) {
+    for (const { file } of chart.templates)
+      assert.ok(files.has(`${chart.name}/templates/${file}.yaml`), file);
+    assert.deepEqual(
+      z
+        .looseObject({ name: z.string(), version: z.string(), appVersion: z.string() })
+        .parse(read(`${chart.name}/Chart.yaml`)).version,
+      "1.2.3",
+    );
+  }
+  assert.deepEqual(
+    chartFiles("1.2.3").map(({ content }) => content),
+    [...files.values()],
+  );
+});
+
+test("the charts' values are the command line's, and so are those of high availability", () => {
+  assert.deepEqual(read("hauberk-control-plane/values.yaml"), DEFAULTS);
+  assert.deepEqual(read("hauberk-control-plane/values-ha.yaml"), HIGH_AVAILABILITY);
+});
+
+test("the schema refuses values that nobody reads, and lets Helm's own through", () => {
+  const schema = z
+    .looseObject({ additionalProperties: z.literal(false), properties: z.record(z.string(), z.unknown()) })
+    .parse(read("hauberk-control-plane/values.schema.json"));
+  assert.deepEqual(
+    Object.keys(schema.properties).toSorted(),
+    [...Object.keys(DEFAULTS), "global"].toSorted(),
+  );
+});
+
+test("no certificate and no random value is in any chart", () => {
+  for (const [path, content] of files)
+    assert.doesNotMatch(content, /BEGIN |genCA|genSigned|randAlpha|uuidv4/, path);
+});

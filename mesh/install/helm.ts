@@ -1,0 +1,93 @@
+/** The Helm charts: the same templates as the command line's, with the values that they may be given. */
+import { z } from "zod";
+import { chartTemplates, type Chart } from "./chart.ts";
+import { CONTROL_PLANE_CHART } from "./component/control_plane.ts";
+import { CRDS_CHART } from "./crd/chart.ts";
+import { canonicalJson } from "./template/print.ts";
+import { aboutOf } from "./values/leaf.ts";
+import { Values } from "./values/schema.ts";
+import { HIGH_AVAILABILITY, isTree, type Tree } from "./values/values.ts";
+
+/** One file of a chart; the path begins with the chart's name. */
+export interface ChartFile {
+  readonly path: string;
+  readonly content: string;
+}
+
+/** The oldest cluster that a chart installs on. */
+const KUBE_VERSION = ">=1.31.0-0";
+
+/** Every file of every chart. */
+export function chartFiles(version: string): readonly ChartFile[] {
+  return [
+    ...filesOf(CRDS_CHART, version, [{ path: "values.yaml", content: "{}\n" }]),
+    ...filesOf(CONTROL_PLANE_CHART, version, [
+      { path: "values.yaml", content: valuesFile() },
+      { path: "values-ha.yaml", content: haFile() },
+      { path: "values.schema.json", content: schemaFile() },
+      { path: "templates/validate.yaml", content: VALIDATE },
+    ]),
+  ];
+}
+
+function filesOf(chart: Chart, version: string, more: readonly ChartFile[]): readonly ChartFile[] {
+  const head = [
+    "apiVersion: v2",
+    `name: ${chart.name}`,
+    `description: ${canonicalJson(chart.description)}`,
+    "type: application",
+    `version: ${canonicalJson(version)}`,
+    `appVersion: ${canonicalJson(version)}`,
+    `kubeVersion: ${canonicalJson(KUBE_VERSION)}`,
+    "",
+  ].join("\n");
+  return [{ path: "Chart.yaml", content: head }, ...more, ...chartTemplates(chart)].map(
+    ({ path, content }) => ({
+      path: `${chart.name}/${path}`,
+      content,
+    }),
+  );
+}
+
+/** What the command line makes by itself and a chart cannot: it has to be given. Renders nothing. */
+const VALIDATE = `{{- $tls := .Values.identity.issuer.tls }}
+{{- if not (or .Values.identity.externalCA .Values.identityTrustAnchorsPEM) }}
+{{- fail "identityTrustAnchorsPEM: the trust anchors have to be given, or identity.externalCA be set" }}
+{{- end }}
+{{- if and (eq .Values.identity.issuer.scheme "linkerd.io/tls") (not .Values.identity.externalCA) (not (and $tls.crtPEM $tls.keyPEM)) }}
+{{- fail "identity.issuer.tls: crtPEM and keyPEM have to be given, or identity.issuer.scheme be kubernetes.io/tls" }}
+{{- end }}
+`;
+
+/** Every value with its default and what it means. */
+function valuesFile(): string {
+  return `${valueLines(Values, "").join("\n")}\n`;
+}
+
+function valueLines(schema: z.ZodObject, pad: string): readonly string[] {
+  return Object.entries(schema.shape).flatMap(([name, child]) => {
+    const about = aboutOf(child);
+    if (about !== undefined)
+      return [`${pad}# ${about.description}`, `${pad}${name}: ${canonicalJson(about.fallback)}`];
+    if (!(child instanceof z.ZodObject)) return [];
+    return [`${pad}# ${child.description ?? ""}`, `${pad}${name}:`, ...valueLines(child, `${pad}  `)];
+  });
+}
+
+function haFile(): string {
+  return `# helm install -f values-ha.yaml is hauberk install --ha.\n${treeLines(HIGH_AVAILABILITY, "").join("\n")}\n`;
+}
+
+function treeLines(tree: Tree, pad: string): readonly string[] {
+  return Object.entries(tree).flatMap(([name, value]) =>
+    isTree(value)
+      ? [`${pad}${name}:`, ...treeLines(value, `${pad}  `)]
+      : [`${pad}${name}: ${canonicalJson(value)}`],
+  );
+}
+
+/** What Helm checks values by. `global` is Helm's own, for charts that have this one in them. */
+function schemaFile(): string {
+  const schema = z.toJSONSchema(Values.extend({ global: z.looseObject({}).optional() }), { io: "input" });
+  return `${JSON.stringify(schema, undefined, 2)}\n`;
+}

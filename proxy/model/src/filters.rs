@@ -154,7 +154,8 @@ pub fn strikes(ratio: Ratio, random: &mut Random) -> bool {
         || random.below(u64::from(ratio.denominator)) < u64::from(ratio.numerator)
 }
 
-/// `None` if the request is already where the redirection leads: an answer would send it in circles.
+/// `None` if the redirection names a place and the request is already there: an answer would send it in circles. One that
+/// names none, but a status, is answered (Gateway API, conformance test `MeshHTTPRoute303Redirect`).
 fn redirection(redirect: &Redirect, target: Target<'_>) -> Option<Answer> {
     let scheme = redirect.scheme.as_deref().unwrap_or(target.scheme);
     let Some(authority) = authority(redirect, target, scheme) else {
@@ -184,7 +185,14 @@ fn redirection(redirect: &Redirect, target: Target<'_>) -> Option<Answer> {
         None => format!("{}://{}{}", target.scheme, target.authority, target.path),
     };
     let status = redirect.status.unwrap_or(REDIRECT_STATUS);
-    (location != here).then_some(Answer::Redirect { status, location })
+    (location != here || !redirect.names_place()).then_some(Answer::Redirect { status, location })
+}
+
+impl Redirect {
+    /// Whether anything of the location is another than the request's by name.
+    fn names_place(&self) -> bool {
+        self.scheme.is_some() || self.host.is_some() || self.port.is_some() || self.path.is_some()
+    }
 }
 
 /// Host and port of the new location; a port that is the scheme's own is left out.
@@ -286,8 +294,11 @@ mod tests {
     }
 
     #[test]
-    fn a_redirection_to_the_same_place_forwards() {
-        assert_eq!(location(Redirect::default(), target()), None);
+    fn a_redirection_to_the_same_place_forwards_if_it_names_a_place() {
+        let here = Redirect { scheme: Some(Arc::from("http")), port: Some(8080), ..Redirect::default() };
+        assert_eq!(location(here, target()), None);
+        let see_other = Redirect { status: Some(303), ..Redirect::default() };
+        assert_eq!(location(see_other, target()).as_deref(), Some("http://web.shop:8080/foo/bar?a=b"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -47,15 +48,14 @@ func (s seen) lines() []string {
 	return append(lines, headerLines("RequestHeader", s.headers)...)
 }
 
-// headerLines words each value of each header, in one order.
+// headerLines words each value of each header: by name, and the values of a name as they came.
 func headerLines(word string, headers http.Header) []string {
 	var lines []string
-	for name, values := range headers {
-		for _, value := range values {
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		for _, value := range headers[name] {
 			lines = append(lines, fmt.Sprintf("%s=%s:%s", word, name, value))
 		}
 	}
-	slices.Sort(lines)
 	return lines
 }
 

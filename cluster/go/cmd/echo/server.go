@@ -29,7 +29,8 @@ import (
 // The validity of a certificate that nobody checks.
 const certificateLife = 365 * 24 * time.Hour
 
-// serve listens on --port=N for HTTP/1 and HTTP/2 (with TLS if --tls=N), --grpc=N and --tcp=N, until one of them fails.
+// serve listens on --port=N for HTTP/1 and HTTP/2 (with TLS if --tls=N), --grpc=N and --tcp=N, until one of them fails;
+// with none of them it waits to be ended.
 func serve(args []string) error {
 	secured := map[string]bool{}
 	for _, arg := range args {
@@ -55,7 +56,11 @@ func serve(args []string) error {
 		go func() { failed <- handle(listener, port, secured[port]) }()
 	}
 	if listening == 0 {
-		return fmt.Errorf("nothing to serve: --port=, --grpc= or --tcp=")
+		// Pods that only ask are deployed without arguments.
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM)
+		<-stop
+		return nil
 	}
 	return <-failed
 }

@@ -145,19 +145,19 @@ async function linkNames(bin: string): Promise<void> {
 async function digestOf({ name, programs }: Part): Promise<string> {
   const hash = createHash("sha256");
   hash.update(JSON.stringify([name, programs, TAGS, arch()]));
-  const files = await readdir(SOURCE, { recursive: true });
-  for (const file of files.filter((path) => /\.(go|mod|sum)$/.test(path)).toSorted())
-    hash
-      .update(file)
-      .update("\0")
-      .update(readFileSync(join(SOURCE, file)))
-      .update("\0");
+  const own = Object.values(programs).filter(({ of }) => of.startsWith("."));
+  const folders = await Promise.all(own.map(async ({ of }) => ({ of, files: await readdir(join(SOURCE, of)) })));
+  const sources = folders.flatMap(({ of, files }) =>
+    files.filter((file) => file.endsWith(".go")).map((file) => join(of, file)),
+  );
+  for (const file of ["go.mod", "go.sum", ...sources.toSorted()])
+    hash.update(file).update("\0").update(readFileSync(join(SOURCE, file))).update("\0");
   return hash.digest("hex");
 }
 
-/** Runs go on what nothing else wants of the processors; gives what it printed, and says now and then that it is at work. */
+/** Runs go behind whatever else wants the processors; gives what it printed, and says now and then that it is at work. */
 async function command(args: readonly string[], { environment, say }: Go): Promise<string> {
-  const child = spawn("chrt", ["--idle", "0", "go", ...args], {
+  const child = spawn("nice", ["-n", "15", "go", ...args], {
     cwd: SOURCE,
     env: environment,
     stdio: ["ignore", "pipe", "pipe"],

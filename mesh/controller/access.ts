@@ -5,6 +5,15 @@
  * Subresources are written as RBAC does (`httproutes/status`). Discovery (`/api`, `/apis`) is granted to every account
  * by Kubernetes itself and is not listed.
  */
+import { APPROVED_PROXIES } from "../identity/approved.ts";
+import {
+  ISSUER_SECRET,
+  TRUST_LEASE,
+  TRUST_RECORD,
+  TRUST_REPORTS,
+  TRUST_REQUEST,
+  TRUST_ROOTS,
+} from "../identity/trust-objects.ts";
 import type { Access, Verb } from "../source/kube/client.ts";
 import { KUBE_REASON, KubeError } from "../source/kube/error.ts";
 
@@ -130,6 +139,22 @@ const DESTINATION: readonly Permission[] = [
     scope: "namespace",
     names: Object.values(LEASES),
   },
+  // The bundle that is pushed to proxies, and what they prove of it.
+  {
+    group: "",
+    resources: ["configmaps"],
+    verbs: READ,
+    scope: "namespace",
+    names: [TRUST_ROOTS.name, TRUST_RECORD.name],
+  },
+  { group: "", resources: ["configmaps"], verbs: ["create"], scope: "namespace" },
+  {
+    group: "",
+    resources: ["configmaps"],
+    verbs: ["get", "patch"],
+    scope: "namespace",
+    names: [TRUST_REPORTS],
+  },
   ...webhookCertificates(["linkerd-policy-validator", "linkerd-sp-validator"], {
     resource: "validatingwebhookconfigurations",
     names: ["linkerd-policy-validator-webhook-config", "linkerd-sp-validator-webhook-config"],
@@ -138,20 +163,48 @@ const DESTINATION: readonly Permission[] = [
 
 const IDENTITY: readonly Permission[] = [
   { group: "authentication.k8s.io", resources: ["tokenreviews"], verbs: ["create"], scope: "cluster" },
-  { group: "", resources: ["pods"], verbs: ["get"], scope: "cluster" },
+  // One for each token; the heads of all that have a proxy, while a root is replaced.
+  { group: "", resources: ["pods"], verbs: ["get", "list"], scope: "cluster" },
   {
     group: "",
     resources: ["secrets"],
-    verbs: ["get", "list", "watch"],
+    verbs: ["get", "list", "watch", "patch"],
     scope: "namespace",
-    names: ["linkerd-identity-issuer"],
+    names: [ISSUER_SECRET],
+  },
+  { group: "", resources: ["secrets"], verbs: ["create"], scope: "namespace" },
+  {
+    group: "",
+    resources: ["secrets"],
+    verbs: ["get", "delete"],
+    scope: "namespace",
+    names: [TRUST_REQUEST.name],
   },
   {
     group: "",
     resources: ["configmaps"],
-    verbs: ["get", "list", "watch"],
+    verbs: ["get", "list", "watch", "patch"],
     scope: "namespace",
-    names: ["hauberk-approved-proxies", "linkerd-identity-trust-roots"],
+    names: [TRUST_ROOTS.name],
+  },
+  { group: "", resources: ["configmaps"], verbs: READ, scope: "namespace", names: [APPROVED_PROXIES.name] },
+  { group: "", resources: ["configmaps"], verbs: ["create"], scope: "namespace" },
+  {
+    group: "",
+    resources: ["configmaps"],
+    verbs: ["get", "patch"],
+    scope: "namespace",
+    names: [TRUST_RECORD.name],
+  },
+  { group: "", resources: ["configmaps"], verbs: ["get"], scope: "namespace", names: [TRUST_REPORTS] },
+  { group: "", resources: ["events"], verbs: ["create"], scope: "namespace" },
+  { group: "coordination.k8s.io", resources: ["leases"], verbs: ["create"], scope: "namespace" },
+  {
+    group: "coordination.k8s.io",
+    resources: ["leases"],
+    verbs: ["get", "update"],
+    scope: "namespace",
+    names: [TRUST_LEASE],
   },
 ];
 

@@ -130,14 +130,16 @@ const Ports = z.string().transform((text, context): PortSet => {
   return ports;
 });
 
-const Duration = z.string().transform((text, context): number => {
+/** A duration as Go writes it, longer than nothing. */
+export const Duration = z.string().transform((text, context): number => {
   const ms = parseGoDurationMs(text);
   if (ms !== undefined && ms > 0) return ms;
   context.addIssue({ code: "custom", message: `${JSON.stringify(text)} is not a duration such as 24h` });
   return z.NEVER;
 });
 
-const Schedule = z.string().transform((text, context): TrustSchedule => {
+/** `off`, `expiry` or a period. */
+export const Schedule = z.string().transform((text, context): TrustSchedule => {
   if (text === "off" || text === "expiry") return { type: text };
   const everyMs = parseGoDurationMs(text);
   if (everyMs !== undefined && everyMs >= SCHEDULE_MS_MIN) return { type: "every", everyMs };

@@ -11,6 +11,7 @@ import { quotaMethods } from "../policy/quota_grpc.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { Latest } from "../state/subscribe.ts";
 import { serveAdmin, type Page } from "./admin.ts";
+import { followTrust, type ClusterTrust } from "./cluster_trust.ts";
 import type { ControllerConfig, Listen } from "./config.ts";
 import { startIdentity } from "./identity.ts";
 import { fetchKeySet } from "./key_fetch.ts";
@@ -18,7 +19,7 @@ import { followKeys } from "./key_sets.ts";
 import type { Log } from "./log.ts";
 import { adminPages, healthPages, type Gauges, type Role } from "./report.ts";
 import { sessionSecret } from "./session_secret.ts";
-import { openSource } from "./source.ts";
+import { openSource, type OpenSource } from "./source.ts";
 import { startTrust } from "./trust.ts";
 
 /** Where a running controller listens, and how it is stopped. */
@@ -60,12 +61,13 @@ export async function startController(
   const keys = followKeys(snapshots, { fetch: fetchKeySet, log, signal });
   const open: Closable[] = [];
   let isServing = false;
+  let pushed: ClusterTrust | undefined;
   const close = async (spreadMs?: number): Promise<void> => {
     isServing = false;
     await source.stopWriting();
     stop.abort();
     await Promise.all(open.map((server) => server.close(spreadMs)));
-    await Promise.all([world.done, keys.done]);
+    await Promise.all([world.done, keys.done, pushed?.done]);
     await source.close();
   };
   const keep = <S extends Closable>(server: S): S => {
@@ -82,19 +84,15 @@ export async function startController(
     const pages = new Map<string, Page>(healthPages(lacking));
     const admin = keep(await serveAdmin(pages, config.adminListen)).address.port;
     await world.loaded;
-    const { destination, policy, identity, gauges } = await edges(config, {
-      snapshots,
-      settings,
-      keySets: keys.sets,
-      log,
-      signal,
-    });
+    const answering = { snapshots, settings, keySets: keys.sets, log, signal };
+    const { destination, policy, identity, gauges } = await edges(config, answering);
+    pushed = pushTrust(config, source, policy.methods, answering);
     const roles = [destination, policy, ...(identity === undefined ? [] : [identity])];
     const all = adminPages({
       world,
       keys,
       roles,
-      gauges: { ...gauges, more: source.families },
+      gauges: { ...gauges, more: () => [...source.families(), ...(pushed?.families() ?? [])] },
       settings,
       cluster: source.cluster,
     });
@@ -116,6 +114,17 @@ export async function startController(
     await close(0);
     throw error;
   }
+}
+
+/** In a cluster, the bundle is pushed beside the policies. */
+function pushTrust(
+  { source: of }: ControllerConfig,
+  { client }: OpenSource,
+  methods: Methods,
+  { snapshots, settings, log, signal }: Answering,
+): ClusterTrust | undefined {
+  if (client === undefined || of.type !== "cluster") return undefined;
+  return followTrust(methods, { client, holder: of.holder, snapshots, settings, log, signal });
 }
 
 interface Answering {

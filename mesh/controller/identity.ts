@@ -144,7 +144,8 @@ export async function startIdentity(
   return { counts, issuer, done: issuer.files.follow(signal, issuer.heard) };
 }
 
-function logOutcome(outcome: Outcome, log: Log): void {
+/** One line for each answered request. */
+export function logOutcome(outcome: Outcome, log: Log): void {
   switch (outcome.type) {
     case "issued":
       log("info", "certificate issued", {

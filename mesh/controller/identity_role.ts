@@ -1,60 +1,36 @@
-/** The role identity in a cluster: the issuer from its Secret, tokens proven by the API server, certificates over gRPC. */
-import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
+/** The role identity in a cluster: certificates for what the API server proves, and the mesh's root, replaced in time. */
 import { z } from "zod";
+import { writeCertificatesPem } from "@hauberk/crypto/certificate.ts";
 import { serve } from "../api/grpc.ts";
 import { Methods } from "../api/methods.ts";
-import { identityMethods, type IdentityCounts, type Outcome } from "../identity/grpc.ts";
-import { readApproved } from "../identity/approved.ts";
-import { IssuerInForce } from "../identity/issuer-in-force.ts";
-import { readIssuerSecret } from "../identity/issuer-secret.ts";
-import { explainIssuer, type Issuer } from "../identity/issuer.ts";
+import { Code, RpcError } from "../api/status.ts";
+import { APPROVED_PROXIES, readApproved } from "../identity/approved.ts";
+import { identityMethods, type IdentityCounts } from "../identity/grpc.ts";
+import type { Issuer } from "../identity/issuer.ts";
 import { verifyByReview, type Reviewer } from "../identity/token-review.ts";
-import { keyOf } from "../model/meta.ts";
+import { drive } from "../identity/trust-driver.ts";
+import { ISSUER_SECRET, TRUST_LEASE, TRUST_RECORD } from "../identity/trust-objects.ts";
+import { dueAtMs, newRootRequest } from "../identity/trust-schedule.ts";
 import { connect, type KubeClient } from "../source/kube/client.ts";
+import { lead } from "../source/kube/lease.ts";
 import { RESOURCES } from "../source/kube/resource.ts";
 import { guardOf } from "./access.ts";
 import { serveAdmin, type Page } from "./admin.ts";
-import { ConfigError, DnsName, Listening } from "./config.ts";
+import { dataOf, followIssuer, watchObject, type ClusterIssuer } from "./cluster_issuer.ts";
+import { logOutcome } from "./identity.ts";
+import { parseIdentityConfig, type IdentityRoleConfig } from "./identity_config.ts";
 import type { Log } from "./log.ts";
-import { renderMetrics, type Family } from "./metrics.ts";
-import { grpcFamilies, identityFamilies } from "./report.ts";
+import { renderMetrics } from "./metrics.ts";
+import { grpcFamilies, healthPages, identityFamilies } from "./report.ts";
 import type { RoleContext, Running } from "./roles.ts";
+import { issuerFamilies } from "./trust_families.ts";
+import { trustCluster } from "./trust_store.ts";
+import { driveLog } from "./trust.ts";
 
-const ISSUER = "linkerd-identity-issuer";
-const TRUST_ROOTS = "linkerd-identity-trust-roots";
-/** What `hauberk upgrade` and `hauberk verify` approved; looked at only if certificates are for approved builds alone. */
-const APPROVED = "hauberk-approved-proxies";
-const APPROVED_KEY = "digests";
-const TRUST_ROOTS_KEY = "ca-bundle.crt";
+/** Between two looks at the cluster's trust: each lists the heads of the mesh's pods. */
+const PAUSES = { busyMs: 5_000, idleMs: 30_000 } as const;
 
-/** How often the issuer and the roots are looked at: they change a few times a year, and then soon matter. */
-const LOOK_MS = 3_000;
-
-const FLAGS = {
-  kubeconfig: { type: "string" },
-  context: { type: "string" },
-  "control-plane-namespace": { type: "string" },
-  "cluster-domain": { type: "string" },
-  "trust-domain": { type: "string" },
-  "identity-listen": { type: "string" },
-  "approved-proxies": { type: "string" },
-  "admin-listen": { type: "string" },
-} as const;
-
-const Flags = z.strictObject({
-  kubeconfig: z.string().min(1).optional(),
-  context: z.string().min(1).optional(),
-  "control-plane-namespace": DnsName.default("linkerd"),
-  "cluster-domain": DnsName.default("cluster.local"),
-  "trust-domain": DnsName.default("cluster.local"),
-  "identity-listen": Listening.prefault("0.0.0.0:8080"),
-  "approved-proxies": z.enum(["any", "require"]).default("any"),
-  "admin-listen": Listening.prefault("0.0.0.0:9990"),
-});
-type Flags = z.infer<typeof Flags>;
-
-const ConfigMap = z.object({ data: z.record(z.string(), z.string()).nullish() });
+/** A pod, as far as a token is held against it. */
 const ContainerStatuses = z.array(z.object({ name: z.string(), imageID: z.string().default("") })).nullish();
 const Pod = z.object({
   metadata: z.object({ uid: z.string() }),
@@ -68,77 +44,7 @@ const Pod = z.object({
     .nullish(),
 });
 
-/** Starts the role from its flags; resolves when certificates are issued. */
-export async function startIdentityRole(
-  args: readonly string[],
-  { log, stop }: Pick<RoleContext, "log" | "stop">,
-): Promise<Running> {
-  const flags = readFlags(args);
-  const namespace = flags["control-plane-namespace"];
-  const { signal } = stop;
-  const client = await connect({
-    kubeconfig: flags.kubeconfig,
-    context: flags.context,
-    guard: guardOf("identity", namespace),
-  });
-  const inForce = new IssuerInForce();
-  const approval = flags["approved-proxies"] === "require" ? new Approval() : undefined;
-  const methods = new Methods();
-  const counts = identityMethods(methods, {
-    issuer: () => inForceOf(inForce),
-    verify: (token, _, asked) =>
-      verifyByReview(token, {
-        reviewer: reviewerOf(client),
-        domain: { trustDomain: flags["trust-domain"], controlPlaneNamespace: namespace },
-        signal: asked,
-        approved: approval === undefined ? undefined : () => approval.digests,
-      }),
-    heard: (outcome) => logOutcome(log, outcome),
-  });
-  const isReady = (): boolean => inForce.issuer !== undefined;
-  const admin = await serveAdmin(pages(isReady, methods, counts), flags["admin-listen"]);
-  log("info", "admin", { address: admin.address.address, port: admin.address.port });
-  const following = { inForce, namespace, log, signal };
-  const done = Promise.all([
-    followIssuer(client, following),
-    approval === undefined ? undefined : approval.follow(client, following),
-  ]).then(() => undefined);
-  while (!isReady() && !signal.aborted) await sleep(50, undefined, { signal }).catch(() => undefined);
-  const server = await serve(methods, {
-    ...flags["identity-listen"],
-    onInternalError: (path, error) => log("error", "internal error", { path, detail: String(error) }),
-  });
-  log("info", "serving", { role: "identity", address: server.address.address, port: server.address.port });
-  return {
-    done,
-    close: async (spreadMs) => {
-      stop.abort();
-      await Promise.all([server.close(spreadMs), admin.close(), done]);
-      await client.close();
-    },
-  };
-}
-
-function readFlags(args: readonly string[]): Flags {
-  let values: unknown;
-  try {
-    ({ values } = parseArgs({ args: [...args], options: FLAGS, strict: true, allowPositionals: false }));
-  } catch (error) {
-    throw new ConfigError(error instanceof Error ? error.message : String(error));
-  }
-  const parsed = Flags.safeParse(values);
-  if (parsed.success) return parsed.data;
-  throw new ConfigError(
-    parsed.error.issues.map(({ path, message }) => `--${path.join(".")}: ${message}`).join("; "),
-  );
-}
-
-function inForceOf(inForce: IssuerInForce): Issuer {
-  if (inForce.issuer === undefined) throw new Error("no issuer has been read yet");
-  return inForce.issuer;
-}
-
-/** The API server as the judge of tokens. */
+/** The API server as a reviewer of tokens. */
 function reviewerOf(client: KubeClient): Reviewer {
   return {
     review: (review, signal) => client.create({ type: RESOURCES.tokenReviews }, review, { signal }),
@@ -159,113 +65,228 @@ function reviewerOf(client: KubeClient): Reviewer {
   };
 }
 
-interface Following {
-  readonly inForce: IssuerInForce;
-  readonly namespace: string;
-  readonly log: Log;
-  readonly signal: AbortSignal;
-}
-
 /** The builds of the proxy that are approved. Not knowing them, nobody gets a certificate. */
-class Approval {
-  #digests: ReadonlySet<string> | undefined;
-
-  get digests(): ReadonlySet<string> {
-    if (this.#digests === undefined)
-      throw new Error("the approved builds of the proxy have not been read yet");
-    return this.#digests;
-  }
-
-  async follow(client: KubeClient, { namespace, log, signal }: Following): Promise<void> {
-    let trouble = "";
-    while (!signal.aborted) {
-      try {
-        const found = await client.find({ type: RESOURCES.configMaps, namespace, name: APPROVED }, signal);
-        const text = found === undefined ? undefined : ConfigMap.parse(found).data?.[APPROVED_KEY];
-        this.#digests = readApproved(text ?? "");
-        const reason = this.#digests.size === 0 ? `ConfigMap ${namespace}/${APPROVED} approves no build` : "";
-        if (reason !== "" && reason !== trouble) log("error", "no proxy gets a certificate", { reason });
-        trouble = reason;
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        if (!signal.aborted && reason !== trouble) log("warn", "cannot read the approved builds", { reason });
-        trouble = reason;
-      }
-      await sleep(LOOK_MS * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
-    }
-  }
+interface Approved {
+  readonly digests: () => ReadonlySet<string>;
+  readonly done: Promise<void>;
 }
 
-/** Looks at the issuer and the roots until `signal`; what is wrong is told once, and what was in force stays. */
-async function followIssuer(
+function followApproved(
   client: KubeClient,
-  { inForce, namespace, log, signal }: Following,
-): Promise<void> {
-  let trouble = "";
-  while (!signal.aborted) {
-    try {
-      const offered = await offer(client, { inForce, namespace, signal });
-      trouble = "";
-      if (offered.type === "replaced")
-        log("info", "issuer in force", { anchors: offered.issuer.anchors.length });
-      if (offered.type === "kept" && offered.isNew)
-        log("error", "the issuer is wrong, the one before stays in use", {
-          reason: explainIssuer(offered.refusal),
+  namespace: string,
+  context: { readonly log: Log; readonly signal: AbortSignal },
+): Approved {
+  const { name, key } = APPROVED_PROXIES;
+  const list = watchObject(client, { type: RESOURCES.configMaps, namespace, name }, context);
+  const digests = (): ReadonlySet<string> => readApproved(dataOf(list.value.value, key) ?? "");
+  list.value.listen(() => {
+    if (digests().size === 0)
+      context.log("error", "no proxy gets a certificate", { reason: `ConfigMap ${name} approves no build` });
+  });
+  return {
+    digests: () => {
+      if (!list.isRead()) throw new Error("the approved builds of the proxy have not been read yet");
+      return digests();
+    },
+    done: list.done,
+  };
+}
+
+/** Starts the role from its flags; resolves when its addresses answer. It is ready once it has an issuer. */
+export async function startIdentityRole(
+  args: readonly string[],
+  { environment, log, stop }: RoleContext,
+): Promise<Running> {
+  const config = parseIdentityConfig(args, environment);
+  const namespace = config.domain.controlPlaneNamespace;
+  const client = await connect({ ...config.connect, guard: guardOf("identity", namespace) });
+  const { signal } = stop;
+  const issuer = followIssuer(client, {
+    namespace,
+    log,
+    signal,
+    news: {
+      replaced: (next) => {
+        const { fingerprint, notAfterMs } = next.authority.certificate;
+        log("info", "issuer in force", { issuer: fingerprint, notAfter: new Date(notAfterMs).toISOString() });
+        void event(client, {
+          namespace,
+          type: "Normal",
+          reason: "IssuerUpdated",
+          note: `issuer ${fingerprint} is in force`,
+          config,
+          log,
         });
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      if (!signal.aborted && reason !== trouble) log("warn", "cannot read the issuer", { reason });
-      trouble = reason;
-    }
-    await sleep(LOOK_MS * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
-  }
+      },
+      refused: (reason) => {
+        log("error", "issuer refused, the one before stays in force", { reason });
+        void event(client, {
+          namespace,
+          type: "Warning",
+          reason: "IssuerUpdateSkipped",
+          note: reason,
+          config,
+          log,
+        });
+      },
+    },
+  });
+  const approved = config.requiresApproval ? followApproved(client, namespace, { log, signal }) : undefined;
+  const methods = new Methods();
+  const counts = identityMethods(methods, {
+    issuer: () => requireIssuer(issuer),
+    verify: (token, _, call) =>
+      verifyByReview(token, {
+        reviewer: reviewerOf(client),
+        domain: config.domain,
+        signal: call,
+        approved: approved?.digests,
+      }),
+    lifeMs: config.leafLifeMs,
+    heard: (outcome) => logOutcome(outcome, log),
+  });
+  const onInternalError = (path: string, error: unknown): void =>
+    log("error", "internal error", { path, detail: error instanceof Error ? error.stack : String(error) });
+  const driving = leadRotations(client, config, { log, signal });
+  const admin = await serveAdmin(pages(issuer, methods, counts), config.adminListen);
+  const server = await serve(methods, { ...config.identityListen, onInternalError });
+  log("info", "serving", { role: "identity", address: server.address.address, port: server.address.port });
+  const done = Promise.all([issuer.done, driving, approved?.done]).then(() => undefined);
+  return {
+    done,
+    close: async (spreadMs) => {
+      stop.abort();
+      await server.close(spreadMs);
+      await done;
+      await admin.close();
+      await client.close();
+    },
+  };
 }
 
-async function offer(client: KubeClient, { inForce, namespace, signal }: Omit<Following, "log">) {
-  const [secret, roots] = await Promise.all([
-    client.get({ type: RESOURCES.secrets, namespace, name: ISSUER }, signal),
-    client.get({ type: RESOURCES.configMaps, namespace, name: TRUST_ROOTS }, signal),
-  ]);
-  const anchors = ConfigMap.parse(roots).data?.[TRUST_ROOTS_KEY];
-  if (anchors === undefined)
-    throw new Error(`ConfigMap ${namespace}/${TRUST_ROOTS} has no key ${TRUST_ROOTS_KEY}`);
-  const read = readIssuerSecret(secret);
-  if (!read.ok) throw new Error(`Secret ${namespace}/${ISSUER}: ${read.detail}`);
-  return inForce.offer({ ...read.values, anchors }, Date.now());
+function requireIssuer({ inForce }: ClusterIssuer): Issuer {
+  if (inForce.value !== undefined) return inForce.value;
+  throw new RpcError(Code.Unavailable, "there is no issuer yet");
 }
 
-function logOutcome(log: Log, outcome: Outcome): void {
-  switch (outcome.type) {
-    case "issued":
-      log("info", "certificate issued", {
-        identity: outcome.workload.identity.dnsName,
-        pod: keyOf(outcome.workload.pod),
-        notAfter: new Date(outcome.issued.leaf.notAfterMs).toISOString(),
-      });
-      return;
-    case "refused":
-      log("warn", "certificate request refused", { reason: outcome.reason, detail: outcome.message });
-      return;
-  }
+/** Drives rotations while this replica has the lease. */
+function leadRotations(
+  client: KubeClient,
+  config: IdentityRoleConfig,
+  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+): Promise<void> {
+  const { domain, schedule, holder } = config;
+  const namespace = domain.controlPlaneNamespace;
+  const store = trustCluster({ client, namespace, hasExternalRoots: config.hasExternalRoots });
+  const options = {
+    timing: { leafLifeMs: config.leafLifeMs, spreadMs: config.spreadMs },
+    pauses: PAUSES,
+    nowMs: Date.now,
+    due: (world: Parameters<typeof dueOf>[0], nowMs: number) => dueOf(world, nowMs),
+    heard: driveLog(log),
+  };
+  const dueOf = (world: { readonly issuer: Life; readonly root: Life }, nowMs: number) => {
+    const atMs = dueAtMs(schedule, world.issuer, world.root);
+    return atMs !== undefined && atMs <= nowMs ? newRootRequest(domain, "schedule", nowMs) : undefined;
+  };
+  return lead({
+    client,
+    namespace,
+    name: TRUST_LEASE,
+    holder,
+    signal,
+    whileLeading: (leading) => drive(publishing(store, client, namespace), options, leading),
+    onChange: (isLeading) => log("info", isLeading ? "leading" : "no longer leading", { lease: TRUST_LEASE }),
+    onFailure: (error) => log("warn", "lease", { lease: TRUST_LEASE, reason: String(error) }),
+  });
 }
 
-function pages(isReady: () => boolean, methods: Methods, counts: IdentityCounts): ReadonlyMap<string, Page> {
-  const families = (): readonly Family[] => [
-    ...grpcFamilies([{ name: "identity", methods }]),
-    ...identityFamilies(counts),
-  ];
-  const live = plain(() => ({ status: 200, body: "live\n" }));
+interface Life {
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+/**
+ * Writes down, beside the phase, by whom certificates are issued: what proxies prove is held against it by roles that
+ * may not read the issuer's Secret.
+ */
+function publishing(
+  store: ReturnType<typeof trustCluster>,
+  client: KubeClient,
+  namespace: string,
+): typeof store {
+  const ref = { type: RESOURCES.configMaps, namespace, name: TRUST_RECORD.name };
+  return {
+    ...store,
+    read: async (signal) => {
+      const world = await store.read(signal);
+      const pem = writeCertificatesPem([world.issuer]);
+      const known = await client.find(ref, signal);
+      if (known === undefined || dataOf(known, TRUST_RECORD.issuer) === pem) return world;
+      const body = { data: { [TRUST_RECORD.issuer]: pem } };
+      const { metadata } = await client.patch(ref, { type: "merge", body }, { signal });
+      return { ...world, version: metadata.resourceVersion ?? world.version };
+    },
+  };
+}
+
+function pages(issuer: ClusterIssuer, methods: Methods, counts: IdentityCounts): ReadonlyMap<string, Page> {
+  const metrics: Page = {
+    contentType: "text/plain; version=0.0.4",
+    render: () => ({
+      status: 200,
+      body: renderMetrics([
+        ...grpcFamilies([{ name: "identity", methods }]),
+        ...identityFamilies(counts),
+        ...issuerFamilies(issuer.inForce.value, issuer.counts()),
+      ]),
+    }),
+  };
+  const health = healthPages(issuer.lacking);
+  const live = health.get("/live");
   return new Map([
-    ["/live", live],
-    ["/ping", live],
-    [
-      "/ready",
-      plain(() => (isReady() ? { status: 200, body: "ready\n" } : { status: 503, body: "not ready\n" })),
-    ],
-    ["/metrics", plain(() => ({ status: 200, body: renderMetrics(families()) }))],
+    ...health,
+    ...(live === undefined ? [] : [["/ping", live] as const]),
+    ["/metrics", metrics],
   ]);
 }
 
-function plain(render: Page["render"]): Page {
-  return { contentType: "text/plain", render };
+/** Tells of the issuer where an operator looks first: the Secret's events. */
+async function event(
+  client: KubeClient,
+  {
+    namespace,
+    type,
+    reason,
+    note,
+    config,
+    log,
+  }: {
+    readonly namespace: string;
+    readonly type: "Normal" | "Warning";
+    readonly reason: string;
+    readonly note: string;
+    readonly config: IdentityRoleConfig;
+    readonly log: Log;
+  },
+): Promise<void> {
+  const at = new Date().toISOString();
+  try {
+    await client.create(
+      { type: RESOURCES.events, namespace },
+      {
+        metadata: { generateName: `${ISSUER_SECRET}.`, namespace },
+        involvedObject: { apiVersion: "v1", kind: "Secret", namespace, name: ISSUER_SECRET },
+        type,
+        reason,
+        message: note.slice(0, 1_000),
+        source: { component: "linkerd-identity", host: config.holder },
+        firstTimestamp: at,
+        lastTimestamp: at,
+        count: 1,
+      },
+    );
+  } catch (error) {
+    log("warn", "event not written", { reason: error instanceof Error ? error.message : String(error) });
+  }
 }

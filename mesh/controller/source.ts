@@ -17,6 +17,8 @@ export interface OpenSource {
   readonly world: World;
   /** The same world, if it is a cluster. */
   readonly cluster: ClusterWorld | undefined;
+  /** Where the cluster is, if it is one. */
+  readonly client: KubeClient | undefined;
   /** What readiness waits for. */
   readonly lacking: () => readonly string[];
   readonly families: () => readonly Family[];
@@ -46,6 +48,7 @@ export async function openSource(
       return {
         world: followManifests(source.dirs, { log, signal }),
         cluster: undefined,
+        client: undefined,
         lacking: () => [],
         families: () => [],
         startWriting: () => undefined,
@@ -74,6 +77,7 @@ function clusterSource(
   return {
     world,
     cluster: world,
+    client,
     lacking: () => [
       ...world
         .kinds()

@@ -1,5 +1,6 @@
 /** Trust in numbers. Pure. */
 import type { IssuerCounts } from "../identity/issuer-in-force.ts";
+import type { Issuer } from "../identity/issuer.ts";
 import type { TrustGauges, TrustInForce } from "../identity/trust-grpc.ts";
 import type { Family } from "./metrics.ts";
 
@@ -43,17 +44,35 @@ export function trustFamilies({
       help: "Live proxies by the bundle that they proved to have in force.",
       series: [...byBundle].map(([sha256, value]) => ({ labels: { sha256 }, value })),
     },
+    ...(issuer === undefined ? [] : [changes(issuer)]),
+  ];
+}
+
+function changes({ replaced, refused }: Readonly<IssuerCounts>): Family {
+  return {
+    name: "hauberk_issuer_changes_total",
+    type: "counter",
+    help: "Issuers that were offered: put in force, or refused so that the one before stayed.",
+    series: [
+      { labels: { result: "replaced" }, value: replaced },
+      { labels: { result: "refused" }, value: refused },
+    ],
+  };
+}
+
+/** The issuer in force, for a role that pushes no bundle. */
+export function issuerFamilies(
+  issuer: Issuer | undefined,
+  counts: Readonly<IssuerCounts>,
+): readonly Family[] {
+  const ends = issuer === undefined ? [] : [issuer.authority.certificate];
+  return [
+    changes(counts),
     {
-      name: "hauberk_issuer_changes_total",
-      type: "counter",
-      help: "Issuers that were offered: put in force, or refused so that the one before stayed.",
-      series:
-        issuer === undefined
-          ? []
-          : [
-              { labels: { result: "replaced" }, value: issuer.replaced },
-              { labels: { result: "refused" }, value: issuer.refused },
-            ],
+      name: "hauberk_issuer_expiry_timestamp_seconds",
+      type: "gauge",
+      help: "When the issuer in force ends.",
+      series: ends.map(({ notAfterMs }) => ({ labels: {}, value: Math.floor(notAfterMs / 1000) })),
     },
   ];
 }

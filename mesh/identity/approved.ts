@@ -3,6 +3,9 @@
  * kubelet's word in the pod's status, which nobody who may only create pods can write. Pure.
  */
 
+/** What `hauberk upgrade` and `hauberk verify` approved; looked at only if certificates are for approved builds alone. */
+export const APPROVED_PROXIES = { name: "hauberk-approved-proxies", key: "digests" } as const;
+
 /** Containers that are the proxy, as injection names them. */
 const PROXY = "linkerd-proxy";
 

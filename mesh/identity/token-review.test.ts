@@ -3,7 +3,13 @@ import test from "node:test";
 import { DNS, DOMAIN, POD } from "./service-fixture.ts";
 import { verifyByReview, type KnownPod, type Reviewer, type TokenReview } from "./token-review.ts";
 
-const TOKEN = new TextEncoder().encode("aaaaaaaaaaaa.bbbbbbbbbbbb.cccccccccccc");
+/** A token as far as it is looked at here: whom it is for. */
+function tokenFor(...aud: readonly string[]): Uint8Array {
+  const claims = Buffer.from(JSON.stringify({ aud, secret: "bbbbbbbbbbbb" })).toString("base64url");
+  return new TextEncoder().encode(`aaaaaaaaaaaa.${claims}.cccccccccccc`);
+}
+
+const TOKEN = tokenFor("identity.l5d.io");
 const KNOWN: KnownPod = {
   uid: POD.uid,
   serviceAccount: POD.serviceAccount,
@@ -39,7 +45,7 @@ async function verdictOf(world: World): Promise<{ readonly code: string; readonl
   const signal = new AbortController().signal;
   const verdict = await verifyByReview(world.token ?? TOKEN, { reviewer, domain: DOMAIN, signal });
   if (!verdict.ok) {
-    assert.ok(!JSON.stringify(verdict).includes("bbbbbbbbbbbb"), "a token is never repeated");
+    assert.ok(!JSON.stringify(verdict).includes("cccccccccccc"), "a token is never repeated");
     return { code: verdict.refusal.code, asked };
   }
   assert.equal(verdict.workload.identity.dnsName, DNS);
@@ -82,6 +88,14 @@ test("whatever the API server does not confirm in full is refused (QUALITY §3, 
   ];
   for (const [what, world, expected] of cases) {
     assert.equal((await verdictOf(world)).code, expected, what);
+  }
+});
+
+test("a token for the server itself, or for others besides us, is not even reviewed", async () => {
+  const others = [[], ["https://kubernetes.default.svc"], ["identity.l5d.io", "vault"]];
+  for (const audiences of others) {
+    const { code, asked } = await verdictOf({ token: tokenFor(...audiences) });
+    assert.deepEqual([code, asked.length], ["token_audience", 0]);
   }
 });
 

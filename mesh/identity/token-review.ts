@@ -138,6 +138,8 @@ export async function verifyByReview(
   const text = Buffer.from(token).toString("latin1").trim();
   // Three base64url parts: the API server is not asked about anything else.
   if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(text)) return refuse({ code: "token_malformed" });
+  // Whoever gets a token for two audiences could use it for the other; the review tells of ours alone.
+  if (audienceOf(text) !== JOIN_AUDIENCE) return refuse({ code: "token_audience" });
   try {
     const reviewed = readReview(await reviewer.review(tokenReview(text), signal));
     if (!reviewed.ok) return reviewed;
@@ -146,6 +148,18 @@ export async function verifyByReview(
   } catch (error) {
     const detail = shown(error instanceof Error ? error.message : String(error));
     return refuse({ code: "token_review_failed", detail });
+  }
+}
+
+/** The one audience that a token says it is for. Believed only where it refuses: its signature is not looked at here. */
+function audienceOf(token: string): string | undefined {
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8"));
+    const parsed = z.object({ aud: z.union([z.string(), z.array(z.string())]) }).safeParse(claims);
+    const audiences = [parsed.data?.aud ?? []].flat();
+    return only(audiences);
+  } catch {
+    return undefined;
   }
 }
 

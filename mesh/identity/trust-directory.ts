@@ -148,5 +148,7 @@ async function readWorld(
     bundle,
     ...issuerOf(chain, bundle),
     proxies: proxies(),
+    hasExternalRoots: false,
+    hasExternalIssuer: false,
   };
 }

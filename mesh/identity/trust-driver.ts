@@ -22,8 +22,10 @@ import {
 import { trustBundle, trusts, type TrustBundle } from "./trust.ts";
 
 /** Pauses between looks: while a rotation is under way, and otherwise. */
-const BUSY_MS = 1_000;
-const IDLE_MS = 5_000;
+export const PAUSES = { busyMs: 1_000, idleMs: 5_000 } as const;
+
+const EXTERNAL_ROOTS = "the trust roots are somebody else's: put the new root into their source";
+const EXTERNAL_ISSUER = "the issuer's Secret is somebody else's: ask with --root-file alone";
 
 /** How much of what is waited for is written down. */
 const WAITING_MAX = 20;
@@ -39,6 +41,10 @@ export interface TrustWorld {
   readonly issuer: Certificate;
   readonly root: Certificate;
   readonly proxies: readonly LiveProxy[];
+  /** The bundle is somebody else's: nothing of it is written. */
+  readonly hasExternalRoots: boolean;
+  /** The issuer is somebody else's: it is waited for, not written. */
+  readonly hasExternalIssuer: boolean;
 }
 
 /** Where trust is kept: a directory, or a cluster. */
@@ -55,6 +61,8 @@ export interface TrustStore {
 /** What a driver goes by. */
 export interface DriveOptions {
   readonly timing: RotationTiming;
+  /** Between two looks. */
+  readonly pauses?: { readonly busyMs: number; readonly idleMs: number };
   readonly nowMs: () => number;
   /** A request that is due by the schedule, if one is. */
   readonly due?: (world: TrustWorld, nowMs: number) => RotationRequest | undefined;
@@ -70,6 +78,7 @@ export type DriveEvent =
 
 /** Drives until `signal`. An error is told of and tried again: the phase that was written down stays. */
 export async function drive(store: TrustStore, options: DriveOptions, signal: AbortSignal): Promise<void> {
+  const { pauses = PAUSES } = options;
   while (!signal.aborted) {
     let isBusy = false;
     try {
@@ -77,7 +86,7 @@ export async function drive(store: TrustStore, options: DriveOptions, signal: Ab
     } catch (error) {
       if (!signal.aborted) options.heard?.({ type: "failed", error });
     }
-    await sleep(isBusy ? BUSY_MS : IDLE_MS, undefined, { signal }).catch(() => undefined);
+    await sleep(isBusy ? pauses.busyMs : pauses.idleMs, undefined, { signal }).catch(() => undefined);
   }
 }
 
@@ -110,8 +119,9 @@ export async function turn(store: TrustStore, options: DriveOptions, signal: Abo
     await store.carryOut(act, world, signal);
     heard?.({ type: "act", act: act.type });
   }
-  if (rotation.phase !== "steady") return true;
-  const due = request === undefined ? options.due?.(world, nowMs) : undefined;
+  if (rotation.phase !== "steady" || rotation !== before) return true;
+  const isOurs = !world.hasExternalRoots && !world.hasExternalIssuer;
+  const due = request === undefined && isOurs ? options.due?.(world, nowMs) : undefined;
   return due !== undefined && (await store.ask(due, signal));
 }
 
@@ -124,6 +134,8 @@ function begin(world: TrustWorld): { readonly rotation: Rotation; readonly refus
     return { rotation: request.abandon ? (abandon(rotation) ?? rotation) : rotation };
   }
   if (request.id === record.last) return { rotation };
+  if (world.hasExternalRoots) return { rotation, refused: EXTERNAL_ROOTS };
+  if (world.hasExternalIssuer && request.issuer !== undefined) return { rotation, refused: EXTERNAL_ISSUER };
   const root = rootOf(request);
   if (typeof root === "string") return { rotation, refused: root };
   if (trusts(bundle, root.fingerprint) && root.fingerprint === world.root.fingerprint) {

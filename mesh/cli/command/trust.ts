@@ -7,6 +7,8 @@ import { Flags } from "@oclif/core";
 import { z } from "zod";
 import type { RotationRequest } from "@hauberk/mesh/identity/trust-record.ts";
 import { newRootRequest } from "@hauberk/mesh/identity/trust-schedule.ts";
+import { ControlError } from "@hauberk/mesh/standalone/control-client.ts";
+import { ClusterOptions, clusterFlags, connectCluster } from "../cluster-flags.ts";
 import { EXIT, MeshCommand, MeshOptions, meshFlags } from "../mesh-command.ts";
 import type { TrustHome } from "../trust/home.ts";
 import { progressLine, trustLines } from "../trust/status.ts";
@@ -14,16 +16,42 @@ import { progressLine, trustLines } from "../trust/status.ts";
 /** How often the record is looked at while a rotation is waited for. */
 const LOOK_MS = 500;
 
-const Options = z.strictObject({ ...MeshOptions });
+/** A mesh on this machine, or one in a cluster. */
+const Where = { ...ClusterOptions, ...MeshOptions, name: MeshOptions.name.optional() };
+const Options = z.strictObject(Where);
+type Options = z.infer<typeof Options>;
+
+const whereFlags = {
+  ...clusterFlags,
+  ...meshFlags,
+  name: Flags.string({ summary: "Name of a standalone mesh." }),
+};
 
 abstract class TrustCommand extends MeshCommand {
-  /** The trust of the mesh that the flags name. */
-  protected async home(options: z.infer<typeof Options>): Promise<TrustHome> {
+  /**
+   * The trust of the mesh that the flags name: standalone by `--name` or `--state`, in a cluster by `--kubeconfig` or
+   * `--context`; without any, the standalone mesh if one runs, else the cluster.
+   */
+  protected async home(options: Options): Promise<TrustHome> {
+    const { name, state, kubeconfig, context } = options;
+    const isNamed = name !== undefined || state !== undefined;
+    if (!isNamed && (kubeconfig !== undefined || context !== undefined)) return this.#cluster(options);
+    const paths = this.paths({ name: name ?? "default", state });
+    try {
+      // So that a mesh that is not there is told as everywhere else.
+      await this.client(paths).status();
+    } catch (error) {
+      if (!isNamed && error instanceof ControlError && error.code === "not_running")
+        return this.#cluster(options);
+      throw error;
+    }
     const { directoryHome } = await import("../trust/home.ts");
-    const paths = this.paths(options);
-    // So that a mesh that is not there is told as everywhere else.
-    await this.client(paths).status();
     return directoryHome(paths.dir, join(paths.identity, "issuer"));
+  }
+
+  async #cluster(options: Options): Promise<TrustHome> {
+    const { clusterHome } = await import("../trust/cluster-home.ts");
+    return clusterHome(await connectCluster(options), options["linkerd-namespace"]);
   }
 }
 
@@ -32,7 +60,7 @@ export class TrustStatusCommand extends TrustCommand {
   static override description =
     "Exits with 1 while a rotation waits for something. Procedures: docs/guide/identity.md.";
   static override examples = ["<%= config.bin %> trust status", "<%= config.bin %> trust status -o json"];
-  static override flags = meshFlags;
+  static override flags = whereFlags;
 
   async run(): Promise<void> {
     const options = Options.parse({ ...(await this.parse(TrustStatusCommand)).flags });
@@ -49,7 +77,7 @@ export class TrustStatusCommand extends TrustCommand {
 
 const RotateOptions = z
   .strictObject({
-    ...MeshOptions,
+    ...Where,
     wait: z.boolean(),
     timeout: z.number().int().min(1),
     abandon: z.boolean(),
@@ -80,7 +108,7 @@ export class TrustRotateCommand extends TrustCommand {
     "<%= config.bin %> trust rotate --abandon",
   ];
   static override flags = {
-    ...meshFlags,
+    ...whereFlags,
     wait: Flags.boolean({ summary: "Wait until it is done.", default: true, allowNo: true }),
     timeout: Flags.integer({ summary: "Longest wait, in seconds.", default: 3_600 }),
     abandon: Flags.boolean({
@@ -98,8 +126,7 @@ export class TrustRotateCommand extends TrustCommand {
 
   async run(): Promise<void> {
     const options = RotateOptions.parse({ ...(await this.parse(TrustRotateCommand)).flags });
-    const { name, state, output } = options;
-    const home = await this.home({ name, state, output });
+    const home = await this.home(options);
     try {
       const id = options.abandon ? await this.#abandon(home) : await this.#ask(home, options);
       if (options.wait) await this.#await(home, id, options);

@@ -56,6 +56,8 @@ const identity: ComponentSpec = {
     ...DOMAINS,
     "approved-proxies": value("identity.approvedProxies"),
     "identity-listen": literal(`0.0.0.0:${GRPC.identity}`),
+    "issuance-lifetime": value("identity.issuer.issuanceLifetime"),
+    "external-ca": value("identity.externalCA"),
   },
   ports: [{ name: "ident-grpc", port: GRPC.identity }],
   admin: { name: "ident-admin", port: ADMIN.identity },

@@ -28,7 +28,8 @@ const COMMANDS = {
   // It builds the proxy itself, beside its checks.
   test: { file: ".ci/test.ts", needs: ["packages", "protos", "go"] },
   packages: { needs: ["packages", "protos"] },
-  prepare: { file: "conformance/run.ts", args: ["--prepare"], needs: ["packages", "protos", "go"] },
+  // The suites while the proxy is still being built: for `--after`.
+  suites: { file: "conformance/run.ts", needs: ["packages", "protos", "go"] },
   bench: { file: "conformance/bench/main.ts", needs: ["packages", "protos", "proxy"] },
   release: { file: "release/main.ts", needs: ["packages"] },
   cluster: { file: "cluster/main.ts", needs: ["packages", "go"] },

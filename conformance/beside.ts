@@ -16,10 +16,8 @@ const LOOK_AGAIN_MS = 5_000;
 
 /** A part at work. */
 export interface Beside extends Preparing<string> {
-  /** Its exit code. */
-  readonly ended: Promise<number>;
-  /** The same for one who has nothing else to do: from then on it goes on like any other program. */
-  readonly hurry: () => Promise<number>;
+  /** Its exit code. Whoever asks has nothing else to do: from then on it goes on like any other program. */
+  readonly ended: () => Promise<number>;
 }
 
 /** Starts a part with these words. It ends with this process, however that ends. */
@@ -28,7 +26,7 @@ export function startBeside(words: readonly string[]): Beside {
   const child = spawn("chrt", args, { detached: true, stdio: ["ignore", "pipe", "inherit"] });
   setPace(child, "yielding");
   endWithUs(child);
-  const { promise: ended, resolve } = Promise.withResolvers<number>();
+  const { promise: end, resolve } = Promise.withResolvers<number>();
   const done = new Set<string>();
   const waiting: (() => void)[] = [];
   const wake = (): void => waiting.splice(0).forEach((wait) => wait());
@@ -56,7 +54,7 @@ export function startBeside(words: readonly string[]): Beside {
       }
     });
   };
-  return { isOver, over, ended, hurry: () => hurried(child, () => ended) };
+  return { isOver, over, ended: () => hurried(child, () => end) };
 }
 
 /** While somebody waits for it, a part goes on like any other program. */

@@ -19,6 +19,7 @@ test("a part is told what the run was told, but not where to write", () => {
     "--only=b",
     "--out",
     "/x",
+    "--after=/y",
     "--seed=3",
   ]);
   assert.deepEqual(options, ["--long", "--only=a", "--only=b", "--seed=3"]);

@@ -8,14 +8,16 @@ import { FIXED_SEED, type Effort } from "./fuzz/plan.ts";
 const EXPLORING_SECONDS = 300;
 const OUT = join(import.meta.dirname, "..", "out", "conformance");
 
-/** What a process does of a run: all of it; what may go on beside it; preparations, or only starting them quietly. */
-export type Part = "whole" | "beside" | "preparations" | "prepare";
+/** What a process does of a run: all of it, or what may go on beside it. */
+export type Part = "whole" | "beside";
 
 /** The words of the command line. */
 export interface Orders {
   /** All suites if none is named. */
   readonly suites: readonly string[];
   readonly part: Part;
+  /** Nothing but what may go on beside others begins before this file is there. */
+  readonly after: string | undefined;
   readonly against: string;
   readonly out: string;
   readonly isExpecting: boolean;
@@ -31,16 +33,9 @@ export interface Orders {
   readonly options: readonly string[];
 }
 
-function partOf(part: string | undefined, isPreparing: boolean): Part {
-  switch (part) {
-    case undefined:
-      return isPreparing ? "prepare" : "whole";
-    case "beside":
-    case "preparations":
-      return part;
-    default:
-      throw new Error(`--part ${part}: preparations or beside`);
-  }
+function partOf(part: string | undefined): Part {
+  if (part === undefined || part === "beside") return part ?? "whole";
+  throw new Error(`--part ${part}: there is no part but beside`);
 }
 
 /** A whole number that an option gives. */
@@ -65,7 +60,7 @@ function parse(args: readonly string[]) {
       input: { type: "string" },
       only: { type: "string", multiple: true, default: [] },
       seconds: { type: "string" },
-      prepare: { type: "boolean", default: false },
+      after: { type: "string" },
       // What a run calls a part of itself that it starts with the lowest priority.
       part: { type: "string" },
     },
@@ -81,12 +76,13 @@ export function ordersOf(args: readonly string[]): Orders {
     ? { kind: "exploring", seconds: seconds ?? EXPLORING_SECONDS, seed: seed ?? randomInt(1, 2 ** 31) }
     : { kind: "fixed", seed: seed ?? FIXED_SEED };
   const options = tokens.flatMap((token) => {
-    if (token.kind !== "option" || ["out", "prepare", "part"].includes(token.name)) return [];
+    if (token.kind !== "option" || ["out", "after", "part"].includes(token.name)) return [];
     return token.value === undefined ? [`--${token.name}`] : [`--${token.name}=${token.value}`];
   });
   return {
     suites: positionals,
-    part: partOf(values.part, values.prepare),
+    part: partOf(values.part),
+    after: values.after,
     against: values.against,
     out: values.out,
     isExpecting: !values["no-expectations"],

@@ -1,8 +1,9 @@
 // `npm run conformance [-- SUITE... --against mesh|OFFSET --out DIR --long --only CASE --seconds N --seed N]`: runs suites that
-// others wrote, our independent prober, and attacks of ours, against built artefacts. `--prepare` only makes what they need, with
-// the lowest priority.
+// others wrote, our independent prober, and attacks of ours, against built artefacts. With `--after FILE` only
+// what goes on beside others, and what takes long to build, begins before the file is there.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { startBeside, type Beside } from "./beside.ts";
 import { ordersOf, type Orders } from "./orders.ts";
@@ -14,6 +15,10 @@ import { Expectations, judge, Judged, render, unfinished, type SuiteResult } fro
 import { install, PREPARATIONS, say, SUITES, type Need, type PairSuite, type Suite } from "./suites.ts";
 import { inTurn, type Preparing } from "./turns.ts";
 import type { Tools } from "./tools.ts";
+
+/** What is waited for takes less than an hour, also where nothing was ever built. */
+const AFTER_MS_MAX = 7_200_000;
+const LOOK_MS = 500;
 
 /** Nothing is under way: whoever needs something makes it. */
 const AT_ONCE: Preparing<string> = { isOver: () => true, over: async () => undefined };
@@ -122,13 +127,21 @@ async function prepare(suites: readonly Suite[]): Promise<void> {
 
 /** What the part wrote; every suite of it that is not there did not come to its end. */
 async function reported(beside: Beside, suites: readonly Suite[], file: string): Promise<readonly Judged[]> {
-  const code = await beside.hurry();
+  const code = await beside.ended();
   const judged = existsSync(file) ? z.array(Judged).parse(JSON.parse(readFileSync(file, "utf8"))) : [];
   return suites.map(
     ({ name }) =>
       judged.find(({ suite }) => suite === name) ??
       unfinished(name, `the part beside the others ended with ${code}`),
   );
+}
+
+async function appeared(file: string): Promise<void> {
+  const late = performance.now() + AFTER_MS_MAX;
+  while (!existsSync(file)) {
+    if (performance.now() > late) throw new Error(`--after: ${file} did not appear`);
+    await sleep(LOOK_MS);
+  }
 }
 
 /** Those that compute go on beside those that look at time; each of the latter has the others' silence. */
@@ -141,6 +154,7 @@ async function runWhole(suites: readonly Suite[], orders: Orders): Promise<reado
   rmSync(join(out, "report.json"), { force: true });
   const names = suites.map(({ name }) => name);
   const beside = startBeside(["--part=beside", `--out=${out}`, ...orders.options, ...names]);
+  if (orders.after !== undefined) await appeared(orders.after);
   const others = suites.filter(({ lane }) => lane !== "beside");
   return [
     ...(await runAll(others, orders, beside)),
@@ -162,14 +176,6 @@ function write(judged: readonly Judged[], { out }: Orders): string {
 const orders = ordersOf(process.argv.slice(2));
 const chosen = chosenOf(orders);
 switch (orders.part) {
-  case "prepare": {
-    const names = chosen.map(({ name }) => name);
-    process.exitCode = await startBeside(["--part=preparations", ...names]).ended;
-    break;
-  }
-  case "preparations":
-    await prepare(chosen);
-    break;
   case "beside": {
     await prepare(chosen);
     const besides = chosen.filter(({ lane }) => lane === "beside");

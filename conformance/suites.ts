@@ -70,7 +70,7 @@ const FUZZ_PARALLEL = 2;
 const pair = (name: string, run: PairSuite["run"]): Suite => ({ name, lane: "pair", needs: ["tools"], run });
 const alone = (name: string, run: OwnSuite["run"]): Suite => ({ name, lane: "alone", needs: [], run });
 
-/** In the order of the report. Those that need most time to be prepared stand last. */
+/** In the order of the report, and of what goes on beside others: first what needs none of cargo's locks. Those that need most time to be prepared stand last. */
 export const SUITES: readonly Suite[] = [
   pair("handshake", handshake),
   pair("h2spec", h2spec),
@@ -86,6 +86,15 @@ export const SUITES: readonly Suite[] = [
   alone("storm", ({ isLong }) => storm(isLong ? 2_000 : 500)),
   alone("exhaustion", ({ only }) => exhaustion(only)),
   {
+    name: "fuzz",
+    lane: "beside",
+    needs: ["fuzzers"],
+    run: ({ effort, only, input, out }) => {
+      const orders = { effort, only, out: join(out, "fuzz"), parallel: FUZZ_PARALLEL, say };
+      return input === undefined ? fuzz(orders) : again(input, orders);
+    },
+  },
+  {
     name: "policy-view",
     lane: "beside",
     needs: [],
@@ -97,15 +106,6 @@ export const SUITES: readonly Suite[] = [
     needs: ["tools"],
     run: async ({ isLong, seed }) =>
       differential((await install()).python, isLong ? 1_000_000 : 50_000, seed),
-  },
-  {
-    name: "fuzz",
-    lane: "beside",
-    needs: ["fuzzers"],
-    run: ({ effort, only, input, out }) => {
-      const orders = { effort, only, out: join(out, "fuzz"), parallel: FUZZ_PARALLEL, say };
-      return input === undefined ? fuzz(orders) : again(input, orders);
-    },
   },
   // On a cluster, and by their names until the installation that they try is whole.
   {

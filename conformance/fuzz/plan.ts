@@ -19,10 +19,10 @@ export const FIXED_SEED = 1;
 
 /**
  * Executions that take some 60 s where nothing else runs on the two cores; some 10 s for the small languages, whose
- * last new place is found in the first seconds. Thirteen of the first are more than the twelve that are asked for.
+ * last new place is found in the first seconds. Twelve of the first are as many as are asked for.
  */
 const FIXED: ReadonlyMap<string, number> = new Map([
-  ["control_endpoint", 8_500_000],
+  ["control_endpoint", 11_000_000],
   ["control_inbound", 10_500_000],
   ["control_outbound", 7_000_000],
   ["h1_body", 6_500_000],
@@ -31,12 +31,12 @@ const FIXED: ReadonlyMap<string, number> = new Map([
   ["h1_to_h2", 4_600_000],
   ["h2_to_h1", 6_000_000],
   ["path_policy", 6_000_000],
-  ["detection", 9_000_000],
   ["mesh-annotations", 1_300_000],
   ["mesh-csr", 11_500_000],
   ["mesh-manifest", 180_000],
   ["client_hello", 1_000_000],
   ["cookies", 3_500_000],
+  ["detection", 1_500_000],
   ["header_values", 4_000_000],
   ["names", 4_000_000],
   ["token", 3_000_000],
@@ -46,10 +46,10 @@ const FIXED: ReadonlyMap<string, number> = new Map([
   ["mesh-token", 75_000],
 ]);
 
-/** On a machine that is slower or busy a target sees the beginning of the same inputs; what it did is in the report. */
-const FIXED_SECONDS_MAX = 240;
+/** Only what hangs takes so long: a run that yields to all others takes much longer than it computes. */
+const FIXED_SECONDS_MAX = 1_800;
 /** A process that yields to all others may stand still for seconds; one that explores does not yield. */
-const INPUT_SECONDS_MAX = { fixed: 60, exploring: 5 } as const;
+const INPUT_SECONDS_MAX = { fixed: 120, exploring: 5 } as const;
 
 /** What a run gives to one target. */
 export function shareOf(target: string, effort: Effort): Share {

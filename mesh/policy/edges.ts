@@ -6,6 +6,7 @@ import {
   clientOf,
   describeAsker,
   judgeAt,
+  PROXY_PORTS,
   workloadOf,
   type Asker,
   type PortJudge,
@@ -104,7 +105,7 @@ function representatives({ snapshot }: InboundContext): readonly WorkloadPort[] 
     const { kind, name } = workloadOf(pod);
     for (const { port, protocol } of pod.ports) {
       const key = `${pod.meta.namespace}/${kind}/${name}:${port}`;
-      if (pod.isFinished || protocol !== "TCP" || seen.has(key)) continue;
+      if (pod.isFinished || protocol !== "TCP" || PROXY_PORTS.has(port) || seen.has(key)) continue;
       seen.add(key);
       ports.push({ of: "Pod", workload: pod.meta, port });
     }

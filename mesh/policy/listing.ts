@@ -1,5 +1,7 @@
 /** The authorizations in force at ports, as `hauberk authz` lists them. Pure. */
 import type { Authz, Server as WireServer } from "../api/gen/inbound_pb.ts";
+import { bitsOfWireIp } from "../api/wire.ts";
+import { formatIp } from "../model/address.ts";
 import type { InboundContext } from "./authz.ts";
 import { inboundPolicy } from "./inbound.ts";
 import type { WorkloadPort } from "./question.ts";
@@ -14,6 +16,17 @@ export interface AuthorizationRow {
   /** The policy or default that lets somebody in; absent: nobody is. */
   readonly by: Ground | undefined;
   readonly clients: string;
+}
+
+/** From where, unless from everywhere. */
+function networksOf({ networks }: Authz): string {
+  const named = networks.flatMap(({ net, except }) => {
+    const address = bitsOfWireIp(net?.ip);
+    if (address === undefined || net === undefined) return [];
+    return [`${formatIp(address)}/${net.prefixLen}${except.length === 0 ? "" : " with exceptions"}`];
+  });
+  if (named.length === 0) return " from nowhere";
+  return named.includes("0.0.0.0/0") ? "" : ` from ${named.join(", ")}`;
 }
 
 /** Who an authorization is for, in a few words. */
@@ -79,7 +92,7 @@ export function authorizationsAt(
       server,
       route,
       by: authz === undefined ? undefined : groundOf(authz.metadata),
-      clients: authz === undefined ? "nobody" : clientsOf(authz),
+      clients: authz === undefined ? "nobody" : `${clientsOf(authz)}${networksOf(authz)}`,
     });
     const own = policy.authorizations.map((authz) => row(undefined, authz));
     const ofRoutes = routesOf(policy).flatMap(({ ground, authorizations }) =>

@@ -3,7 +3,7 @@ import { keyOf } from "../model/meta.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import type { InboundContext } from "./authz.ts";
 import type { Edge } from "./edges.ts";
-import type { Asker } from "./question.ts";
+import { PROXY_PORTS, type Asker } from "./question.ts";
 import type { Asked } from "./verdict.ts";
 
 /** One series of a proxy's metrics. */
@@ -34,9 +34,6 @@ export const AUTHORIZATION_FAMILIES: ReadonlySet<string> = new Set([
   "inbound_tcp_authz_allow_total",
   "inbound_tcp_authz_deny_total",
 ]);
-
-/** Ports of the proxy itself: what happens there is no traffic of the application's. */
-const PROXY_PORTS: ReadonlySet<number> = new Set([4140, 4143, 4190, 4191]);
 
 /** Defaults that every workload has: they need no policy. */
 const OWN_AUTHORIZATIONS: ReadonlySet<string> = new Set(["probe", "localhost"]);

@@ -50,6 +50,9 @@ export interface Answer extends WorkloadPort {
   readonly verdict: Verdict;
 }
 
+/** Ports of the proxy itself: what happens there is no traffic of the application's. */
+export const PROXY_PORTS: ReadonlySet<number> = new Set([4140, 4143, 4190, 4191]);
+
 type Candidate = { readonly of: WorkloadPort["of"]; readonly object: Pod | ExternalWorkload };
 
 function candidates({ snapshot }: InboundContext, namespace: string): readonly Candidate[] {
@@ -68,7 +71,9 @@ function portsOf({ of, object }: Candidate, port: Destination["port"]): readonly
   const { namespace, name } = object.meta;
   const numbers =
     port === undefined
-      ? object.ports.filter(({ protocol }) => protocol === "TCP").map((one) => one.port)
+      ? object.ports
+          .filter(({ protocol, port: own }) => protocol === "TCP" && !PROXY_PORTS.has(own))
+          .map((one) => one.port)
       : [numberOf(port, object.ports)].filter((number) => number !== undefined);
   return numbers.map((number) => ({ of, workload: { namespace, name }, port: number }));
 }

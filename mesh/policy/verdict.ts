@@ -295,8 +295,7 @@ function httpService(routes: readonly HttpRoute[], overlay: ServerOverlay, passe
 }
 
 function tellsApart({ path, headers, queryParams, method }: HttpRoute["rules"][number]["matches"][number]) {
-  const isAnyPath =
-    path?.kind.case === undefined || (path.kind.case === "prefix" && /^\/*$/.test(path.kind.value));
+  const isAnyPath = path?.kind.case === undefined || (path.kind.case === "prefix" && path.kind.value === "/");
   return !isAnyPath || headers.length > 0 || queryParams.length > 0 || method !== undefined;
 }
 

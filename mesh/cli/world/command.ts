@@ -1,7 +1,7 @@
 /** What commands about policy have in common: manifests or a cluster, a namespace, a form to print in. */
 import { Flags } from "@oclif/core";
 import { z } from "zod";
-import { MeshCommand } from "../mesh-command.ts";
+import { EXIT, MeshCommand } from "../mesh-command.ts";
 import { clusterFlags, ClusterOptions, connectCluster } from "../cluster-flags.ts";
 import type { AskPod } from "./scrape.ts";
 import type { PolicyWorld } from "./world.ts";
@@ -74,6 +74,10 @@ export abstract class WorldCommand extends MeshCommand {
   /** The same, with a way to its pods for as long as `act` runs. */
   protected async withWorld<T>(options: WorldOptions, act: (looked: Looked) => Promise<T>): Promise<T> {
     const controlPlaneNamespace = options["linkerd-namespace"];
+    if (options["api-addr"] !== undefined)
+      this.error("--api-addr: answers are computed from the objects here, no controller is asked", {
+        exit: EXIT.usage,
+      });
     if (options.filename !== undefined) {
       const [{ worldOfManifests }, values] = await Promise.all([
         import("./world.ts"),
@@ -103,9 +107,10 @@ export abstract class WorldCommand extends MeshCommand {
 
   async #standalone(state: string, controlPlaneNamespace: string): Promise<Looked> {
     const { worldOfRunning } = await import("./world.ts");
-    const client = this.client(this.paths({ name: "default", state }));
+    const paths = this.paths({ name: "default", state });
+    const client = this.client(paths);
     const { manifests } = await client.status();
-    const world = await worldOfRunning(manifests, { controlPlaneNamespace });
+    const world = await worldOfRunning([...manifests, paths.objects], { controlPlaneNamespace });
     const ask: AskPod = (pod, path) => client.askProxy(pod, path);
     return { world, pods: { ask, askPort: noOtherPort } };
   }

@@ -18,7 +18,18 @@ interface Check {
 }
 
 const PROXY = join(ROOT, "proxy");
-const FORMATTED = ["setup.mjs", ".ci", "cluster", "conformance", "crypto", "demo", "mesh", "release", "sbom"];
+const FORMATTED = [
+  "setup.mjs",
+  ".ci",
+  "cluster",
+  "conformance",
+  "crypto",
+  "demo",
+  "mesh",
+  "policies",
+  "release",
+  "sbom",
+];
 const CHECKS: readonly Check[] = [
   {
     name: "TypeScript types",

@@ -90,7 +90,8 @@ export const ROOMS: readonly Room[] = [
   },
   { folder: "demo", may: ["mesh/standalone", "mesh/viz", MODEL, "mesh/source"] },
   { folder: "sbom", may: [] },
-  { folder: "release", may: ["crypto", "sbom"] },
+  { folder: "policies", may: [], pure: true },
+  { folder: "release", may: ["crypto", "sbom", "policies"] },
   // What the mesh runs on in tests: it makes the images as a release does.
   { folder: "cluster", may: ["crypto", "release"] },
   { folder: "conformance", may: ["cluster"] },
@@ -137,6 +138,7 @@ const PACKAGES: ReadonlyMap<string, string> = new Map([
   ["@hauberk/conformance", "conformance"],
   ["@hauberk/release", "release"],
   ["@hauberk/sbom", "sbom"],
+  ["@hauberk/policies", "policies"],
   ["hauberk", "mesh/cli"],
 ]);
 

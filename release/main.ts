@@ -7,6 +7,7 @@ import { CHANNEL_USAGE, runChannel, UsageError } from "./channel/command.ts";
 import { passGate } from "./gate.ts";
 import { makeRelease } from "./make.ts";
 import { Layout } from "./oci/layout.ts";
+import { writePolicies } from "./policies.ts";
 import { rebuild } from "./rebuild.ts";
 import { publishImage } from "./publish.ts";
 import { readDescription } from "./channel/release.ts";
@@ -26,6 +27,7 @@ const USAGE = `usage:
       [--repository HOST/PATH] [--advisories DIR] [--only IMAGE ...]
   npm run release -- gate DIR --keys DIR [--new-keys] --trust FILE --conformance REPORT [--gate URI] [--level 1|2]
   npm run release -- verify DIR|REPOSITORY --trust FILE [--tag TAG] [--plain-http]
+  npm run release -- policies HOST/PATH --trust FILE --out DIR
   npm run release -- rebuild DIR
   npm run release -- publish DIR REPOSITORY --tag TAG [--plain-http]
 
@@ -75,68 +77,58 @@ async function publish(dir: string, place: Place, only: readonly string[]): Prom
   return 0;
 }
 
-async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      out: { type: "string" },
-      keys: { type: "string" },
-      "new-keys": { type: "boolean", default: false },
-      revision: { type: "string", default: "HEAD" },
-      builder: { type: "string", default: "https://hauberk.io/builder/local/v1" },
-      source: { type: "string", default: "git+https://github.com/hauberk/hauberk" },
-      trust: { type: "string" },
-      repository: { type: "string", default: "docker.io/hauberk" },
-      tag: { type: "string", default: "latest" },
-      advisories: { type: "string" },
-      conformance: { type: "string" },
-      gate: { type: "string", default: "https://hauberk.io/gate/v1" },
-      level: { type: "string", default: "1" },
-      only: { type: "string", multiple: true, default: [] },
-      channel: { type: "string", default: "stable" },
-      root: { type: "string" },
-      state: { type: "string" },
-      installed: { type: "string" },
-      next: { type: "string" },
-      "plain-http": { type: "boolean", default: false },
-    },
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    out: { type: "string" },
+    keys: { type: "string" },
+    "new-keys": { type: "boolean", default: false },
+    revision: { type: "string", default: "HEAD" },
+    builder: { type: "string", default: "https://hauberk.io/builder/local/v1" },
+    source: { type: "string", default: "git+https://github.com/hauberk/hauberk" },
+    trust: { type: "string" },
+    repository: { type: "string", default: "docker.io/hauberk" },
+    tag: { type: "string", default: "latest" },
+    advisories: { type: "string" },
+    conformance: { type: "string" },
+    gate: { type: "string", default: "https://hauberk.io/gate/v1" },
+    level: { type: "string", default: "1" },
+    only: { type: "string", multiple: true, default: [] },
+    channel: { type: "string", default: "stable" },
+    root: { type: "string" },
+    state: { type: "string" },
+    installed: { type: "string" },
+    next: { type: "string" },
+    "plain-http": { type: "boolean", default: false },
+  },
+});
+
+/** A value that a command cannot do without. */
+function needed(value: string | undefined, name: string): string {
+  if (value === undefined) throw new UsageError(`${name} is needed`);
+  return value;
+}
+
+async function gate(dir: string): Promise<number> {
+  const { keys, trust, conformance, level } = values;
+  if (level !== "1" && level !== "2") throw new UsageError("--level is 1 or 2: more is not claimed");
+  await passGate({
+    dir: resolve(dir),
+    keys: resolve(needed(keys, "--keys")),
+    isNew: values["new-keys"],
+    trustFile: resolve(needed(trust, "--trust")),
+    report: resolve(needed(conformance, "--conformance")),
+    gateId: values.gate,
+    level: level === "1" ? 1 : 2,
   });
-  const [command, from, to] = positionals;
-  const place = (where: string) => ({ where, tag: values.tag, isPlainHttp: values["plain-http"] });
-  if (command === "channel") {
-    const { channel, keys, next, trust, root, state, installed } = values;
-    const options = { channel, keys, next, trust, root, state, installed, isNew: values["new-keys"] };
-    return runChannel(positionals.slice(1), options);
-  }
-  if (command === "gate") {
-    const { keys, trust, conformance, level } = values;
-    if (from === undefined || keys === undefined || trust === undefined || conformance === undefined)
-      throw new UsageError("gate needs a release, --keys, --trust and --conformance");
-    if (level !== "1" && level !== "2") throw new UsageError("--level is 1 or 2: more is not claimed");
-    await passGate({
-      dir: resolve(from),
-      keys: resolve(keys),
-      isNew: values["new-keys"],
-      trustFile: resolve(trust),
-      report: resolve(conformance),
-      gateId: values.gate,
-      level: level === "1" ? 1 : 2,
-    });
-    return 0;
-  }
-  if (command === "verify" && from !== undefined && values.trust !== undefined)
-    return verify(place(from), resolve(values.trust), values.only);
-  if (command === "rebuild" && from !== undefined) return compare(resolve(from));
-  if (command === "publish" && from !== undefined && to !== undefined)
-    return publish(resolve(from), place(to), values.only);
-  if (command !== undefined || values.out === undefined || values.keys === undefined) {
-    process.stderr.write(USAGE);
-    return 64;
-  }
+  return 0;
+}
+
+async function make(): Promise<number> {
   await imagesOf("", values.only);
   await makeRelease({
-    out: resolve(values.out),
-    keys: resolve(values.keys),
+    out: resolve(needed(values.out, "--out")),
+    keys: resolve(needed(values.keys, "--keys")),
     isNew: values["new-keys"],
     revision: values.revision,
     only: values.only.filter(isImageName),
@@ -144,6 +136,39 @@ async function main(): Promise<number> {
     naming: { builderId: values.builder, sourceUri: values.source, repository: values.repository },
   });
   return 0;
+}
+
+const place = (where: string): Place => ({ where, tag: values.tag, isPlainHttp: values["plain-http"] });
+
+async function main(): Promise<number> {
+  const [command, from, to] = positionals;
+  switch (command) {
+    case undefined:
+      return make();
+    case "channel": {
+      const { channel, keys, next, trust, root, state, installed } = values;
+      const options = { channel, keys, next, trust, root, state, installed, isNew: values["new-keys"] };
+      return runChannel(positionals.slice(1), options);
+    }
+    case "gate":
+      return gate(needed(from, "a release"));
+    case "verify": {
+      const trust = resolve(needed(values.trust, "--trust"));
+      return verify(place(needed(from, "a release")), trust, values.only);
+    }
+    case "policies": {
+      const trustFile = resolve(needed(values.trust, "--trust"));
+      const out = resolve(needed(values.out, "--out"));
+      await writePolicies(needed(from, "HOST/PATH"), { trustFile, out });
+      return 0;
+    }
+    case "rebuild":
+      return compare(resolve(needed(from, "a release")));
+    case "publish":
+      return publish(resolve(needed(from, "a release")), place(needed(to, "HOST/PATH")), values.only);
+    default:
+      throw new UsageError(`there is no command ${command}`);
+  }
 }
 
 try {

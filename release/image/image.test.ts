@@ -26,10 +26,15 @@ void test("the same inputs give the same image, wherever it is written", async (
   }
 });
 
-void test("the proxy's image is one binary, two files of names, and no shell", async () => {
+void test("the proxy's image is one binary with a second name, two files of names, and no shell", async () => {
   const { layers, user, entrypoint } = proxyImage(Buffer.from("binary"), RELEASE, "amd64");
   const paths = layers.flatMap(({ entries }) => entries.map(({ path }) => path));
-  assert.deepEqual(paths.toSorted(), ["etc/group", "etc/passwd", "hauberk-proxy"]);
+  assert.deepEqual(paths.toSorted(), [
+    "etc/group",
+    "etc/passwd",
+    "hauberk-proxy",
+    "usr/lib/linkerd/linkerd-await",
+  ]);
   assert.equal(user, "2102:2102");
   assert.deepEqual(entrypoint, ["/hauberk-proxy"]);
 });

@@ -61,7 +61,7 @@ export function debLayer(deb: Deb): Layer {
   };
 }
 
-/** One static binary on nothing. It is proxy, redirection and, later, CNI plugin, by its first argument. */
+/** One static binary on nothing. It is proxy, redirection, validator and CNI plugin by its first argument or its name. */
 export function proxyImage(binary: Uint8Array, release: Release, architecture: "amd64" | "arm64"): ImageSpec {
   return {
     architecture,
@@ -70,7 +70,11 @@ export function proxyImage(binary: Uint8Array, release: Release, architecture: "
       {
         made: "hauberk-proxy",
         // `hauberk-proxy init` redirects as a user who is not root; a sidecar's bounds do not have the capability.
-        entries: [{ ...file("hauberk-proxy", binary, 0o755), permitted: [CAP_NET_ADMIN] }],
+        entries: [
+          { ...file("hauberk-proxy", binary, 0o755), permitted: [CAP_NET_ADMIN] },
+          // Where manifests that were injected for Linkerd's image have it (INTERFACE §3).
+          { kind: "link", path: "usr/lib/linkerd/linkerd-await", target: "/hauberk-proxy" },
+        ],
       },
     ],
     entrypoint: ["/hauberk-proxy"],

@@ -43,8 +43,11 @@ impl Listeners {
     }
 }
 
+/// Linux: there is no IPv6 at all.
+const EAFNOSUPPORT: i32 = 97;
+
 /// Binds every listener of `config`. An IPv6 loopback that the host does not have is skipped, as long as one
-/// outbound listener remains.
+/// outbound listener remains; where there is no IPv6, its unspecified address means IPv4's.
 ///
 /// # Errors
 /// An address that cannot be bound.
@@ -56,14 +59,31 @@ pub fn bind(config: &Config) -> io::Result<Listeners> {
             Err(error)
                 if address.is_ipv6()
                     && !outbound.is_empty()
-                    && error.kind() == io::ErrorKind::AddrNotAvailable => {}
+                    && (error.kind() == io::ErrorKind::AddrNotAvailable || lacks_ipv6(&error)) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(Listeners { outbound, inbound: listen(config.inbound_listen)? })
 }
 
-fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+fn lacks_ipv6(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(EAFNOSUPPORT)
+}
+
+/// Listens on `address`, or on every IPv4 address where it is every IPv6 address and there are none.
+///
+/// # Errors
+/// What the kernel says.
+pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    match listen_exactly(address) {
+        Err(error) if lacks_ipv6(&error) && address.ip().is_unspecified() => {
+            listen_exactly(SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, address.port())))
+        }
+        outcome => outcome,
+    }
+}
+
+fn listen_exactly(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {

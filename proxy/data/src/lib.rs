@@ -47,7 +47,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
-pub use accept::{Listeners, bind};
+pub use accept::{Listeners, bind, listen};
 pub use config::{Config, Limits, Origin};
 pub use drain::Drained;
 pub use look::{AccessLog, Lines};

@@ -81,9 +81,8 @@ impl Control {
     /// The port is taken.
     pub fn tap(&self, config: &Config, taps: Taps) -> anyhow::Result<()> {
         let (Some(tap), Some(_)) = (&config.observing.tap, &config.identity) else { return Ok(()) };
-        let listener = std::net::TcpListener::bind(tap.listen)
+        let listener = hauberk_data::listen(tap.listen)
             .with_context(|| format!("cannot listen on {} for taps", tap.listen))?;
-        listener.set_nonblocking(true)?;
         let (client, credentials) = (tap.client.clone(), self.credentials.clone());
         let tapping = Arc::new(Tapping { client, taps, credentials });
         let stop = self.stop.clone();

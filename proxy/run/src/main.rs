@@ -1,16 +1,20 @@
-//! `hauberk-proxy`: the sidecar (`run`, also without an argument), its redirection (`init`), and its version.
+//! `hauberk-proxy`: the sidecar (`run`, also without an argument), and all else that a pod or a node needs of its image:
+//! the redirection (`init`, `cni`, `install-cni`), the proof of it (`network-validator`), and the wait for it (`await`).
 
 #![forbid(unsafe_code)]
 
 mod access;
 mod admin;
 mod ask;
+mod cni;
 mod config;
 mod control;
 mod log;
 mod proxy;
 mod resource;
 mod shutdown;
+mod validator;
+mod wait;
 
 use std::process::ExitCode;
 
@@ -24,18 +28,39 @@ usage:
   hauberk-proxy [run]        run the proxy; settings come from HAUBERK_PROXY_* and LINKERD2_PROXY_* variables
   hauberk-proxy init ...     redirect this network namespace's connections to the proxy (init --help)
   hauberk-proxy ask PATH     ask the admin server of the proxy whose environment this is, such as /explain?id=ID
+  hauberk-proxy await ...    wait until the proxy of this pod is ready (--timeout=2m --port=4191)
+  hauberk-proxy network-validator ...
+                             prove that this pod's connections are redirected, before anything else runs
+  hauberk-proxy cni          one call of the CNI plugin, as a container runtime makes it
+  hauberk-proxy install-cni ...
+                             put the plugin on this node and keep it there (install-cni --help)
   hauberk-proxy version      print the version
+
+Called linkerd-await, it is await; called linkerd-cni, it is cni.
 ";
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let command = arguments.next();
+    let mut arguments = std::env::args();
+    let called = arguments.next().unwrap_or_default();
+    // Manifests and runtimes that know Linkerd's programs find them by their paths.
+    let command = match called.rsplit('/').next() {
+        Some("linkerd-await") => Some("await".to_owned()),
+        Some(hauberk_cni::conflist::PLUGIN) => Some("cni".to_owned()),
+        Some(_) | None => arguments.next(),
+    };
     let rest: Vec<String> = arguments.collect();
     match command.as_deref() {
         None => run(&rest),
         Some("run") => run(&rest),
         Some("init") => init(&rest),
         Some("ask") => ask(&rest),
+        Some("await") => wait(&rest),
+        Some("network-validator") => validate(&rest),
+        Some("cni") => cni::plugin(),
+        Some("install-cni") => cni::install(&rest).unwrap_or_else(|error| {
+            eprintln!("hauberk-proxy install-cni: {error:#}");
+            ExitCode::FAILURE
+        }),
         Some("version" | "--version" | "-V") => {
             println!("hauberk-proxy {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
@@ -115,6 +140,43 @@ fn init(arguments: &[String]) -> ExitCode {
         }
         Err(error) => {
             eprintln!("hauberk-proxy init: {:#}", anyhow::Error::from(error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn wait(arguments: &[String]) -> ExitCode {
+    let wait = match wait::parse(arguments, |name| std::env::var(name).ok()) {
+        Ok(wait) => wait,
+        Err(mistake) => {
+            eprintln!("hauberk-proxy await: {mistake}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    match wait.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hauberk-proxy await: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn validate(arguments: &[String]) -> ExitCode {
+    let proof = match validator::parse(arguments) {
+        Ok(proof) => proof,
+        Err(mistake) => {
+            eprintln!("hauberk-proxy network-validator: {mistake}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    match proof.run() {
+        Ok(addresses) => {
+            println!("connections to {addresses:?} are redirected");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("hauberk-proxy network-validator: {error:#}");
             ExitCode::FAILURE
         }
     }

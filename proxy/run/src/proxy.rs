@@ -157,10 +157,7 @@ fn runtime(which: &'static str) -> anyhow::Result<Runtime> {
 }
 
 fn bind(to: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener =
-        TcpListener::bind(to).with_context(|| format!("cannot listen on {to} for the admin server"))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    hauberk_data::listen(to).with_context(|| format!("cannot listen on {to} for the admin server"))
 }
 
 /// The address under which peers know this workload.

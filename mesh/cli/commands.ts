@@ -12,6 +12,7 @@ import { EdgesCommand } from "./command/edges.ts";
 import { ExplainCommand } from "./command/explain.ts";
 import { IdentityCommand } from "./command/identity.ts";
 import { InjectCommand } from "./command/inject.ts";
+import { InstallCniCommand } from "./command/install-cni.ts";
 import { InstallCommand } from "./command/install.ts";
 import { PolicyCheckCommand } from "./command/policy/check.ts";
 import { PolicyEdgesCommand } from "./command/policy/edges.ts";
@@ -50,6 +51,7 @@ export const COMMANDS = {
   identity: IdentityCommand,
   inject: InjectCommand,
   install: InstallCommand,
+  "install-cni": InstallCniCommand,
   "policy:check": PolicyCheckCommand,
   "policy:edges": PolicyEdgesCommand,
   "policy:explain": PolicyExplainCommand,

@@ -2,6 +2,8 @@
 import { z } from "zod";
 import { chartTemplates, type Chart } from "./chart.ts";
 import { CONTROL_PLANE_CHART } from "./component/control_plane.ts";
+import { CNI_CHART } from "./cni/chart.ts";
+import { CniValues } from "./cni/values.ts";
 import { CRDS_CHART } from "./crd/chart.ts";
 import { canonicalJson } from "./template/print.ts";
 import { aboutOf } from "./values/leaf.ts";
@@ -21,10 +23,10 @@ const KUBE_VERSION = ">=1.31.0-0";
 export function chartFiles(version: string): readonly ChartFile[] {
   return [
     ...filesOf(CRDS_CHART, version, [{ path: "values.yaml", content: "{}\n" }]),
+    ...filesOf(CNI_CHART, version, valueFiles(CniValues)),
     ...filesOf(CONTROL_PLANE_CHART, version, [
-      { path: "values.yaml", content: valuesFile() },
+      ...valueFiles(Values),
       { path: "values-ha.yaml", content: haFile() },
-      { path: "values.schema.json", content: schemaFile() },
       { path: "templates/validate.yaml", content: VALIDATE },
     ]),
   ];
@@ -59,9 +61,12 @@ const VALIDATE = `{{- $tls := .Values.identity.issuer.tls }}
 {{- end }}
 `;
 
-/** Every value with its default and what it means. */
-function valuesFile(): string {
-  return `${valueLines(Values, "").join("\n")}\n`;
+/** Every value with its default and what it means, and what Helm checks values by. */
+function valueFiles(schema: z.ZodObject): readonly ChartFile[] {
+  return [
+    { path: "values.yaml", content: `${valueLines(schema, "").join("\n")}\n` },
+    { path: "values.schema.json", content: schemaFile(schema) },
+  ];
 }
 
 function valueLines(schema: z.ZodObject, pad: string): readonly string[] {
@@ -86,8 +91,8 @@ function treeLines(tree: Tree, pad: string): readonly string[] {
   );
 }
 
-/** What Helm checks values by. `global` is Helm's own, for charts that have this one in them. */
-function schemaFile(): string {
-  const schema = z.toJSONSchema(Values.extend({ global: z.looseObject({}).optional() }), { io: "input" });
+/** `global` is Helm's own, for charts that have this one in them. */
+function schemaFile(of: z.ZodObject): string {
+  const schema = z.toJSONSchema(of.extend({ global: z.looseObject({}).optional() }), { io: "input" });
   return `${JSON.stringify(schema, undefined, 2)}\n`;
 }

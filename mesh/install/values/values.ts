@@ -15,10 +15,8 @@ export class ValuesError extends Error {
   }
 }
 
-/** Every value at its default. */
-export const DEFAULTS: Tree = defaultsOf(Values);
-
-function defaultsOf(schema: z.ZodObject): Tree {
+/** Every value of a schema at its default. */
+export function defaultsOf(schema: z.ZodObject): Tree {
   return Object.fromEntries(
     Object.entries(schema.shape).map(([name, child]) => {
       const about = aboutOf(child);
@@ -28,6 +26,9 @@ function defaultsOf(schema: z.ZodObject): Tree {
     }),
   );
 }
+
+/** Every value of the control plane at its default. */
+export const DEFAULTS: Tree = defaultsOf(Values);
 
 /** What `--ha` sets: as Linkerd's values-ha.yaml does, and webhooks that fail closed. */
 export const HIGH_AVAILABILITY: Tree = {
@@ -91,22 +92,29 @@ function without(tree: Tree, [key = "", ...below]: readonly string[]): Tree {
   return below.length > 0 && isTree(child) ? { ...others, [key]: without(child, below) } : others;
 }
 
-/** Checks what was given, over the defaults. */
+/** Checks values of the control plane, over the defaults. */
 export function parseValues(...layers: readonly Tree[]): Values {
-  const given = layers.reduce(mergeTrees, {});
-  const parsed = Values.safeParse(mergeTrees(DEFAULTS, given));
-  if (!parsed.success) throw new ValuesError(parsed.error.issues.flatMap(explain));
-  const problems = unmeant(parsed.data);
+  const values = parseWith(Values, ...layers);
+  const problems = unmeant(values);
   if (problems.length > 0) throw new ValuesError(problems);
-  return parsed.data;
+  return values;
 }
 
-function explain(issue: z.core.$ZodIssue): readonly string[] {
+/** Checks values by a schema, over its defaults. */
+export function parseWith<S extends z.ZodObject>(schema: S, ...layers: readonly Tree[]): z.output<S> {
+  const defaults = defaultsOf(schema);
+  const parsed = schema.safeParse(mergeTrees(defaults, layers.reduce(mergeTrees, {})));
+  if (parsed.success) return parsed.data;
+  const paths = pathsOf(defaults, []);
+  throw new ValuesError(parsed.error.issues.flatMap((issue) => explain(issue, paths)));
+}
+
+function explain(issue: z.core.$ZodIssue, paths: readonly string[]): readonly string[] {
   const path = issue.path.map(String);
   if (issue.code !== "unrecognized_keys") return [`${path.join(".")}: ${issue.message}`];
   return issue.keys.map((key) => {
     const written = [...path, key].join(".");
-    const close = nearest(written, PATHS);
+    const close = nearest(written, paths);
     return `there is no value ${written}${close === undefined ? "" : `: did you mean ${close}?`}`;
   });
 }
@@ -144,8 +152,6 @@ function unmeant(values: Values): readonly string[] {
 }
 
 /** The path of every value and of every group of values. */
-const PATHS: readonly string[] = pathsOf(DEFAULTS, []);
-
 function pathsOf(tree: Tree, above: readonly string[]): readonly string[] {
   return Object.entries(tree).flatMap(([key, value]) => {
     const path = [...above, key];

@@ -350,9 +350,6 @@ export function cniChecks(namespace: string): readonly ClusterCheck[] {
       ),
   });
   return [
-    there("ConfigMap", "linkerd-cni-config", "cni-plugin-cm-exists"),
-    there("ClusterRole", "linkerd-cni", "cni-plugin-cr-exists"),
-    there("ClusterRoleBinding", "linkerd-cni", "cni-plugin-crb-exists"),
     there("ServiceAccount", "linkerd-cni", "cni-plugin-sa-exists"),
     there("DaemonSet", "linkerd-cni", "cni-plugin-ds-exists"),
     {

@@ -7,6 +7,7 @@
 import * as http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import type { Frame } from "./frame.ts";
+import { callerOf, CLIENT_ID, type CallLimit } from "./limit.ts";
 import type { Handler, MethodCounts, Methods } from "./methods.ts";
 import { Code, RpcError, statusFields } from "./status.ts";
 import type { Readable, Reader, Subscription } from "./topic.ts";
@@ -27,6 +28,12 @@ const CALLS_MAX = 50_000;
 const CLOSE_GRACE_MS = 2_000;
 /** The longest delay a timer takes (2^31 - 1 ms). */
 const TIMER_MS_MAX = 2_147_483_647;
+
+/** What a caller that is over its share reads. */
+const LIMITED = {
+  too_often: "this identity calls too often",
+  too_many: "this identity has too many calls open",
+} as const;
 
 const RESPONSE_HEADERS = { ":status": 200, "content-type": "application/grpc" };
 
@@ -222,12 +229,14 @@ export interface ServeOptions {
   readonly host: string;
   readonly port: number;
   readonly onInternalError?: (path: string, error: unknown) => void;
+  /** How the listener is shared among its callers; absent: not at all. */
+  readonly limit?: CallLimit;
 }
 
 /** Starts to serve `methods`; resolves when the socket listens. */
 export async function serve(
   methods: Methods,
-  { host, port, onInternalError }: ServeOptions,
+  { host, port, onInternalError, limit }: ServeOptions,
 ): Promise<GrpcServer> {
   const calls = new Set<Call>();
   const sessions = new Set<http2.ServerHttp2Session>();
@@ -248,11 +257,19 @@ export async function serve(
     const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs);
     // Resets and broken connections; "close" follows, and is where they are settled.
     stream.on("error", () => undefined);
+    const caller = callerOf(headers[CLIENT_ID], stream.session?.socket.remoteAddress);
+    const verdict = limit?.open(caller, performance.now()) ?? "admitted";
     stream.on("close", () => {
       clearTimeout(timer);
+      if (verdict === "admitted") limit?.close(caller);
       call.closed();
       calls.delete(call);
     });
+    if (verdict !== "admitted") {
+      stream.resume();
+      call.end(new RpcError(Code.ResourceExhausted, LIMITED[verdict]));
+      return;
+    }
     admit(call, methods.find(path), { path, contentType: headers["content-type"], open: calls.size });
   });
   server.on("session", (session) => {

@@ -1,6 +1,7 @@
 /** The control plane in one process: source, fold, and the roles' edges. The only place that joins them. */
 import type { AddressInfo } from "node:net";
 import { serve } from "../api/grpc.ts";
+import { CallLimit } from "../api/limit.ts";
 import { Methods } from "../api/methods.ts";
 import { destinationMethods } from "../destination/grpc.ts";
 import { endpointAt } from "../destination/profile.ts";
@@ -75,7 +76,9 @@ export async function startController(
     return server;
   };
   const listen = async (role: Role, { host, port }: Listen): Promise<Closable> => {
-    const server = keep(await serve(role.methods, { host, port, onInternalError: internalErrorLog(log) }));
+    const limit = new CallLimit({ limitsUnproven: role.name !== "identity" });
+    const onInternalError = internalErrorLog(log);
+    const server = keep(await serve(role.methods, { host, port, onInternalError, limit }));
     log("info", "serving", { role: role.name, address: server.address.address, port: server.address.port });
     return server;
   };

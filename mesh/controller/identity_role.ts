@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { writeCertificatesPem } from "@hauberk/crypto/certificate.ts";
 import { serve } from "../api/grpc.ts";
+import { CallLimit } from "../api/limit.ts";
 import { Methods } from "../api/methods.ts";
 import { Code, RpcError } from "../api/status.ts";
 import { APPROVED_PROXIES, readApproved } from "../identity/approved.ts";
@@ -16,7 +17,7 @@ import { lead } from "../source/kube/lease.ts";
 import { RESOURCES } from "../source/kube/resource.ts";
 import { guardOf } from "./access.ts";
 import { serveAdmin, type Page } from "./admin.ts";
-import { dataOf, followIssuer, watchObject, type ClusterIssuer } from "./cluster_issuer.ts";
+import { dataOf, followIssuer, watchObject, type ClusterIssuer, type IssuerNews } from "./cluster_issuer.ts";
 import { logOutcome } from "./identity.ts";
 import { parseIdentityConfig, type IdentityRoleConfig } from "./identity_config.ts";
 import type { Log } from "./log.ts";
@@ -105,31 +106,7 @@ export async function startIdentityRole(
     namespace,
     log,
     signal,
-    news: {
-      replaced: (next) => {
-        const { fingerprint, notAfterMs } = next.authority.certificate;
-        log("info", "issuer in force", { issuer: fingerprint, notAfter: new Date(notAfterMs).toISOString() });
-        void event(client, {
-          namespace,
-          type: "Normal",
-          reason: "IssuerUpdated",
-          note: `issuer ${fingerprint} is in force`,
-          config,
-          log,
-        });
-      },
-      refused: (reason) => {
-        log("error", "issuer refused, the one before stays in force", { reason });
-        void event(client, {
-          namespace,
-          type: "Warning",
-          reason: "IssuerUpdateSkipped",
-          note: reason,
-          config,
-          log,
-        });
-      },
-    },
+    news: newsOf(client, config, log),
   });
   const approved = config.requiresApproval ? followApproved(client, namespace, { log, signal }) : undefined;
   const methods = new Methods();
@@ -149,7 +126,12 @@ export async function startIdentityRole(
     log("error", "internal error", { path, detail: error instanceof Error ? error.stack : String(error) });
   const driving = leadRotations(client, config, { log, signal });
   const admin = await serveAdmin(pages(issuer, methods, counts), config.adminListen);
-  const server = await serve(methods, { ...config.identityListen, onInternalError });
+  const server = await serve(methods, {
+    ...config.identityListen,
+    onInternalError,
+    // Who has no certificate yet is limited by what its token proves.
+    limit: new CallLimit({ limitsUnproven: false }),
+  });
   log("info", "serving", { role: "identity", address: server.address.address, port: server.address.port });
   const done = Promise.all([issuer.done, driving, approved?.done]).then(() => undefined);
   return {
@@ -160,6 +142,23 @@ export async function startIdentityRole(
       await done;
       await admin.close();
       await client.close();
+    },
+  };
+}
+
+/** Tells of issuers in the log and in events. */
+function newsOf(client: KubeClient, config: IdentityRoleConfig, log: Log): IssuerNews {
+  const tell = (type: "Normal" | "Warning", reason: string, note: string) =>
+    void event(client, { type, reason, note, config, log });
+  return {
+    replaced: ({ authority }) => {
+      const { fingerprint, notAfterMs } = authority.certificate;
+      log("info", "issuer in force", { issuer: fingerprint, notAfter: new Date(notAfterMs).toISOString() });
+      tell("Normal", "IssuerUpdated", `issuer ${fingerprint} is in force`);
+    },
+    refused: (reason) => {
+      log("error", "issuer refused, the one before stays in force", { reason });
+      tell("Warning", "IssuerUpdateSkipped", reason);
     },
   };
 }
@@ -255,14 +254,12 @@ function pages(issuer: ClusterIssuer, methods: Methods, counts: IdentityCounts):
 async function event(
   client: KubeClient,
   {
-    namespace,
     type,
     reason,
     note,
     config,
     log,
   }: {
-    readonly namespace: string;
     readonly type: "Normal" | "Warning";
     readonly reason: string;
     readonly note: string;
@@ -271,6 +268,7 @@ async function event(
   },
 ): Promise<void> {
   const at = new Date().toISOString();
+  const namespace = config.domain.controlPlaneNamespace;
   try {
     await client.create(
       { type: RESOURCES.events, namespace },

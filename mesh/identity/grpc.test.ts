@@ -3,7 +3,7 @@ import test from "node:test";
 import { RpcFailure } from "../api/client.ts";
 import { Code } from "../api/status.ts";
 import { startService } from "./service-fixture.ts";
-import { RateLimit } from "./rate.ts";
+import { RateLimit } from "../api/rate.ts";
 
 test("a workload that asks too often is told to come again, and nothing is issued to it meanwhile", async () => {
   const service = await startService(new RateLimit({ burst: 3, refillMs: 1_000_000 }));

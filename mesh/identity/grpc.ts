@@ -9,7 +9,7 @@ import type { Methods } from "../api/methods.ts";
 import { Code, RpcError } from "../api/status.ts";
 import { certify, explain, type Issued, type Refusal } from "./certify.ts";
 import type { Issuer } from "./issuer.ts";
-import { RateLimit } from "./rate.ts";
+import { RateLimit } from "../api/rate.ts";
 import { explainToken, type TokenRefusal, type TokenVerdict } from "./token.ts";
 import type { VerifiedWorkload } from "./verified.ts";
 

@@ -10,7 +10,7 @@ import { serve } from "../api/grpc.ts";
 import { Methods } from "../api/methods.ts";
 import { identityMethods, type IdentityCounts, type RefusalCode } from "./grpc.ts";
 import { ANCHOR_LIFE_MS, createAuthority, ISSUER_LIFE_MS, openIssuer, type Issuer } from "./issuer.ts";
-import { RateLimit } from "./rate.ts";
+import { RateLimit } from "../api/rate.ts";
 import { joinKey, mintJoinToken, verifyJoinToken, type JoinKey, type JoinTrust } from "./token.ts";
 import type { BoundPod } from "./verified.ts";
 

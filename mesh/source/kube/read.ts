@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { keyOfObject, type Kind } from "../../model/objects.ts";
 import type { Decoded, Decoder } from "../decode/kind.ts";
+import { Sharer } from "./share.ts";
 import { describeObject } from "../manifests/document.ts";
 import { parseObject } from "../manifests/parse.ts";
 
@@ -42,6 +43,7 @@ const NO_ANNOTATIONS: Readonly<Record<string, string>> = Object.freeze({});
 /** A reader of objects of one kind in one version. `apiVersion` and `kind` are what was asked for, not what came. */
 export function reader(decoder: Decoder, apiVersion: string): (object: unknown) => ReadObject {
   const { kind, group } = decoder;
+  const sharer = new Sharer();
   return (object) => {
     const { metadata } = Named.parse(object);
     const { name, namespace } = metadata;
@@ -57,6 +59,12 @@ export function reader(decoder: Decoder, apiVersion: string): (object: unknown) 
     const { annotations } = whole.metadata;
     const kept = WITH_ALL_ANNOTATIONS.has(kind) ? annotations : keptAnnotations(annotations);
     const slim = { ...whole, metadata: { ...whole.metadata, annotations: kept } };
-    return { key, name: describeObject(slim), decoded: decoder.decode(slim), writtenAt };
+    const decoded = decoder.decode(slim);
+    return {
+      key,
+      name: describeObject(slim),
+      decoded: decoded.ok ? { ...decoded, tagged: sharer.share(decoded.tagged) } : decoded,
+      writtenAt,
+    };
   };
 }

@@ -34,7 +34,8 @@ export interface Readable {
 /** See the head of the file. States are compared by identity and must be immutable. */
 export class Topic<S extends object> implements Readable {
   #state: S;
-  #first: Frame | undefined;
+  /** The frame for readers that have nothing. Shared by those that come together, not kept for those to come. */
+  #first: WeakRef<Frame> | undefined;
   /** Frames to the present state, by the state they start from. Replaced whole when the state changes. */
   #frames = new WeakMap<S, Frame>();
   readonly #readers = new Set<Reader>();
@@ -87,7 +88,13 @@ export class Topic<S extends object> implements Readable {
   }
 
   #frameFrom(seen: S | undefined): Frame {
-    if (seen === undefined) return (this.#first ??= this.#encode(undefined, this.#state));
+    if (seen === undefined) {
+      const shared = this.#first?.deref();
+      if (shared !== undefined) return shared;
+      const first = this.#encode(undefined, this.#state);
+      this.#first = new WeakRef(first);
+      return first;
+    }
     const known = this.#frames.get(seen);
     if (known !== undefined) return known;
     const frame = this.#encode(seen, this.#state);

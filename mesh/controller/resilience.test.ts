@@ -223,7 +223,7 @@ function elsewhere(texts: readonly string[], clientZone: string | undefined): re
   };
   const found = resolve(query, { ...context, clientZone });
   if (found.type === "absent") throw new Error("absent");
-  return [...found.addrs].flatMap(([key, addr]) => (addr.$unknown === undefined ? [] : [key]));
+  return [...found.addrs].flatMap(([key, addr]) => (addr.message().$unknown === undefined ? [] : [key]));
 }
 
 test("endpoints of other zones are marked where the service asks for it, by hints before zones", () => {

@@ -50,6 +50,19 @@ export interface Context {
   readonly clientNamespace?: string | undefined;
 }
 
+/** The part of a context that an endpoint's message depends on. Kept by answers, so it holds nothing that changes often. */
+export interface Surroundings {
+  readonly snapshot: Pick<Snapshot, "Server" | "Namespace" | "Node">;
+  readonly settings: MeshSettings;
+  readonly clientZone: string | undefined;
+}
+
+/** The surroundings of what is resolved in a context. */
+export function surroundingsOf({ snapshot, settings, clientZone }: Context): Surroundings {
+  const { Server, Namespace, Node } = snapshot;
+  return { snapshot: { Server, Namespace, Node }, settings, clientZone };
+}
+
 /** What lies at an address. */
 export type Occupant =
   | { readonly type: "pod"; readonly pod: Pod }
@@ -92,12 +105,12 @@ function zoneLabels(zone: string | undefined, clientZone: string | undefined): R
  * The zone of a pod: its node's, or the pod's own label where no such Node is known. Kubernetes 1.35 copies the node's
  * label to its pods; manifests without nodes write it themselves.
  */
-export function zoneOf(pod: Pod, snapshot: Snapshot): string | undefined {
+export function zoneOf(pod: Pod, snapshot: Pick<Snapshot, "Node">): string | undefined {
   const node = pod.nodeName === undefined ? undefined : snapshot.Node.get(pod.nodeName);
   return node?.zone ?? pod.meta.labels[ZONE_LABEL];
 }
 
-function podLabels(pod: Pod, { snapshot, clientZone }: Context): Record<string, string> {
+function podLabels(pod: Pod, { snapshot, clientZone }: Surroundings): Record<string, string> {
   const hash = pod.meta.labels["pod-template-hash"];
   const controlPlane = pod.meta.labels[CONTROL_PLANE_NS_LABEL];
   const zone = zoneOf(pod, snapshot);
@@ -112,7 +125,7 @@ function podLabels(pod: Pod, { snapshot, clientZone }: Context): Record<string, 
 }
 
 /** Whether the endpoint's own proxy treats `port` as opaque. */
-function isOpaqueAt(target: Target, port: number, { snapshot, settings }: Context): boolean {
+function isOpaqueAt(target: Target, port: number, { snapshot, settings }: Surroundings): boolean {
   const servers = serversOf(snapshot, target, port);
   if (servers.some(({ proxyProtocol }) => proxyProtocol === "opaque")) return true;
   return isOpaque(snapshot, target, { port, fallback: settings.opaquePorts });
@@ -126,7 +139,7 @@ function hint(opaque: boolean, inboundPort: number): ProtocolHint {
 }
 
 /** How a client is to know a pod: by its service account's name, if it has a proxy that gets to see the port. */
-function podIdentity(pod: Pod, port: number, { snapshot, settings }: Context): TlsIdentity | undefined {
+function podIdentity(pod: Pod, port: number, { snapshot, settings }: Surroundings): TlsIdentity | undefined {
   if (!isMeshed(pod, settings.controlPlaneNamespace) || pod.hostNetwork) return undefined;
   if (isSkippedInbound(snapshot, pod, port)) return undefined;
   const account = { namespace: pod.meta.namespace, name: pod.serviceAccount };
@@ -151,7 +164,7 @@ function workloadTls({ identity, serverName }: ExternalWorkload): TlsIdentity {
   });
 }
 
-function podAddr(pod: Pod, port: number, context: Context) {
+function podAddr(pod: Pod, port: number, context: Surroundings) {
   const { namespace, name } = pod.meta;
   const base = {
     metricLabels: podLabels(pod, context),
@@ -163,7 +176,7 @@ function podAddr(pod: Pod, port: number, context: Context) {
   return { ...base, tlsIdentity, protocolHint: hint(opaque, PROXY_INBOUND_PORT), http2: HTTP2 };
 }
 
-function workloadAddr(workload: ExternalWorkload, port: number, context: Context) {
+function workloadAddr(workload: ExternalWorkload, port: number, context: Surroundings) {
   const { meta, ports } = workload;
   const inbound = ports.find(({ name }) => name === "linkerd-proxy")?.port ?? PROXY_INBOUND_PORT;
   return {
@@ -183,7 +196,7 @@ function workloadAddr(workload: ExternalWorkload, port: number, context: Context
 /** The address of `occupant`. */
 export function weightedAddr(
   { ip, port, occupant }: { readonly ip: IpAddress; readonly port: number; readonly occupant: Occupant },
-  context: Context,
+  context: Surroundings,
 ): WeightedAddr {
   const head = { addr: wireTcpAddress(ip, port), weight: ENDPOINT_WEIGHT };
   switch (occupant.type) {

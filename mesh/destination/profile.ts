@@ -79,7 +79,8 @@ export function profileOf(authority: Authority, context: Context): DestinationPr
       if (service === undefined) return undefined;
       if (authority.hostname === undefined) return serviceProfile(service, authority.port, context);
       const resolution = resolve({ ...authority, nodeName: undefined }, context);
-      const [endpoint] = resolution.type === "present" ? resolution.addrs.values() : [];
+      const [first] = resolution.type === "present" ? resolution.addrs.values() : [];
+      const endpoint = first?.message();
       if (endpoint === undefined) return undefined;
       return create(DestinationProfileSchema, {
         fullyQualifiedName: `${authority.hostname}.${serviceName(authority.service, context.settings.clusterDomain)}`,

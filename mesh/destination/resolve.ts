@@ -1,12 +1,12 @@
 /** The answer to `Destination.Get`: the ready endpoints of a service's port. Pure. */
-import { equalExtended } from "../api/extend.ts";
-import { WeightedAddrSchema, type WeightedAddr } from "../api/gen/destination_pb.ts";
+import type { WeightedAddr } from "../api/gen/destination_pb.ts";
 import { parseIp } from "../model/address.ts";
 import { keyOf, type NamespacedName } from "../model/meta.ts";
 import type { Endpoint, EndpointSlice, Service } from "../model/service.ts";
 import { slicesOf } from "../state/derive.ts";
-import { weightedAddr, type Context, type Occupant } from "./endpoint.ts";
-import { inZone, zoneJudge } from "./zones.ts";
+import { Address } from "./address.ts";
+import { surroundingsOf, type Context, type Occupant } from "./endpoint.ts";
+import { zoneJudge } from "./zones.ts";
 
 /** What is asked for. */
 export interface Query {
@@ -24,7 +24,7 @@ export type Resolution =
   | {
       readonly type: "present";
       readonly labels: Readonly<Record<string, string>>;
-      readonly addrs: ReadonlyMap<string, WeightedAddr>;
+      readonly addrs: ReadonlyMap<string, Address>;
     };
 
 /** The one absent answer, so that absence equals absence. */
@@ -63,7 +63,8 @@ export function resolve(query: Query, context: Context): Resolution {
   const service = context.snapshot.Service.get(keyOf(query.service));
   if (service === undefined || service.externalName !== undefined) return ABSENT;
   const { namespace, name } = service.meta;
-  const addrs = new Map<string, WeightedAddr>();
+  const addrs = new Map<string, Address>();
+  const surroundings = surroundingsOf(context);
   const slices = slicesOf(context.snapshot, query.service);
   const isOther = zoneJudge(service, slices, context);
   for (const slice of slices) {
@@ -78,8 +79,8 @@ export function resolve(query: Query, context: Context): Resolution {
       if (occupant.type === "unknown" && endpoint.target !== undefined) continue;
       const ip = parseIp(endpoint.ip);
       if (ip === undefined) continue;
-      const addr = weightedAddr({ ip, port, occupant }, context);
-      addrs.set(`${endpoint.ip}:${port}`, inZone(addr, isOther(endpoint, occupant)));
+      const address = new Address({ ip, port, occupant }, isOther(endpoint, occupant), surroundings);
+      addrs.set(`${endpoint.ip}:${port}`, address);
     }
   }
   return { type: "present", labels: { namespace, service: name }, addrs };
@@ -100,14 +101,14 @@ export type Difference =
 /** The messages that take a client from `before` (`undefined`: it knows nothing) to `after`. */
 export function diff(before: Resolution | undefined, after: Resolution): readonly Difference[] {
   if (after.type === "absent") return before?.type === "absent" ? [] : [{ type: "empty", exists: false }];
-  const known = before?.type === "present" ? before.addrs : new Map<string, WeightedAddr>();
+  const known = before?.type === "present" ? before.addrs : new Map<string, Address>();
   if (after.addrs.size === 0) {
     const isToldEmpty = before?.type === "present" && known.size === 0;
     return isToldEmpty ? [] : [{ type: "empty", exists: true }];
   }
   const added = [...after.addrs].filter(([key, addr]) => {
     const old = known.get(key);
-    return old === undefined || !equalExtended(WeightedAddrSchema, old, addr);
+    return old === undefined || !old.isSame(addr);
   });
   const removed = [...known].filter(([key]) => !after.addrs.has(key));
   const differences: Difference[] = [];
@@ -116,9 +117,10 @@ export function diff(before: Resolution | undefined, after: Resolution): readonl
     differences.push({
       type: "add",
       labels: after.labels,
-      addrs: added.map(([, addr]) => addr),
-      replaced: added.flatMap(([key]) => known.get(key) ?? []),
+      addrs: added.map(([, addr]) => addr.message()),
+      replaced: added.flatMap(([key]) => known.get(key)?.message() ?? []),
     });
-  if (removed.length > 0) differences.push({ type: "remove", addrs: removed.map(([, addr]) => addr) });
+  if (removed.length > 0)
+    differences.push({ type: "remove", addrs: removed.map(([, addr]) => addr.message()) });
   return differences;
 }

@@ -174,7 +174,11 @@ function portMatches(server: Server, target: Target, port: number): boolean {
 }
 
 /** The Servers that select `port` of `target`. Usually one; more than one is a conflict. */
-export function serversOf(snapshot: Snapshot, target: Target, port: number): readonly Server[] {
+export function serversOf(
+  snapshot: Pick<Snapshot, "Server">,
+  target: Target,
+  port: number,
+): readonly Server[] {
   return (serversByNamespace(snapshot.Server).get(target.meta.namespace) ?? []).filter(
     (server) =>
       server.of === target.of &&
@@ -217,13 +221,17 @@ export function countSelected(server: Server, snapshot: Snapshot): number {
 }
 
 /** An annotation of the object, or else of its namespace. */
-export function annotationOf(snapshot: Snapshot, meta: Meta, name: string): string | undefined {
+export function annotationOf(
+  snapshot: Pick<Snapshot, "Namespace">,
+  meta: Meta,
+  name: string,
+): string | undefined {
   return meta.annotations[name] ?? snapshot.Namespace.get(meta.namespace)?.meta.annotations[name];
 }
 
 /** Whether `port` of the object is opaque; its annotation replaces the default list. */
 export function isOpaque(
-  snapshot: Snapshot,
+  snapshot: Pick<Snapshot, "Namespace">,
   {
     meta,
     ports,
@@ -264,7 +272,7 @@ export function isServicePortOpaque(
 }
 
 /** Whether connections to `port` of the pod bypass its proxy. */
-export function isSkippedInbound(snapshot: Snapshot, pod: Pod, port: number): boolean {
+export function isSkippedInbound(snapshot: Pick<Snapshot, "Namespace">, pod: Pod, port: number): boolean {
   const text = annotationOf(snapshot, pod.meta, "config.linkerd.io/skip-inbound-ports") ?? SKIP_PORTS_DEFAULT;
   return hasPort(parsePorts(text).ports, port);
 }

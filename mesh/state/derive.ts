@@ -276,3 +276,12 @@ export function isSkippedInbound(snapshot: Pick<Snapshot, "Namespace">, pod: Pod
   const text = annotationOf(snapshot, pod.meta, "config.linkerd.io/skip-inbound-ports") ?? SKIP_PORTS_DEFAULT;
   return hasPort(parsePorts(text).ports, port);
 }
+
+/** Builds the indexes of what there may be very much of, so that the first question does not wait for them. */
+export function prepare({ EndpointSlice, ExternalWorkload, Pod, Service }: Snapshot): void {
+  slicesByTarget(EndpointSlice);
+  slicesByService(EndpointSlice);
+  podByIp(Pod);
+  workloadByIp(ExternalWorkload);
+  serviceByIp(Service);
+}

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DECODERS } from "../decode/decode.ts";
 import { Accepted } from "./accepted.ts";
-import { reader } from "./read.ts";
+import { reader, type ReadObject } from "./read.ts";
 
 function decoderOf(kind: string) {
   const decoder = DECODERS.find((one) => one.kind === kind);
@@ -14,6 +14,12 @@ const read = reader(decoderOf("Service"), "v1");
 const service = (name: string, port: unknown, more: object = {}) =>
   read({ metadata: { name, namespace: "shop", ...more }, spec: { ports: [{ port }] } });
 
+function list(accepted: Accepted, items: readonly ReadObject[]): void {
+  accepted.hear({ type: "begin" });
+  for (const item of items) accepted.hear({ type: "part", items: [item] });
+  assert.deepEqual(accepted.hear({ type: "end" }), { type: "list" });
+}
+
 const portOf = (accepted: Accepted) =>
   [...accepted.objects()].map((tagged) =>
     tagged.kind === "Service" ? `${tagged.object.meta.name}:${tagged.object.ports[0]?.port}` : "",
@@ -21,7 +27,7 @@ const portOf = (accepted: Accepted) =>
 
 test("a wrong object changes nothing that was accepted before, and is named with its field", () => {
   const accepted = new Accepted();
-  accepted.hear({ type: "list", items: [service("a", 80), service("b", 81)] });
+  list(accepted, [service("a", 80), service("b", 81)]);
   const outcome = accepted.hear({
     type: "changes",
     changes: [
@@ -37,14 +43,24 @@ test("a wrong object changes nothing that was accepted before, and is named with
   assert.match(a.message, /accepted before stays in effect/);
   assert.doesNotMatch(created?.message ?? "stays", /stays/);
   // A list says the same: what is wrong in it keeps what was right.
-  accepted.hear({ type: "list", items: [service("a", 0), service("b", 82)] });
+  list(accepted, [service("a", 0), service("b", 82)]);
   assert.deepEqual(portOf(accepted), ["a:80", "b:82"]);
   assert.equal(accepted.problems().length, 1);
 });
 
+test("a list that breaks off before its end changes nothing", () => {
+  const accepted = new Accepted();
+  list(accepted, [service("a", 80)]);
+  accepted.hear({ type: "begin" });
+  accepted.hear({ type: "part", items: [service("b", 81)] });
+  assert.deepEqual(portOf(accepted), ["a:80"]);
+  list(accepted, [service("c", 82)]);
+  assert.deepEqual(portOf(accepted), ["c:82"]);
+});
+
 test("deletion takes an object away whether it was wrong or right, and its problem with it", () => {
   const accepted = new Accepted();
-  accepted.hear({ type: "list", items: [service("a", 80)] });
+  list(accepted, [service("a", 80)]);
   accepted.hear({ type: "changes", changes: [{ type: "upsert", item: service("a", 0) }] });
   assert.ok(accepted.hasProblems);
   const outcome = accepted.hear({ type: "changes", changes: [{ type: "remove", item: service("a", 0) }] });

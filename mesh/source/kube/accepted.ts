@@ -4,11 +4,12 @@
  */
 import type { Tagged } from "../../model/objects.ts";
 import { fieldPath, type Problem } from "../manifests/document.ts";
-import type { Heard } from "./follow.ts";
+import type { Change, Heard } from "./follow.ts";
 import type { ReadObject } from "./read.ts";
 
 /** What became different: everything may have, or these objects. */
 export type Outcome =
+  | { readonly type: "nothing" }
   | { readonly type: "list" }
   | { readonly type: "changes"; readonly changes: readonly AcceptedChange[] };
 
@@ -18,53 +19,69 @@ type AcceptedChange =
 
 /** The objects of one kind and what is wrong with others. */
 export class Accepted {
-  #objects = new Map<string, Tagged>();
-  #problems = new Map<string, readonly Problem[]>();
+  #present: State = { objects: new Map(), problems: new Map() };
+  /** What a list that has not ended says. */
+  #coming: State | undefined;
 
   get size(): number {
-    return this.#objects.size;
+    return this.#present.objects.size;
   }
 
   get hasProblems(): boolean {
-    return this.#problems.size > 0;
+    return this.#present.problems.size > 0;
   }
 
   objects(): Iterable<Tagged> {
-    return this.#objects.values();
+    return this.#present.objects.values();
   }
 
   problems(): readonly Problem[] {
-    return [...this.#problems.values()].flat();
+    return [...this.#present.problems.values()].flat();
   }
 
   hear(heard: Heard<ReadObject>): Outcome {
-    if (heard.type === "list") {
-      const before = this.#objects;
-      this.#objects = new Map();
-      this.#problems = new Map();
-      for (const item of heard.items) this.#take(item, before.get(item.key));
-      return { type: "list" };
+    switch (heard.type) {
+      case "begin":
+        this.#coming = { objects: new Map(), problems: new Map() };
+        return { type: "nothing" };
+      case "part":
+        for (const item of heard.items) this.#take(this.#coming ?? this.#present, item);
+        return { type: "nothing" };
+      case "end":
+        this.#present = this.#coming ?? this.#present;
+        this.#coming = undefined;
+        return { type: "list" };
+      case "changes":
+        return { type: "changes", changes: this.#change(heard.changes) };
     }
-    const changes = heard.changes.flatMap(({ type, item }): readonly AcceptedChange[] => {
-      if (type === "remove") {
-        this.#problems.delete(item.key);
-        return this.#objects.delete(item.key) ? [{ type, key: item.key }] : [];
-      }
-      const tagged = this.#take(item, this.#objects.get(item.key));
-      return tagged === undefined ? [] : [{ type, tagged }];
-    });
-    return { type: "changes", changes };
   }
 
-  /** The object if it is as it should be. */
-  #take({ key, name, decoded }: ReadObject, previous: Tagged | undefined): Tagged | undefined {
+  #change(all: readonly Change<ReadObject>[]): readonly AcceptedChange[] {
+    return all.flatMap(({ type, item }): readonly AcceptedChange[] => {
+      if (type === "remove") {
+        this.#present.problems.delete(item.key);
+        return this.#present.objects.delete(item.key) ? [{ type, key: item.key }] : [];
+      }
+      const tagged = this.#take(this.#present, item);
+      return tagged === undefined ? [] : [{ type, tagged }];
+    });
+  }
+
+  /** Takes an object into a state; returns it if it is as it should be. */
+  #take(into: State, { key, name, decoded }: ReadObject): Tagged | undefined {
+    const previous = this.#present.objects.get(key);
     const problems = problemsOf(name, decoded, previous !== undefined);
-    if (problems.length > 0) this.#problems.set(key, problems);
-    else this.#problems.delete(key);
-    if (decoded.ok) this.#objects.set(key, decoded.tagged);
-    else if (previous !== undefined) this.#objects.set(key, previous);
+    if (problems.length > 0) into.problems.set(key, problems);
+    else into.problems.delete(key);
+    if (decoded.ok) into.objects.set(key, decoded.tagged);
+    else if (previous !== undefined) into.objects.set(key, previous);
     return decoded.ok ? decoded.tagged : undefined;
   }
+}
+
+interface State {
+  readonly objects: Map<string, Tagged>;
+  readonly problems: Map<string, readonly Problem[]>;
 }
 
 function problemsOf(

@@ -47,16 +47,32 @@ function server(steps: readonly Step[], stop: AbortController) {
   return { lister, asked };
 }
 
-function tell(one: Heard<string>): string {
-  return one.type === "list"
-    ? `list ${one.items.join()}`
-    : one.changes.map(({ type, item }) => `${type} ${item}`).join();
+/** What was heard, with the parts of a list that ended as one. */
+class Ear {
+  readonly heard: string[] = [];
+  #parts: string[] = [];
+
+  hear(one: Heard<string>): void {
+    switch (one.type) {
+      case "begin":
+        this.#parts = [];
+        return;
+      case "part":
+        this.#parts.push(...one.items);
+        return;
+      case "end":
+        this.heard.push(`list ${this.#parts.join()}`);
+        return;
+      case "changes":
+        this.heard.push(one.changes.map(({ type, item }) => `${type} ${item}`).join());
+    }
+  }
 }
 
 async function run(steps: readonly Step[]) {
   const stop = new AbortController();
   const { lister, asked } = server(steps, stop);
-  const heard: string[] = [];
+  const ear = new Ear();
   const pauses: number[] = [];
   const failures: unknown[] = [];
   const progress = noProgress();
@@ -69,8 +85,8 @@ async function run(steps: readonly Step[]) {
     onFailure: (error: unknown) => failures.push(error),
     timing: { nowMs: () => 0, random: () => 1, pause: async (ms: number) => void pauses.push(ms) },
   };
-  for await (const one of follow(options)) heard.push(tell(one));
-  return { asked, heard, pauses, failures, progress };
+  for await (const one of follow(options)) ear.hear(one);
+  return { asked, heard: ear.heard, pauses, failures, progress };
 }
 
 const expired = new KubeError({ status: 410, reason: "Expired" }, "too old");

@@ -24,8 +24,10 @@ const SILENCE_MS_MAX = 150_000;
 
 /** What is heard of a collection. */
 export type Heard<T> =
-  /** All there is. */
-  | { readonly type: "list"; readonly items: readonly T[] }
+  /** Now comes all there is, in parts up to the `end`. One that is not ended before the next began is void. */
+  | { readonly type: "begin" }
+  | { readonly type: "part"; readonly items: readonly T[] }
+  | { readonly type: "end" }
   | { readonly type: "changes"; readonly changes: readonly Change<T>[] };
 
 export interface Change<T> {
@@ -143,60 +145,68 @@ function heard<T>({ progress, timing = REAL }: FollowOptions<T>): void {
 }
 
 async function* listed<T>(options: FollowOptions<T>, place: Place): AsyncGenerator<Heard<T>, void> {
-  const { client, ref, fieldSelector, isMetadataOnly, read, progress, signal } = options;
+  const { client, ref, fieldSelector, isMetadataOnly, read, signal } = options;
   const accept = isMetadataOnly === true ? METADATA_ONLY.list : undefined;
-  const items: T[] = [];
   let version = "";
+  yield { type: "begin" };
   for await (const page of client.pages(ref, { fieldSelector, accept, signal })) {
-    for (const item of page.items) items.push(read(item));
+    yield { type: "part", items: page.items.map(read) };
     version = page.resourceVersion;
   }
-  heard(options);
-  progress.lists += 1;
-  progress.isSynced = true;
-  yield { type: "list", items };
+  yield ended(options);
   place.version = version;
+}
+
+/** The end of a list. */
+function ended<T>(options: FollowOptions<T>): Heard<T> {
+  heard(options);
+  options.progress.lists += 1;
+  options.progress.isSynced = true;
+  return { type: "end" };
 }
 
 async function* watched<T>(options: FollowOptions<T>, place: Place): AsyncGenerator<Heard<T>, void> {
   const { client, ref, fieldSelector, isMetadataOnly, read, progress, signal, timing = REAL } = options;
   const seconds = WATCH_SECONDS_MIN + timing.random() * (WATCH_SECONDS_MAX - WATCH_SECONDS_MIN);
-  // What there was when the watch began, until it is complete.
-  let initial: T[] | undefined = place.version === undefined ? [] : undefined;
+  // Whether what comes is still what there was when the watch began.
+  let isInitial = place.version === undefined;
   const batches = client.watchBatches(ref, {
     fieldSelector,
     accept: isMetadataOnly === true ? METADATA_ONLY.watch : undefined,
     signal,
     resourceVersion: place.version,
-    sendInitialEvents: place.version === undefined,
+    sendInitialEvents: isInitial,
     timeoutSeconds: Math.round(seconds),
     silenceMsMax: SILENCE_MS_MAX,
   });
   progress.watches += 1;
+  if (isInitial) yield { type: "begin" };
   for await (const batch of batches) {
     heard(options);
-    const changes: Change<T>[] = [];
+    let changes: Change<T>[] = [];
     let version: string | undefined;
     for (const event of batch) {
       const { metadata } = Head.parse(event.object);
-      if (event.type === "BOOKMARK" && initial !== undefined) {
+      if (event.type === "BOOKMARK" && isInitial) {
         if (metadata.annotations?.[INITIAL_EVENTS_END] !== "true") continue;
-        progress.lists += 1;
-        progress.isSynced = true;
-        yield { type: "list", items: initial };
-        initial = undefined;
+        if (changes.length > 0) yield partOf(changes);
+        changes = [];
+        yield ended(options);
+        isInitial = false;
       }
       // Before the end of the initial events there is no place to resume from.
-      if (initial === undefined) version = metadata.resourceVersion;
+      if (!isInitial) version = metadata.resourceVersion;
       const change = changeOf(event, read);
-      if (change === undefined) continue;
-      if (initial === undefined) changes.push(change);
-      else if (change.type === "upsert") initial.push(change.item);
+      if (change !== undefined) changes.push(change);
     }
-    if (changes.length > 0) yield { type: "changes", changes };
+    if (changes.length > 0) yield isInitial ? partOf(changes) : { type: "changes", changes };
     // Only now is what the version says in the hands of the reader.
     if (version !== undefined && version !== "") place.version = version;
   }
+}
+
+function partOf<T>(changes: readonly Change<T>[]): Heard<T> {
+  return { type: "part", items: changes.flatMap(({ type, item }) => (type === "upsert" ? [item] : [])) };
 }
 
 function changeOf<T>({ type, object }: WatchEvent, read: (object: unknown) => T): Change<T> | undefined {

@@ -139,7 +139,8 @@ export class ClusterSource {
         if (one.absences < ABSENCES_MAX) continue;
         await this.#end(one);
         this.#listener.onServed(one.decoder.kind, undefined);
-        this.#hear(one, { type: "list", items: [] });
+        this.#hear(one, { type: "begin" });
+        this.#hear(one, { type: "end" });
         continue;
       }
       one.absences = 0;
@@ -184,16 +185,22 @@ export class ClusterSource {
     const hadProblems = one.accepted.hasProblems;
     const outcome = one.accepted.hear(heard);
     const { kind } = one.decoder;
-    if (outcome.type === "list") {
-      // Two groups may share a kind; a relist is of the kind.
-      const same = this.#kinds.filter(({ decoder }) => decoder.kind === kind);
-      const objects = same.flatMap(({ accepted }) => [...accepted.objects()]);
-      this.#listener.onEvents([{ type: "relist", kind, objects }], []);
-    } else {
-      const events = outcome.changes.map((change): SourceEvent =>
-        change.type === "upsert" ? change : { type: "remove", kind, key: change.key },
-      );
-      if (events.length > 0) this.#listener.onEvents(events, writtenOf(kind, heard));
+    switch (outcome.type) {
+      case "nothing":
+        return;
+      case "list": {
+        // Two groups may share a kind; a relist is of the kind.
+        const same = this.#kinds.filter(({ decoder }) => decoder.kind === kind);
+        const objects = same.flatMap(({ accepted }) => [...accepted.objects()]);
+        this.#listener.onEvents([{ type: "relist", kind, objects }], []);
+        break;
+      }
+      case "changes": {
+        const events = outcome.changes.map((change): SourceEvent =>
+          change.type === "upsert" ? change : { type: "remove", kind, key: change.key },
+        );
+        if (events.length > 0) this.#listener.onEvents(events, writtenOf(kind, heard));
+      }
     }
     if (hadProblems || one.accepted.hasProblems)
       this.#listener.onProblems(this.#kinds.flatMap(({ accepted }) => accepted.problems()));
@@ -201,7 +208,7 @@ export class ClusterSource {
 }
 
 function writtenOf(kind: Kind, heard: Heard<ReadObject>): readonly Written[] {
-  if (heard.type === "list") return [];
+  if (heard.type !== "changes") return [];
   return heard.changes.flatMap(({ type, item }) =>
     type === "upsert" && item.writtenAt !== undefined ? [{ kind, at: item.writtenAt }] : [],
   );

@@ -48,9 +48,21 @@ export function watchObject(
           reason: String(error),
         }),
     });
+    let listed: unknown;
     for await (const heard of followed) {
-      if (heard.type === "list") value.set(heard.items[0]);
-      else for (const { type: what, item } of heard.changes) value.set(what === "remove" ? undefined : item);
+      switch (heard.type) {
+        case "begin":
+          listed = undefined;
+          break;
+        case "part":
+          listed = heard.items[0];
+          break;
+        case "end":
+          value.set(listed);
+          break;
+        case "changes":
+          for (const { type: what, item } of heard.changes) value.set(what === "remove" ? undefined : item);
+      }
     }
   };
   return { value, isRead: () => progress.isSynced, done: run() };

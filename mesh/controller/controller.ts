@@ -9,7 +9,6 @@ import type { KeySets } from "../model/jwks.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import { policyMethods } from "../policy/grpc.ts";
 import { quotaMethods } from "../policy/quota_grpc.ts";
-import { prepare } from "../state/derive.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { Latest } from "../state/subscribe.ts";
 import { serveAdmin, type Page } from "./admin.ts";
@@ -19,7 +18,6 @@ import { startIdentity } from "./identity.ts";
 import { fetchKeySet } from "./key_fetch.ts";
 import { followKeys } from "./key_sets.ts";
 import type { Log } from "./log.ts";
-import { collectGarbage } from "./memory.ts";
 import { adminPages, healthPages, type Gauges, type Role } from "./report.ts";
 import { sessionSecret } from "./session_secret.ts";
 import { openSource, type OpenSource } from "./source.ts";
@@ -110,10 +108,7 @@ export async function startController(
         identity === undefined ? undefined : (await listen(identity, config.identityListen)).address.port,
       admin,
     };
-    if (source.cluster !== undefined) {
-      prepare(snapshots.value);
-      collectGarbage();
-    }
+    source.settle();
     isServing = true;
     log("info", "ready", {
       objects: Object.values(snapshots.value).reduce((sum, { size }) => sum + size, 0),

@@ -2,11 +2,13 @@
 import type { KeySets } from "../model/jwks.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import { connect, type KubeClient } from "../source/kube/client.ts";
+import { prepare } from "../state/derive.ts";
 import type { Latest } from "../state/subscribe.ts";
 import { guardOf } from "./access.ts";
 import { followKube, type ClusterWorld } from "./cluster_world.ts";
 import type { ControllerConfig } from "./config.ts";
 import type { Log } from "./log.ts";
+import { collectGarbage } from "./memory.ts";
 import type { Family } from "./metrics.ts";
 import { startValidators, type Validators } from "./validators.ts";
 import { startWriters, type Writers } from "./writers.ts";
@@ -22,6 +24,8 @@ export interface OpenSource {
   /** What readiness waits for. */
   readonly lacking: () => readonly string[];
   readonly families: () => readonly Family[];
+  /** After the first read: builds what the first change would wait for, and gives back what only reading needed. */
+  readonly settle: () => void;
   /** Begins to write conditions and slices, once the world was read. */
   readonly startWriting: (keySets: Latest<KeySets>) => void;
   /** Ends writing, so that another replica may go on. */
@@ -51,6 +55,7 @@ export async function openSource(
         client: undefined,
         lacking: () => [],
         families: () => [],
+        settle: () => undefined,
         startWriting: () => undefined,
         stopWriting: nothing,
         close: nothing,
@@ -88,6 +93,10 @@ function clusterSource(
       ...(validators?.lacking() ?? []),
     ],
     families: () => [...(validators?.families() ?? []), ...(writers?.families() ?? [])],
+    settle: () => {
+      prepare(snapshots.value);
+      collectGarbage();
+    },
     startWriting: (keySets) => {
       validators = startValidators(client, config, {
         context: () => ({ snapshot: snapshots.value, settings, keySets: keySets.value }),

@@ -36,7 +36,8 @@ export function endpointsOf(
   const { service, hostname, port } = target;
   const resolution = resolve({ service, hostname, port, nodeName: undefined }, contextOf(world));
   if (resolution.type === "absent") return { ok: false, why: `${authority}: there is no such service` };
-  const rows = [...resolution.addrs.values()].map(({ addr, metricLabels, tlsIdentity }) => {
+  const rows = [...resolution.addrs.values()].map((address) => {
+    const { addr, metricLabels, tlsIdentity } = address.message();
     const ip = bitsOfWireIp(addr?.ip);
     const strategy = tlsIdentity?.strategy;
     return {

@@ -5,6 +5,8 @@ import type { EnvVar, InjectorSettings } from "./settings.ts";
 export interface ContainerChoices {
   readonly image: string;
   readonly pullPolicy: string;
+  /** Whether the proxy is of our make. */
+  readonly isOurs: boolean;
   /** Of the redirection, the validator and the waiting: they are in our image, whatever proxy runs. */
   readonly initImage: string;
   readonly uid: number;

@@ -368,3 +368,22 @@ test("a pod that has our proxy already is left as it is", () => {
     at: "workload",
   });
 });
+
+test("ingress mode is refused to a proxy that does not have it, and given to one that does", () => {
+  const closes = (annotations: Record<string, string>) =>
+    injected(annotations).problems.map((problem) => problem.closes);
+  assert.deepEqual(closes({ "linkerd.io/inject": "ingress" }), [true]);
+  const other = injected({
+    "linkerd.io/inject": "ingress",
+    "config.linkerd.io/proxy-image": "cr.l5d.io/linkerd/proxy",
+  });
+  assert.deepEqual(other.problems, []);
+  assert.equal(other.env["LINKERD2_PROXY_INGRESS_MODE"], "true");
+});
+
+test("a Job with a classic proxy is warned of: it does not end", () => {
+  const at = { ...context(), owner: { kind: "Job", name: "once" } };
+  assert.deepEqual(injected({}, at).problems, []);
+  const [problem] = injected({ "config.linkerd.io/proxy-enable-native-sidecar": "false" }, at).problems;
+  assert.match(problem?.message ?? "", /do not end/);
+});

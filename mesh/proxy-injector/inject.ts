@@ -126,9 +126,41 @@ export function inject(pod: Pod, context: InjectionContext): Injection {
       },
       containers: { first: choices.isNative ? [] : [proxy], last: debug },
     },
-    problems: [...reader.problems, ...made.problems],
+    problems: [...reader.problems, ...made.problems, ...unmet(pod, { context, choices })],
   };
 }
+
+/** What is asked for and cannot be had: from this proxy, or of this way to run it. */
+function unmet(
+  pod: Pod,
+  { context, choices }: { readonly context: InjectionContext; readonly choices: ContainerChoices },
+): readonly AnnotationProblem[] {
+  const { owner, namespace } = context;
+  const asked = pod.metadata?.annotations?.[INJECT] ?? namespace.annotations[INJECT];
+  const isJob = owner?.kind === "Job" || owner?.kind === "CronJob";
+  return [
+    // It would not start: Linkerd's, in an image of its own, does.
+    ...(asked === "ingress" && choices.isOurs
+      ? [
+          {
+            annotation: INJECT,
+            message: "is ingress, a mode that this proxy does not have: use enabled",
+            closes: true,
+          } as const,
+        ]
+      : []),
+    ...(isJob && !choices.isNative
+      ? [
+          {
+            annotation: "config.linkerd.io/proxy-enable-native-sidecar",
+            message: "is false: pods of this Job do not end while their proxy runs",
+          },
+        ]
+      : []),
+  ];
+}
+
+const INJECT = "linkerd.io/inject";
 
 /** Labels by which the control plane, metrics and people know a meshed pod (INTERFACE §3). */
 function labels(
@@ -180,6 +212,7 @@ function choose(
   const own = settings.proxy.image.version === "" ? settings.linkerdVersion : settings.proxy.image.version;
   return {
     image: `${name}:${version}`,
+    isOurs,
     initImage: isOurs ? `${name}:${version}` : `${settings.proxy.image.name}:${own}`,
     pullPolicy: reader.read("image-pull-policy", PullPolicy) ?? settings.imagePullPolicy,
     uid,
@@ -254,7 +287,8 @@ function sidecarConfig(mesh: Mesh, uid: number): SidecarConfig {
     logFormat: proxy.logFormat,
     ...(proxy.tapServiceName === "" ? {} : { tap: proxy.tapServiceName }),
     exempt: { type: "uid", uid },
-    environment: proxy.cores === 0 ? {} : { LINKERD2_PROXY_CORES: String(proxy.cores) },
+    environment: {},
+    ...(proxy.cores === 0 ? {} : { cores: String(proxy.cores) }),
     defaults: defaultsOf(settings),
     controlPlaneNamespace: namespace,
     ipv6: !settings.disableIPv6,

@@ -65,6 +65,8 @@ export interface SidecarConfig {
   readonly defaults?: Readonly<Record<string, string>>;
   /** A part of every identity; `linkerd` unless it is said. */
   readonly controlPlaneNamespace?: string;
+  /** Data threads of a proxy whose CPU is not limited; absent: one. */
+  readonly cores?: string;
   /** Whether pods are reached by IPv6 as well; where it is not said, over IPv4 and by nothing else told. */
   readonly ipv6?: boolean;
   /** How long streams to the control plane may take. */
@@ -342,7 +344,7 @@ function chosen(pod: SidecarPod, settings: AnnotationReader, config: SidecarConf
     set("INBOUND_GATEWAY_SUFFIXES", `svc.${config.clusterDomain}.`);
   settings.read("proxy-log-http-headers", NoHeaders);
   const cpu = settings.read("proxy-cpu-limit", Cpu);
-  if (cpu !== undefined) set("CORES", String(cores(cpu)));
+  set("CORES", cpu === undefined ? config.cores : String(cores(cpu)));
   set("CORES_MAX_RATIO", settings.read("proxy-cpu-ratio-limit", Ratio));
   if (injection(pod.annotations, pod.namespaceAnnotations) === "ingress") set("INGRESS_MODE", "true");
   return variables;

@@ -1,6 +1,6 @@
 /** Servers among each other and the pods that they select. Pure. */
 import { isDeepStrictEqual } from "node:util";
-import { keyOf } from "../model/meta.ts";
+import { keyOf, type Meta } from "../model/meta.ts";
 import type { Server } from "../model/policy.ts";
 import { selects, type Selector } from "../model/selector.ts";
 import type { ContainerPort } from "../model/workload.ts";
@@ -42,16 +42,31 @@ function selectsAll({ matchLabels, matchExpressions }: Selector): boolean {
   return Object.keys(matchLabels).length === 0 && matchExpressions.length === 0;
 }
 
-/** Whether one workload of today is selected by both, on one port. Names it. */
-function sharedWorkload(a: Server, b: Server, snapshot: Snapshot): string | undefined {
-  const candidates = a.of === "Pod" ? snapshot.Pod.values() : snapshot.ExternalWorkload.values();
+/** A workload of today, and the port that a Server holds there. */
+interface Held {
+  readonly meta: Meta;
+  readonly ports: readonly ContainerPort[];
+  readonly port: number;
+}
+
+/** The workloads that a Server selects, with its port. */
+function heldBy(server: Server, snapshot: Snapshot): readonly Held[] {
+  const candidates = server.of === "Pod" ? snapshot.Pod.values() : snapshot.ExternalWorkload.values();
+  const held: Held[] = [];
   for (const { meta, ports } of candidates) {
-    if (meta.namespace !== a.meta.namespace) continue;
-    if (!selects(a.selector, meta.labels) || !selects(b.selector, meta.labels)) continue;
-    const port = portOf(a, ports);
-    if (port !== undefined && port === portOf(b, ports)) return `${a.of} ${keyOf(meta)} port ${port}`;
+    if (meta.namespace !== server.meta.namespace || !selects(server.selector, meta.labels)) continue;
+    const port = portOf(server, ports);
+    if (port !== undefined) held.push({ meta, ports, port });
   }
-  return undefined;
+  return held;
+}
+
+/** Whether one of them is another Server's, too. Names it. */
+function sharedWorkload(held: readonly Held[], other: Server): string | undefined {
+  const shared = held.find(
+    ({ meta, ports, port }) => selects(other.selector, meta.labels) && portOf(other, ports) === port,
+  );
+  return shared && `${other.of} ${keyOf(shared.meta)} port ${shared.port}`;
 }
 
 /** The number that a Server's port has at a workload. */
@@ -60,7 +75,7 @@ function portOf({ port }: Server, ports: readonly ContainerPort[]): number | und
 }
 
 /** What two Servers both hold, if they do: by what they say, or by a workload that is there. */
-function overlap(server: Server, other: Server, snapshot: Snapshot): string | undefined {
+function overlap(server: Server, other: Server, held: readonly Held[]): string | undefined {
   if (server.of !== other.of) return undefined;
   const isSamePort = server.port === other.port;
   const isSaid =
@@ -68,7 +83,7 @@ function overlap(server: Server, other: Server, snapshot: Snapshot): string | un
     selectsAll(server.selector) ||
     selectsAll(other.selector);
   if (isSamePort && isSaid) return `port ${server.port} of the same workloads`;
-  return sharedWorkload(server, other, snapshot);
+  return sharedWorkload(held, other);
 }
 
 /** A port of a workload belongs to one Server: with two, which of them decides would be a matter of age. */
@@ -77,8 +92,9 @@ export function serverFindings(server: Server, snapshot: Snapshot): readonly Fin
   const others = [...snapshot.Server.values()].filter(
     ({ meta }) => meta.namespace === server.meta.namespace && meta.name !== server.meta.name,
   );
+  const held = others.length === 0 ? [] : heldBy(server, snapshot);
   const overlaps = others.flatMap((other) => {
-    const what = overlap(server, other, snapshot);
+    const what = overlap(server, other, held);
     if (what === undefined) return [];
     const words = `Server ${keyOf(other.meta)} already selects ${what}`;
     return [error(["spec", selector], words)];

@@ -47,7 +47,12 @@ test("what replaces an object is judged without it", () => {
 test("an object that was admitted once may be labelled, annotated by others and deleted", () => {
   const labelled = {
     ...overlapping,
-    metadata: { ...overlapping.metadata, labels: { a: "b" }, finalizers: [] },
+    metadata: {
+      ...overlapping.metadata,
+      labels: { a: "b" },
+      annotations: { "argocd.argoproj.io/tracking-id": "x" },
+      finalizers: [],
+    },
   };
   const update = review({ operation: "UPDATE", object: labelled, oldObject: overlapping });
   const verdict = judge(update, context);

@@ -21,6 +21,7 @@ const Head = z.looseObject({
     name: z.string().nullish(),
     generateName: z.string().nullish(),
     deletionTimestamp: z.string().nullish(),
+    annotations: z.record(z.string(), z.string()).nullish(),
   }),
   spec: z.unknown(),
 });
@@ -39,11 +40,18 @@ function isUntouched(request: AdmissionRequest, head: z.infer<typeof Head>): boo
   if (typeof head.metadata.deletionTimestamp === "string") return true;
   const old = Head.safeParse(request.oldObject);
   if (!old.success) return false;
-  const { annotations } = head.metadata;
   return (
     isDeepStrictEqual(old.data.spec, head.spec) &&
-    isDeepStrictEqual(old.data.metadata["annotations"], annotations)
+    isDeepStrictEqual(ownAnnotations(old.data), ownAnnotations(head))
   );
+}
+
+/** Annotations that mean something to the mesh; others may come and go. */
+function ownAnnotations({ metadata }: z.infer<typeof Head>): Readonly<Record<string, string>> {
+  const own = Object.entries(metadata.annotations ?? {}).filter(([name]) =>
+    /^([a-z]+\.)*(linkerd|hauberk)\.io\//.test(name),
+  );
+  return Object.fromEntries(own);
 }
 
 /** What becomes of a review; its object is judged beside what the cluster holds. Pure. */

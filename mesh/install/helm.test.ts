@@ -5,7 +5,7 @@ import { z } from "zod";
 import { CONTROL_PLANE_CHART } from "./component/control_plane.ts";
 import { CRDS_CHART } from "./crd/chart.ts";
 import { chartFiles } from "./helm.ts";
-import { DEFAULTS, HIGH_AVAILABILITY } from "./values/values.ts";
+import { DEFAULTS, HIGH_AVAILABILITY, STRICT } from "./values/values.ts";
 
 const files = new Map(chartFiles("1.2.3").map(({ path, content }) => [path, content]));
 
@@ -32,9 +32,10 @@ test("a chart has a file for each template, and every file is made the same each
   );
 });
 
-test("the charts' values are the command line's, and so are those of high availability", () => {
+test("the charts' values are the command line's, and so are those of its modes", () => {
   assert.deepEqual(read("hauberk-control-plane/values.yaml"), DEFAULTS);
   assert.deepEqual(read("hauberk-control-plane/values-ha.yaml"), HIGH_AVAILABILITY);
+  assert.deepEqual(read("hauberk-control-plane/values-strict.yaml"), STRICT);
 });
 
 test("the schema refuses values that nobody reads, and lets Helm's own through", () => {

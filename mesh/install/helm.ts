@@ -8,7 +8,7 @@ import { CRDS_CHART } from "./crd/chart.ts";
 import { canonicalJson } from "./template/print.ts";
 import { aboutOf } from "./values/leaf.ts";
 import { Values } from "./values/schema.ts";
-import { HIGH_AVAILABILITY, isTree, type Tree } from "./values/values.ts";
+import { HIGH_AVAILABILITY, STRICT, isTree, type Tree } from "./values/values.ts";
 
 /** One file of a chart; the path begins with the chart's name. */
 export interface ChartFile {
@@ -26,7 +26,8 @@ export function chartFiles(version: string): readonly ChartFile[] {
     ...filesOf(CNI_CHART, version, valueFiles(CniValues)),
     ...filesOf(CONTROL_PLANE_CHART, version, [
       ...valueFiles(Values),
-      { path: "values-ha.yaml", content: haFile() },
+      { path: "values-ha.yaml", content: modeFile("ha", HIGH_AVAILABILITY) },
+      { path: "values-strict.yaml", content: modeFile("strict", STRICT) },
       { path: "templates/validate.yaml", content: VALIDATE },
     ]),
   ];
@@ -79,8 +80,8 @@ function valueLines(schema: z.ZodObject, pad: string): readonly string[] {
   });
 }
 
-function haFile(): string {
-  return `# helm install -f values-ha.yaml is hauberk install --ha.\n${treeLines(HIGH_AVAILABILITY, "").join("\n")}\n`;
+function modeFile(mode: string, tree: Tree): string {
+  return `# helm install -f values-${mode}.yaml is hauberk install --${mode}.\n${treeLines(tree, "").join("\n")}\n`;
 }
 
 function treeLines(tree: Tree, pad: string): readonly string[] {

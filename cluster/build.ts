@@ -146,12 +146,18 @@ async function digestOf({ name, programs }: Part): Promise<string> {
   const hash = createHash("sha256");
   hash.update(JSON.stringify([name, programs, TAGS, arch()]));
   const own = Object.values(programs).filter(({ of }) => of.startsWith("."));
-  const folders = await Promise.all(own.map(async ({ of }) => ({ of, files: await readdir(join(SOURCE, of)) })));
+  const folders = await Promise.all(
+    own.map(async ({ of }) => ({ of, files: await readdir(join(SOURCE, of)) })),
+  );
   const sources = folders.flatMap(({ of, files }) =>
     files.filter((file) => file.endsWith(".go")).map((file) => join(of, file)),
   );
   for (const file of ["go.mod", "go.sum", ...sources.toSorted()])
-    hash.update(file).update("\0").update(readFileSync(join(SOURCE, file))).update("\0");
+    hash
+      .update(file)
+      .update("\0")
+      .update(readFileSync(join(SOURCE, file)))
+      .update("\0");
   return hash.digest("hex");
 }
 

@@ -93,6 +93,18 @@ async function ip(
   if ((await failed.promise) !== 0) throw new Error(`ip: ${complaint.trim()}`);
 }
 
+/**
+ * Watches of files that one user may hold (inotify(7)). A node takes about twenty, and the kernel's own limit of 128 ends
+ * the kubelet of a fifth one.
+ */
+const WATCHES = { setting: "/proc/sys/fs/inotify/max_user_instances", least: 1_024 } as const;
+
+/** Lets this machine watch enough files. The setting stays: others may have begun to need it. */
+export function allowWatches(): void {
+  const { setting, least } = WATCHES;
+  if (Number(readFileSync(setting, "utf8")) < least) writeFileSync(setting, String(least));
+}
+
 /** The unified hierarchy: the one place where a group can be ended whole. Mounted here if it is nowhere. */
 export async function unifiedHierarchy(place: Place): Promise<string> {
   const found = mounts().find(({ type }) => type === "cgroup2");

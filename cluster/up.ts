@@ -6,7 +6,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { Api } from "./api.ts";
 import { adminApi, writeCredentials } from "./credentials.ts";
-import { connectNode, disconnectNode, endGroups, makeGroups, snapshotterFor, unmountBelow } from "./host.ts";
+import {
+  allowWatches,
+  connectNode,
+  disconnectNode,
+  endGroups,
+  makeGroups,
+  snapshotterFor,
+  unmountBelow,
+} from "./host.ts";
 import { removeEmptyFolders, removeLeftovers } from "./leftovers.ts";
 import { nodePathsOf, pathsOf, placeOf, type Node, type Place } from "./place.ts";
 import { assertRunning, isRunning, start, startedIds, stop, type Surroundings } from "./processes.ts";
@@ -22,7 +30,7 @@ import * as settings from "./settings.ts";
 import type { SystemTools } from "./tools.ts";
 
 /** On an idle machine a node is ready after some seconds; compilers beside it make that a minute. */
-const READY_MS_MAX = 180_000;
+const READY_MS_MAX = 300_000;
 const STEP_MS = 100;
 
 const Description = z.strictObject({
@@ -61,6 +69,7 @@ export async function up(place: Place, extent: Extent, installed: Installed): Pr
   mkdirSync(place.dir, { recursive: true });
   describe(place, extent);
   writeCredentials(place, Date.now());
+  allowWatches();
   for (const node of place.nodes) await connectNode(place, node, tools.environment);
   const where: Surroundings = {
     paths,

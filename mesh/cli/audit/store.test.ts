@@ -41,6 +41,7 @@ async function server(
       }
       if (request.method === "PATCH") {
         const object = Named.parse(JSON.parse(body));
+        if (object["kind"] !== "ConfigMap") return refuse(400, "BadRequest");
         objects.set(pathname, object);
         return answerJson(response, 200, object);
       }

@@ -22,6 +22,8 @@ const HEAD = "hauberk-audit-head";
 const KEY_SECRET = "hauberk-audit-key";
 const KEY_MAP = "hauberk-audit-keys";
 const LABEL = "hauberk.io/audit";
+/** Server-side apply is told the type with each object. */
+const CONFIG_MAP = { apiVersion: "v1", kind: "ConfigMap" } as const;
 const FIELD_MANAGER = "hauberk-audit";
 /** Wide enough that names sort as numbers do. */
 const SEQUENCE_DIGITS = 8;
@@ -132,7 +134,7 @@ export class AuditStore {
     }
     await this.#client.apply(
       this.#ref(RESOURCES.configMaps, KEY_MAP),
-      { metadata: { labels: { [LABEL]: "keys" } }, data: keysAsPem(publicOf(signer)) },
+      { ...CONFIG_MAP, metadata: { labels: { [LABEL]: "keys" } }, data: keysAsPem(publicOf(signer)) },
       { fieldManager: FIELD_MANAGER },
     );
     return signer;
@@ -147,6 +149,7 @@ export class AuditStore {
     await this.#client.apply(
       this.#ref(RESOURCES.configMaps, HEAD),
       {
+        ...CONFIG_MAP,
         metadata: { labels: { [LABEL]: "head" } },
         data: { sequence: String(head.sequence), digest: head.digest },
       },

@@ -85,7 +85,6 @@ export class UpgradeCommand extends MeshCommand {
     rollback: Flags.boolean({
       summary: "Go to an older version.",
       default: false,
-      dependsOn: ["to"],
       helpGroup: "CHANNEL",
     }),
     "dry-run": Flags.boolean({ summary: "Verify and plan only.", default: false, helpGroup: "CHANNEL" }),
@@ -97,6 +96,8 @@ export class UpgradeCommand extends MeshCommand {
     const options = Options.parse(otherFlags(flags));
     if (options["migrate-crds"]) return this.#migrate(options);
     const { channel, "channel-url": url } = options;
+    if (options.rollback && options.to === undefined)
+      this.error("--rollback goes to a version: --to", { exit: EXIT.usage });
     if (channel !== undefined && url !== undefined)
       return this.#follow(options, { channel, url, given: await valuesOf(flags) });
     const place = { namespace: options["linkerd-namespace"], version: cliVersion() };

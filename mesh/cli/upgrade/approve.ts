@@ -36,5 +36,9 @@ export async function approve(
   const missing = digests.filter((digest) => !before.includes(digest));
   const lines = missing.map((digest) => `${digest}  proxy ${version}\n`);
   const data = { [KEY]: `${before}${lines.join("")}` };
-  await client.apply(ref, { data }, { fieldManager: FIELD_MANAGER, force: true });
+  await client.apply(
+    ref,
+    { apiVersion: "v1", kind: "ConfigMap", data },
+    { fieldManager: FIELD_MANAGER, force: true },
+  );
 }

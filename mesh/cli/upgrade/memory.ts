@@ -25,7 +25,11 @@ export function clusterMemory(client: KubeClient, namespace: string): Memory {
       const binaryData = Object.fromEntries(
         [...files].map(([name, bytes]) => [name, bytes.toString("base64")]),
       );
-      await client.apply(ref, { binaryData }, { fieldManager: FIELD_MANAGER, force: true });
+      await client.apply(
+        ref,
+        { apiVersion: "v1", kind: "ConfigMap", binaryData },
+        { fieldManager: FIELD_MANAGER, force: true },
+      );
     },
   };
 }

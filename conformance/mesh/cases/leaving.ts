@@ -8,42 +8,10 @@ import { until } from "../mesh.ts";
 import { AppPort } from "../ports.ts";
 import { fetchOnce, head, Wire } from "../wire.ts";
 import type { HostileWorld } from "./hostile.ts";
+import { load } from "./load.ts";
 import { call, session } from "./streams.ts";
 
-const WORKERS = 4;
 const LEAVE_MS_MAX = 40_000;
-
-/** Asks again and again from several clients until it is told to stop; returns how often, and what went wrong. */
-function load(world: HostileWorld): {
-  stop(): Promise<{ readonly asked: number; readonly failed: readonly string[] }>;
-} {
-  const stop = new AbortController();
-  let asked = 0;
-  const failed: string[] = [];
-  const worker = async (): Promise<void> => {
-    const wire = await Wire.to(world.mesh.place("caller-0"), world.service(AppPort.http));
-    while (!stop.signal.aborted) {
-      asked += 1;
-      try {
-        wire.write(head("GET", "/", { Host: "load" }));
-        const { status, headers } = await wire.response();
-        if (status !== 200) failed.push(`${status} ${headers.get("l5d-proxy-error") ?? ""}`);
-      } catch (error) {
-        failed.push(String(error));
-        return;
-      }
-    }
-    wire.close();
-  };
-  const all = Promise.all(Array.from({ length: WORKERS }, worker));
-  return {
-    stop: async () => {
-      stop.abort();
-      await all;
-      return { asked, failed };
-    },
-  };
-}
 
 export function leaving(world: () => HostileWorld): void {
   describe("proxies that end", () => {

@@ -60,8 +60,11 @@ export function followTrust(methods: Methods, options: ClusterTrustOptions): Clu
   const [roots, record] = [object(TRUST_ROOTS.name), object(TRUST_RECORD.name)];
   let served: { readonly inForce: Latest<TrustInForce>; readonly gauges: TrustGauges } | undefined;
   let refusal = "";
+  // An object that is not there changes nothing when it is read: until both were, they are looked at.
+  const first = setInterval(() => judge(), 1_000);
   const judge = (): void => {
     if (!roots.isRead() || !record.isRead()) return;
+    clearInterval(first);
     const next = inForceOf(roots.value.value, record.value.value);
     if (typeof next === "string") {
       if (next !== refusal) log("error", "trust roots refused, those before stay in force", { reason: next });
@@ -86,16 +89,14 @@ export function followTrust(methods: Methods, options: ClusterTrustOptions): Clu
     log("info", "trust roots", { sha256: next.bundle.digest });
   };
   for (const { value } of [roots, record]) value.listen(judge);
-  // An object that is not there changes nothing when it is read.
-  const first = setInterval(judge, 1_000);
   signal.addEventListener("abort", () => clearInterval(first), { once: true });
   const write = async (): Promise<void> => {
     let written = { text: "", atMs: 0 };
     while (!signal.aborted) {
-      const isBusy = isRotating(record.value.value);
-      await sleep(isBusy ? WRITE_BUSY_MS : WRITE_IDLE_MS, undefined, { signal }).catch(() => undefined);
+      await sleep(WRITE_BUSY_MS, undefined, { signal }).catch(() => undefined);
       if (signal.aborted || served === undefined) continue;
       const nowMs = Date.now();
+      if (!isRotating(record.value.value) && nowMs - written.atMs < WRITE_IDLE_MS) continue;
       const text = writeReports(served.gauges.reports(), 0);
       if (text === written.text && nowMs - written.atMs < WRITE_MS_MAX) continue;
       try {

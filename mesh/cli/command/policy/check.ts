@@ -31,8 +31,8 @@ export class PolicyCheckCommand extends WorldCommand {
       ],
     );
     const { documents, problems } = await loadManifests([args.manifests]);
-    const isCluster = options.kubeconfig !== undefined || options.context !== undefined;
-    const filename = options.filename ?? (isCluster ? undefined : [args.manifests]);
+    const isRunning = [options.kubeconfig, options.context, options.state].some((one) => one !== undefined);
+    const filename = options.filename ?? (isRunning ? undefined : [args.manifests]);
     const before = await this.world({ ...options, filename });
     const context = { ...before, snapshot: changedBy(before.snapshot, { documents, removed: [] }).snapshot };
     const unread = problems.map(({ severity, file, line, object, field, message }) => ({

@@ -44,8 +44,8 @@ export class PolicyTestCommand extends WorldCommand {
     const wrong = [...unread, ...problems];
     if (wrong.length > 0) this.error(wrong.join("\n"), { exit: EXIT.usage });
     if (cases.length === 0) this.error(`${args.cases} holds no PolicyTest`, { exit: EXIT.usage });
-    const isCluster = options.kubeconfig !== undefined || options.context !== undefined;
-    const filename = options.filename ?? (isCluster ? undefined : [args.cases]);
+    const isRunning = [options.kubeconfig, options.context, options.state].some((one) => one !== undefined);
+    const filename = options.filename ?? (isRunning ? undefined : [args.cases]);
     const results = runCases(cases, await this.world({ ...options, filename }));
     const failed = results.filter(({ failure }) => failure !== undefined);
     if (options.output === "junit") this.log(junit(results));

@@ -16,10 +16,14 @@ export function regexProblem(pattern: string): string | undefined {
   if (BACKREFERENCE.test(pattern)) return `${JSON.stringify(pattern)}: there are no backreferences`;
   if (ITS_OWN.test(pattern)) return undefined;
   const plain = pattern.replaceAll(FLAGS, (_all, end: string) => (end === ")" ? "" : "(?:"));
+  return compiles(plain) ? undefined : `${JSON.stringify(pattern)} is not a regular expression`;
+}
+
+/** Without the flag `u`: with it a needless escape is a mistake, as in the proxy, but not the same ones are. */
+function compiles(pattern: string): boolean {
   try {
-    // Without the flag `u`: there, as in the proxy, a needless escape is a mistake, but not the same ones are.
-    return new RegExp(plain).source === "" ? "is empty" : undefined;
+    return new RegExp(pattern) instanceof RegExp;
   } catch {
-    return `${JSON.stringify(pattern)} is not a regular expression`;
+    return false;
   }
 }

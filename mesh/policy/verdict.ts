@@ -20,7 +20,15 @@ import type { IPNetwork } from "../api/gen/net_pb.ts";
 import { bitsOfWireIp } from "../api/wire.ts";
 import { networkContains, type Cidr, type IpAddress, type Network } from "../model/address.ts";
 import { canonicalPath } from "./verdict_path.ts";
-import { findRule, grpcRule, httpRule, judgesPath, type AskedRequest, type Ruled } from "./verdict_match.ts";
+import {
+  findRule,
+  grpcRule,
+  httpRule,
+  judgesPath,
+  spans,
+  type AskedRequest,
+  type Ruled,
+} from "./verdict_match.ts";
 
 /** Who asks. */
 export interface AskingClient {
@@ -180,10 +188,8 @@ function headerHolds({ name, test }: HeaderCondition, headers: AskedRequest["hea
       return values.every((value) => test.value.values.includes(value));
     case "prefix":
       return values.every((value) => test.value.values.some((prefix) => value.startsWith(prefix)));
-    case "regex": {
-      const pattern = new RegExp(`^(?:${test.value})$`, "u");
-      return values.every((value) => pattern.test(value));
-    }
+    case "regex":
+      return values.every((value) => spans(test.value, value));
   }
 }
 

@@ -32,7 +32,7 @@ function isBetter(rank: Rank, than: Rank): boolean {
 }
 
 /** Whether an expression matches all of a text. One that cannot be read matches nothing. */
-function spans(pattern: string, text: string): boolean {
+export function spans(pattern: string, text: string): boolean {
   const [, flags = "", rest = pattern] = /^\(\?([ims]+)\)(.*)$/su.exec(pattern) ?? [];
   try {
     return new RegExp(`^(?:${rest})$`, flags).test(text);

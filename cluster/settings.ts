@@ -241,6 +241,17 @@ function encode(pem: string): string {
   return Buffer.from(pem).toString("base64");
 }
 
+/** What a node's network says of itself where addresses are given out by the cluster: kubelets ask from its first one. */
+export function nodeNetwork({ name, podPrefix }: Node): Readonly<Record<string, unknown>> {
+  const range = `${podPrefix}.0/24`;
+  return {
+    apiVersion: "v1",
+    kind: "Node",
+    metadata: { name },
+    spec: { podCIDR: range, podCIDRs: [range] },
+  };
+}
+
 function json(value: unknown): string {
   return `${JSON.stringify(value, undefined, 2)}\n`;
 }

@@ -96,6 +96,7 @@ export async function up(place: Place, extent: Extent, installed: Installed): Pr
       run(nodePrograms(place, node), node);
     }
     await until(place, () => areReady(place, api));
+    for (const node of place.nodes) await api.apply(settings.nodeNetwork(node));
     told(place.nodes.length === 1 ? "the node is ready" : "the nodes are ready");
   }
   // Pods are refused until their service account is there.

@@ -4,18 +4,26 @@ import { z } from "zod";
 import { AppPort } from "../mesh/ports.ts";
 import type { Case, SuiteResult } from "../report.ts";
 import { program, victims } from "../attack/victims.ts";
-import { held, World } from "../attack/world.ts";
+import { held, World, type Held } from "../attack/world.ts";
 
 const ANSWERED_SHARE_MIN = 0.999;
 const CONNECTION_KIB_MAX = 32;
 /** The limit of a head and of a handshake, and what a busy machine adds. */
 const CLOSED_MS_MAX = 10_000 + 4_000;
 const INBOUND_PORT = 4143;
-/** Time for the connections to be open before they are weighed. */
+/** Time for the connections to be open before they end. */
 const SETTLE_MS = 4_000;
+const LOOK_MS = 200;
+/** Weighed are moments in which so many of the most connections are open. */
+const NEARLY_ALL = 0.95;
 /** How long the connections of one kind may take to go, and how many descriptors of others may stay. */
-const LEFT_MS_MAX = 30_000;
+const LEFT_MS_MAX = 40_000;
 const LEFT_FILES_MAX = 32;
+const LEFT_KIB_MAX = 2_048;
+/** Memory is given back within 30 s, which a run with fewer does not wait for. */
+const MANY = 5_000;
+/** Handshakes of one address are bounded: 256 at once, and twice as many that wait. */
+const HANDSHAKES = 3 * 256;
 const PODS = ["server-0"] as const;
 
 const Tally = z.object({
@@ -25,6 +33,8 @@ const Tally = z.object({
   lastEndMs: z.number(),
   left: z.number(),
 });
+
+type Weight = Pick<Held, "files" | "kib">;
 
 /** What is held against each kind. */
 interface Slow {
@@ -49,9 +59,9 @@ export async function slow(connections: number, only: readonly string[]): Promis
   try {
     await victims(world, 2);
     const cases: Case[] = [];
-    const { files } = held(await world.mesh.proxyPid(PODS[0]));
+    const idle = held(await world.mesh.proxyPid(PODS[0]));
     for (const kind of kinds) {
-      await left(await world.mesh.proxyPid(PODS[0]), files);
+      await left(await world.mesh.proxyPid(PODS[0]), idle, connections);
       cases.push(...(await one(world, kind, connections)));
     }
     return { suite: "slow", usual: () => "holds", never: [], least: kinds.length * 3, cases };
@@ -60,10 +70,23 @@ export async function slow(connections: number, only: readonly string[]): Promis
   }
 }
 
-/** Waits until the connections of the kind before are gone: what is weighed is this kind's. */
-async function left(pid: number, files: number): Promise<void> {
+/** Waits until the connections of the kind before are gone, and the memory of many: what is weighed is this kind's. */
+async function left(pid: number, idle: Weight, connections: number): Promise<void> {
   const late = performance.now() + LEFT_MS_MAX;
-  while (held(pid).files > files + LEFT_FILES_MAX && performance.now() < late) await sleep(100);
+  const isThere = ({ files, kib }: Weight): boolean =>
+    files > idle.files + LEFT_FILES_MAX || (connections >= MANY && kib > idle.kib + LEFT_KIB_MAX);
+  while (isThere(held(pid)) && performance.now() < late) await sleep(100);
+}
+
+/** What a process holds while it has most connections, and has had the time to do something with them. */
+async function weighing(pid: number, until: Promise<unknown>): Promise<Weight> {
+  const looks: Weight[] = [];
+  const watch = setInterval(() => looks.push(held(pid)), LOOK_MS);
+  await until.catch(() => undefined);
+  clearInterval(watch);
+  const files = Math.max(...looks.map((look) => look.files));
+  const full = looks.filter((look) => look.files >= files * NEARLY_ALL);
+  return { files, kib: Math.max(...full.map(({ kib }) => kib)) };
 }
 
 async function one(
@@ -78,12 +101,9 @@ async function one(
   const attacker = program(world.outside, "slow.ts", order);
   attacker.catch(() => undefined);
   const served = victims(world, SETTLE_MS / 1_000 + 2);
-  await sleep(SETTLE_MS);
-  // A busy machine takes longer to open them; none is closed by the limit yet.
-  const late = performance.now() + SETTLE_MS;
-  while (held(pid).files - before.files <= connections / 4 && performance.now() < late) await sleep(100);
-  const during = held(pid);
+  const weighed = weighing(pid, attacker);
   const [answers, tally] = [await served, Tally.parse(await attacker)];
+  const during = await weighed;
   const open = Math.max(1, during.files - before.files);
   const each = (during.kib - before.kib) / open;
   const detail = `${tally.opened} opened, ${tally.refused} refused, ${tally.ended} ended, the last after ${tally.lastEndMs} ms`;
@@ -91,6 +111,7 @@ async function one(
     ([one, other], victim) => [one + victim.asked, other + victim.answered],
     [0, 0],
   );
+  const fewest = Math.min(connections, port === INBOUND_PORT ? HANDSHAKES : connections) / 4;
   const isEnded = !isClosed || (tally.left === 0 && tally.lastEndMs <= CLOSED_MS_MAX);
   return [
     {
@@ -100,7 +121,7 @@ async function one(
     },
     {
       name: `${kind}: a connection is small`,
-      outcome: each <= CONNECTION_KIB_MAX && open > connections / 4 ? "holds" : "grew",
+      outcome: each <= CONNECTION_KIB_MAX && open > fewest ? "holds" : "grew",
       detail: `${each.toFixed(1)} KiB for each of ${open} descriptors; ${detail}`,
     },
     {

@@ -156,6 +156,11 @@ test("a request that makes no sense is refused in words, and is gone", () =>
       assert.equal(rotation.phase, "steady");
       assert.equal(await readTrustRequest(mesh.dir), undefined);
     }
+    // A good one that comes after is not taken for refused.
+    await askInDirectory(mesh.dir, other);
+    await finish(mesh);
+    assert.equal((await readTrustRecord(mesh.dir)).status?.refused, undefined);
+    assert.equal(readFileSync(mesh.paths.anchors, "utf8"), other.root);
   }));
 
 test("what is written down is read back, and what somebody else wrote is refused by field", () => {

@@ -111,7 +111,9 @@ export async function turn(store: TrustStore, options: DriveOptions, signal: Abo
       ? step(before, seenIn(world), timing, nowMs)
       : { rotation: begun.rotation, act: undefined, waiting: [] };
   const last = rotation.phase === "steady" ? record.last : rotation.plan.id;
-  const status = statusOf(world, waiting, nowMs, record.status?.refused);
+  // What was refused is told until another rotation begins.
+  const refused = rotation.phase === "steady" ? record.status?.refused : undefined;
+  const status = statusOf(world, waiting, nowMs, refused);
   const isChanged = rotation !== before || !isSame(status, record.status);
   if (isChanged && !(await store.save({ rotation, last, status }, world.version, signal))) return true;
   if (rotation !== before) heard?.({ type: "phase", rotation, before });

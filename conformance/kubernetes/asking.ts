@@ -49,6 +49,50 @@ export async function load(
   return Loaded.parse(JSON.parse(stdout));
 }
 
+/** Each part of a load that goes on until something is done. */
+const PART_S = 5;
+
+/** Asks at a constant rate until `done` has settled, and for one part more. */
+export async function loadUntil(
+  world: World,
+  from: Asker,
+  { url, rate, done }: { readonly url: string; readonly rate: number; readonly done: Promise<unknown> },
+): Promise<Loaded> {
+  let isDone = false;
+  const settled = (): void => {
+    isDone = true;
+  };
+  done.then(settled, settled);
+  const parts: Loaded[] = [];
+  for (let isLast = false; !isLast;) {
+    isLast = isDone;
+    parts.push(await load(world, from, { url, rate, seconds: PART_S }));
+  }
+  return joined(parts);
+}
+
+/** Several loads as one; times are the worst of theirs. */
+export function joined(parts: readonly Loaded[]): Loaded {
+  const sum = (of: (part: Loaded) => number): number => parts.reduce((total, part) => total + of(part), 0);
+  const worst = (of: (part: Loaded) => number): number => Math.max(0, ...parts.map(of));
+  const counts = (of: (part: Loaded) => Readonly<Record<string, number>>): Record<string, number> => {
+    const all: Record<string, number> = {};
+    for (const part of parts)
+      for (const [name, count] of Object.entries(of(part))) all[name] = (all[name] ?? 0) + count;
+    return all;
+  };
+  return {
+    asked: sum(({ asked }) => asked),
+    answered: sum(({ answered }) => answered),
+    p50Ms: worst(({ p50Ms }) => p50Ms),
+    p99Ms: worst(({ p99Ms }) => p99Ms),
+    worstMs: worst(({ worstMs }) => worstMs),
+    failures: counts(({ failures }) => failures),
+    versions: counts(({ versions }) => versions),
+    pods: counts(({ pods }) => pods),
+  };
+}
+
 /** What a load saw, in a line. */
 export function told({ asked, answered, p50Ms, p99Ms, worstMs, failures }: Loaded): string {
   const errors = Object.keys(failures).length === 0 ? "" : ` ${JSON.stringify(failures)}`;

@@ -1,5 +1,7 @@
 //! Answers that the proxy gives itself: errors, injected failures, redirections.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use hauberk_model::canonical::Ambiguous;
 use hauberk_model::filters::Answer;
@@ -9,7 +11,7 @@ use hauberk_model::status::{Failure, GrpcCode};
 use hauberk_model::story::{self, RequestId};
 use hauberk_wire::h1::H1Error;
 use hauberk_wire::{Edits, strip};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::body::{Body, Pump, Rescue};
@@ -44,6 +46,8 @@ pub(crate) struct Synthesised {
     headers: Vec<Header>,
     /// In the words of another service.
     given: Option<Box<Given>>,
+    /// When the client may come again.
+    wait: Option<Duration>,
 }
 
 /// Headers and body that another service chose.
@@ -55,7 +59,7 @@ struct Given {
 
 impl From<Failure> for Synthesised {
     fn from(failure: Failure) -> Self {
-        Self { failure, text: failure.row().text.to_owned(), headers: Vec::new(), given: None }
+        Self { failure, text: failure.row().text.to_owned(), headers: Vec::new(), given: None, wait: None }
     }
 }
 
@@ -68,7 +72,12 @@ impl From<Ambiguous> for Synthesised {
 impl Synthesised {
     /// A failure with more to say than its row.
     pub(crate) fn saying(failure: Failure, text: impl Into<String>) -> Self {
-        Self { failure, text: text.into(), headers: Vec::new(), given: None }
+        Self { failure, text: text.into(), headers: Vec::new(), given: None, wait: None }
+    }
+
+    /// A rate limit is used up; another request would be admitted in this time.
+    pub(crate) fn limited(text: String, wait: Duration) -> Self {
+        Self { wait: Some(wait), ..Self::saying(Failure::RateLimited, text) }
     }
 
     /// No authorization admits the request, for this reason.
@@ -145,7 +154,16 @@ async fn answer_with(reply: Reply, answer: &Synthesised, to: Audience<'_>) -> En
         if let Ok(text) = HeaderValue::from_str(&percent_encoded(&answer.text)) {
             headers.insert("grpc-message", text);
         }
+        if let Some(wait) = answer.wait {
+            // gRFC A6.
+            let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            headers.insert("grpc-retry-pushback-ms", HeaderValue::from(ms.max(1)));
+        }
     } else {
+        if let Some(wait) = answer.wait {
+            // Whole seconds are all that the field can say (RFC 9110 §10.2.3).
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().saturating_add(1)));
+        }
         for (name, value) in &answer.headers {
             if let Ok(value) = HeaderValue::from_str(value) {
                 response.headers_mut().append(*name, value);

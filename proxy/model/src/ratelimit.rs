@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::identity::Identity;
 use crate::limits::{HEADER_VALUES_MAX, HeaderRate, Rate, RateLimit, Total};
@@ -43,6 +43,8 @@ pub struct Refused {
     pub by: Metadata,
     /// Its limit.
     pub limited: Limited,
+    /// When one more request would be admitted, if no other came.
+    pub wait: Duration,
 }
 
 /// A request, as limits see it.
@@ -83,8 +85,8 @@ impl RateLimiter {
         for (limit, index) in each() {
             let Some(limiter) = self.limiters.get_mut::<usize>(index) else { continue };
             let value = limiter.value(limit, asking.view, &self.hasher);
-            if let Err(limited) = limiter.take(limit, asking.client, value, now) {
-                refused = Some((index, Refused { by: limit.metadata.clone(), limited }));
+            if let Err((limited, wait)) = limiter.take(limit, asking.client, value, now) {
+                refused = Some((index, Refused { by: limit.metadata.clone(), limited, wait }));
                 break;
             }
         }
@@ -165,7 +167,7 @@ impl Limiter {
         client: Option<&Identity>,
         value: u64,
         now: Instant,
-    ) -> Result<(), Limited> {
+    ) -> Result<(), (Limited, Duration)> {
         if let (Some(bucket), Some(Total::Leased { rate, share })) = (&mut self.total, &limit.total) {
             share.ask();
             bucket.follow(*rate, share.milli_per_second(), now);
@@ -173,7 +175,7 @@ impl Limiter {
         let mut taken = self.buckets(limit, client, value, now);
         for (bucket, limited) in taken.iter_mut().flatten() {
             if !bucket.has_token(now) {
-                return Err(*limited);
+                return Err((*limited, bucket.wait()));
             }
         }
         taken.iter_mut().flatten().for_each(|(bucket, _)| bucket.take());

@@ -67,6 +67,20 @@ fn ask(
     limiter.check(&asking, now).map_err(|refused| refused.limited)
 }
 
+#[test]
+fn a_refusal_says_when_to_come_again_and_who_does_is_admitted() {
+    let start = Instant::now();
+    let mut limiter = RateLimiter::new(limit(Some(10), None, &[]), start);
+    let mut ask = |now: Instant| {
+        let asking = Asking { client: None, route: &metadata("route"), view: &Headers(&[]) };
+        limiter.check(&asking, now)
+    };
+    let refused = (0..100).find_map(|_| ask(start).err()).unwrap();
+    assert!(refused.wait > Duration::ZERO && refused.wait <= Duration::from_millis(100));
+    assert!(ask(start + refused.wait / 2).is_err());
+    assert!(ask(start + refused.wait).is_ok());
+}
+
 fn check(limiter: &mut RateLimiter, client: Option<&Identity>, now: Instant) -> Result<(), Limited> {
     ask(limiter, client, &[], now)
 }

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::limits::Rate;
 
+/// Longest wait that is told, seconds: of a share that has nothing, nobody knows when it will.
+const WAIT_S_MAX: f64 = 60.0;
+
 /// Tokens come evenly, up to a depth.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket {
@@ -47,6 +50,13 @@ impl Bucket {
     pub(super) fn has_token(&mut self, now: Instant) -> bool {
         self.refill(now);
         self.tokens >= 1.0
+    }
+
+    /// How long after the last look there will be a token.
+    pub(super) fn wait(&self) -> Duration {
+        let missing = (1.0 - self.tokens).max(0.0);
+        let seconds = if self.per_second > 0.0 { missing / self.per_second } else { WAIT_S_MAX };
+        Duration::from_secs_f64(seconds.min(WAIT_S_MAX))
     }
 
     pub(super) fn is_full(&mut self, now: Instant) -> bool {

@@ -4,6 +4,8 @@
 //! The doc comment of each names its labels. `target_*` stands for `target_addr`, `target_ip` and
 //! `target_port`; `srv_*`, `route_*`, `authz_*`, `parent_*` and `backend_*` for the parts of an object's name.
 
+pub mod balancer;
+
 use crate::family::{
     BACKEND_RESPONSE_BOUNDS, CounterFamily, GaugeFamily, HistogramFamily, ROUTE_REQUEST_BOUNDS,
 };
@@ -340,30 +342,6 @@ pub static OUTBOUND_TLS_ROUTE_OPEN_TOTAL: CounterFamily =
 pub static OUTBOUND_TLS_ROUTE_CLOSE_TOTAL: CounterFamily = CounterFamily {
     name: "outbound_tls_route_close_total",
     help: "Connections of TLS routes that have ended, or were refused by them.",
-};
-
-/// Labels: `endpoint_state` (`ready` or `pending`), `parent_*`, `backend_*`.
-pub static OUTBOUND_HTTP_BALANCER_ENDPOINTS: GaugeFamily = GaugeFamily {
-    name: "outbound_http_balancer_endpoints",
-    help: "The number of endpoints of a balancer, by state.",
-};
-
-/// Labels: `backend_*`.
-pub static OUTBOUND_HTTP_BALANCER_P2C_ENDPOINTS: GaugeFamily = GaugeFamily {
-    name: "outbound_http_balancer_p2c_endpoints",
-    help: "The number of endpoints of a balancer.",
-};
-
-/// Labels: `backend_*`.
-pub static OUTBOUND_HTTP_BALANCER_QUEUE_LENGTH: GaugeFamily = GaugeFamily {
-    name: "outbound_http_balancer_queue_length",
-    help: "The number of requests that wait for an endpoint.",
-};
-
-/// Labels: `backend_*`.
-pub static OUTBOUND_HTTP_BALANCER_QUEUE_REQUESTS_TOTAL: CounterFamily = CounterFamily {
-    name: "outbound_http_balancer_queue_requests_total",
-    help: "The total number of requests that had to wait for an endpoint.",
 };
 
 /// Labels: `parent_*`, `route_*`.

@@ -11,6 +11,7 @@ use hauberk_model::discovery::Watched;
 use hauberk_model::endpoint::{Endpoint as Spec, EndpointSet};
 use hauberk_model::outbound::{Backend as BackendSpec, BackendKind, FailureAccrual};
 use hauberk_observe::families as f;
+use hauberk_observe::families::balancer::BalancerFamilies;
 use hauberk_observe::{Counter, Gauge, Labels};
 use tokio::time::{sleep, timeout};
 
@@ -41,6 +42,7 @@ pub(crate) struct Backend {
     waiting: Cell<u32>,
     ejections: Ejections,
     endpoints: EndpointGauges,
+    families: &'static BalancerFamilies,
     limits: ServiceLimits,
     set_version: SetVersion,
 }
@@ -91,6 +93,7 @@ impl Backend {
         spec: &Arc<BackendSpec>,
         accrual: Option<FailureAccrual>,
         authority: Option<Arc<str>>,
+        families: &'static BalancerFamilies,
     ) -> Rc<Self> {
         let now = Instant::now();
         let (default_rtt, decay, penalty) = match &spec.kind {
@@ -127,7 +130,8 @@ impl Backend {
         Rc::new(Self {
             limits: ServiceLimits::new(&spec.allowance, &worker.registry, &labels),
             ejections: Ejections::new(worker, spec),
-            endpoints: EndpointGauges::new(worker, spec, &balancer),
+            endpoints: EndpointGauges::new(worker, spec, families, &balancer),
+            families,
             spec: Arc::clone(spec),
             accrual,
             authority,
@@ -142,8 +146,13 @@ impl Backend {
     }
 
     /// Whether a new policy may keep using this state.
-    pub(crate) fn serves(&self, spec: &BackendSpec, accrual: Option<&FailureAccrual>) -> bool {
-        *self.spec == *spec && self.accrual.as_ref() == accrual
+    pub(crate) fn serves(
+        &self,
+        spec: &BackendSpec,
+        accrual: Option<&FailureAccrual>,
+        families: &'static BalancerFamilies,
+    ) -> bool {
+        std::ptr::eq(self.families, families) && *self.spec == *spec && self.accrual.as_ref() == accrual
     }
 
     /// Whether an endpoint is ready.
@@ -187,13 +196,13 @@ impl Backend {
     }
 
     /// An endpoint for a request now.
-    pub(crate) fn pick(&self, worker: &Worker, wanted: Wanted<'_>) -> Option<Picked> {
+    pub(crate) fn pick(&self, worker: &Worker, wanted: Wanted<'_>, now: Instant) -> Option<Picked> {
         self.refresh();
         if self.is_busy() {
             return None;
         }
         let mut balancer = self.balancer.borrow_mut();
-        let key = balancer.pick(Instant::now(), &mut worker.random.borrow_mut(), wanted)?;
+        let key = balancer.pick(now, &mut worker.random.borrow_mut(), wanted)?;
         self.failing.set(false);
         let spec = balancer.endpoint(key)?;
         let mut slots = self.slots.borrow_mut();
@@ -213,7 +222,7 @@ impl Backend {
     /// # Errors
     /// [`NoEndpoint`] once the backend's fail-fast timeout has passed.
     pub(crate) async fn ready(&self, worker: &Worker, wanted: Wanted<'_>) -> Result<Picked, NoEndpoint> {
-        if let Some(picked) = self.pick(worker, wanted) {
+        if let Some(picked) = self.pick(worker, wanted, Instant::now()) {
             return Ok(picked);
         }
         if self.failing.get() && !self.is_busy() {
@@ -226,7 +235,7 @@ impl Backend {
         let found = async {
             loop {
                 self.changed().await;
-                if let Some(picked) = self.pick(worker, wanted) {
+                if let Some(picked) = self.pick(worker, wanted, Instant::now()) {
                     return picked;
                 }
             }
@@ -281,9 +290,9 @@ impl Backend {
         story.skips(balancer.skipped(Instant::now()), balancer.ready(), balancer.len());
     }
 
-    fn finished(&self, worker: &Worker, request: InFlight, outcome: Outcome) {
+    fn finished(&self, worker: &Worker, request: InFlight, outcome: Outcome, now: Instant) {
         let mut balancer = self.balancer.borrow_mut();
-        balancer.finished(request, outcome, Instant::now(), &mut worker.random.borrow_mut());
+        balancer.finished(request, outcome, now, &mut worker.random.borrow_mut());
         self.ejections.count(balancer.ejections());
         self.endpoints.show(&balancer);
     }
@@ -321,6 +330,7 @@ impl Backend {
         let mut balancer = self.balancer.borrow_mut();
         balancer.update(&set, Instant::now());
         self.set_version.changed();
+        self.endpoints.updates.inc();
         self.endpoints.show(&balancer);
         let mut slots = self.slots.borrow_mut();
         for place in &mut slots.0 {
@@ -356,9 +366,9 @@ impl Load {
     }
 
     /// The endpoint has begun to answer.
-    pub(crate) fn answered(&mut self) {
+    pub(crate) fn answered(&mut self, now: Instant) {
         if let Some(in_flight) = &mut self.in_flight {
-            self.backend.balancer.borrow_mut().answered(in_flight, Instant::now());
+            self.backend.balancer.borrow_mut().answered(in_flight, now);
         }
     }
 
@@ -373,20 +383,27 @@ impl Load {
         }
     }
 
-    /// It has ended so.
+    /// It has ended so, now.
     pub(crate) fn end(&mut self, outcome: Outcome) {
+        self.end_at(outcome, Instant::now());
+    }
+
+    /// It has ended so.
+    pub(crate) fn end_at(&mut self, outcome: Outcome, now: Instant) {
         if let Some(in_flight) = self.in_flight.take() {
             if let Some(limit) = self.backend.limits.requests() {
                 limit.end();
             }
-            self.backend.finished(&self.worker, in_flight, outcome);
+            self.backend.finished(&self.worker, in_flight, outcome, now);
         }
     }
 }
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.end(Outcome::Cancelled);
+        if self.in_flight.is_some() {
+            self.end(Outcome::Cancelled);
+        }
     }
 }
 
@@ -445,7 +462,7 @@ impl Ejections {
     }
 }
 
-/// `outbound_http_balancer_endpoints`.
+/// What is told of the endpoints and of who waits for them.
 struct EndpointGauges {
     ready: Gauge,
     pending: Gauge,
@@ -453,16 +470,22 @@ struct EndpointGauges {
     /// Requests that wait for one.
     queue: Gauge,
     queued: Counter,
+    updates: Counter,
     shown: Cell<(usize, usize)>,
     /// Where zones are told apart.
     overflow: Option<Gauge>,
 }
 
 impl EndpointGauges {
-    fn new(worker: &Worker, spec: &BackendSpec, balancer: &Balancer) -> Self {
+    fn new(
+        worker: &Worker,
+        spec: &BackendSpec,
+        families: &'static BalancerFamilies,
+        balancer: &Balancer,
+    ) -> Self {
         let gauge = |state: &'static str| {
             let labels = object_labels(Labels::new(), BACKEND, &spec.metadata).with("endpoint_state", state);
-            worker.registry.gauge(&f::OUTBOUND_HTTP_BALANCER_ENDPOINTS, labels)
+            worker.registry.gauge(&families.endpoints, labels)
         };
         let overflow = spec.allowance.zones.map(|_| {
             let labels = object_labels(Labels::new(), BACKEND, &spec.metadata);
@@ -472,9 +495,10 @@ impl EndpointGauges {
         let gauges = Self {
             ready: gauge("ready"),
             pending: gauge("pending"),
-            all: worker.registry.gauge(&f::OUTBOUND_HTTP_BALANCER_P2C_ENDPOINTS, labels()),
-            queue: worker.registry.gauge(&f::OUTBOUND_HTTP_BALANCER_QUEUE_LENGTH, labels()),
-            queued: worker.registry.counter(&f::OUTBOUND_HTTP_BALANCER_QUEUE_REQUESTS_TOTAL, labels()),
+            all: worker.registry.gauge(&families.p2c_endpoints, labels()),
+            queue: worker.registry.gauge(&families.queue_length, labels()),
+            queued: worker.registry.counter(&families.queue_requests, labels()),
+            updates: worker.registry.counter(&families.p2c_updates, labels()),
             shown: Cell::new((0, 0)),
             overflow,
         };

@@ -18,6 +18,7 @@ use hauberk_model::route::{Filter, GrpcRoute, HttpRoute};
 use hauberk_model::server_name::NameRefusal;
 use hauberk_model::story::Place;
 use hauberk_observe::Labels;
+use hauberk_observe::families::balancer::{self, BalancerFamilies};
 
 use super::affinity::Sessions;
 use super::backend::Backend;
@@ -125,7 +126,15 @@ impl Plan {
         policy: &OutboundPolicy,
         held: &[Rc<Backend>],
     ) -> (Self, Vec<Rc<Backend>>) {
-        let resolver = Resolver { worker, policy, held, used: RefCell::default() };
+        let families = match &policy.protocol {
+            OutboundProtocol::Opaque(_) => &balancer::OUTBOUND_TCP,
+            OutboundProtocol::Tls(_) => &balancer::OUTBOUND_TLS,
+            OutboundProtocol::Detect { .. }
+            | OutboundProtocol::Http1(_)
+            | OutboundProtocol::Http2(_)
+            | OutboundProtocol::Grpc(_) => &balancer::OUTBOUND_HTTP,
+        };
+        let resolver = Resolver { worker, policy, held, families, used: RefCell::default() };
         let protocol = match &policy.protocol {
             OutboundProtocol::Detect { timeout, http1, http2, opaque, tls } => Protocol::Detect {
                 timeout: *timeout,
@@ -149,6 +158,8 @@ struct Resolver<'a> {
     worker: &'a Worker,
     policy: &'a OutboundPolicy,
     held: &'a [Rc<Backend>],
+    /// In which the balancers are shown: one of a destination whose protocol is detected serves all of them.
+    families: &'static BalancerFamilies,
     used: RefCell<Vec<Rc<Backend>>>,
 }
 
@@ -281,9 +292,11 @@ impl Resolver<'_> {
 
     fn backend(&self, spec: &Arc<BackendSpec>, accrual: Option<&FailureAccrual>) -> Rc<Backend> {
         let mut used = self.used.borrow_mut();
-        let known = used.iter().chain(self.held).find(|backend| backend.serves(spec, accrual)).map(Rc::clone);
+        let mut held = used.iter().chain(self.held);
+        let known = held.find(|backend| backend.serves(spec, accrual, self.families)).map(Rc::clone);
         let backend = known.unwrap_or_else(|| {
-            Backend::new(self.worker, spec, accrual.cloned(), self.policy.authority.clone())
+            let authority = self.policy.authority.clone();
+            Backend::new(self.worker, spec, accrual.cloned(), authority, self.families)
         });
         if !used.iter().any(|have| Rc::ptr_eq(have, &backend)) {
             used.push(Rc::clone(&backend));

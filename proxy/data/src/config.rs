@@ -45,6 +45,8 @@ pub struct Config {
     pub limits: Limits,
     /// How the original destination of a redirected connection is found.
     pub origin: Origin,
+    /// Has the allocator give back what is free, some time after many connections have ended; `None`: it does by itself.
+    pub give_back: Option<fn()>,
 }
 
 /// Finds the address that the client of a redirected connection meant.
@@ -118,6 +120,7 @@ impl Default for Config {
             outbound_hostname_labels: false,
             limits: Limits::default(),
             origin: Origin(Arc::new(origin::original_destination)),
+            give_back: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Heads of requests and responses as they came, in either protocol, and their way into either protocol.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -15,6 +16,7 @@ use hauberk_wire::translate::forward::{self, ForwardRequest};
 use hauberk_wire::translate::up::{self, UpRequest};
 use hauberk_wire::translate::{H2Request, TranslateError};
 use hauberk_wire::{Edits, Modifier};
+use http::uri::Authority;
 
 use crate::body::grpc_status;
 
@@ -243,6 +245,8 @@ impl RequestView for View<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Onward<'a> {
     pub(crate) host: Option<&'a str>,
+    /// A host that was read before, perhaps this request's.
+    pub(crate) known: Option<&'a Authority>,
     pub(crate) path_and_query: Option<&'a str>,
     pub(crate) edits: Edits<'a>,
     /// The next hop is a meshed proxy that takes HTTP/1 off HTTP/2 again.
@@ -260,6 +264,7 @@ pub(crate) fn for_http2(head: &RequestMeta, on: &Onward<'_>) -> Result<http::Req
         RequestMeta::H1(head) => {
             let how = UpRequest {
                 host: on.host,
+                known: on.known,
                 path_and_query: on.path_and_query,
                 orig_proto: on.to_mesh,
                 expect: false,
@@ -303,6 +308,26 @@ pub(crate) fn write_http1(
             down::request(head, &how, &on.edits, out)?;
             Ok(how.body)
         }
+    }
+}
+
+/// The host of the last HTTP/1 request that was put on HTTP/2: nearly always the next one's too.
+#[derive(Debug, Default)]
+pub(crate) struct LastHost(RefCell<Option<Authority>>);
+
+/// A longer host is read each time.
+const HOST_BYTES_MAX: usize = 255;
+
+impl LastHost {
+    /// The request's own host, if it has one that can be kept.
+    pub(crate) fn of(&self, head: &RequestMeta) -> Option<Authority> {
+        let RequestMeta::H1(head) = head else { return None };
+        let host = head.host();
+        let mut last = self.0.borrow_mut();
+        if last.as_ref().is_none_or(|last| last.as_str() != host) && host.len() <= HOST_BYTES_MAX {
+            *last = Authority::try_from(host).ok();
+        }
+        last.clone()
     }
 }
 

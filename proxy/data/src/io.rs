@@ -12,6 +12,7 @@ use hauberk_tls::{ClientStream, ServerStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::arrival::Arrivals;
 use crate::meters::{TlsSession, Transport};
 use crate::outbound::limit::HeldConnection;
 
@@ -83,6 +84,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
 #[derive(Debug)]
 pub(crate) struct Io {
     stream: Prefixed<Stream>,
+    arrivals: Arrivals,
     /// Counts bytes, and the close when dropped.
     transport: Option<Counted>,
     /// Counts the mTLS session while it is open.
@@ -105,7 +107,8 @@ pub(crate) enum Stream {
 impl Io {
     pub(crate) fn new(stream: Stream, transport: Option<Rc<Transport>>) -> Self {
         let transport = transport.map(Counted::new);
-        Self { stream: Prefixed::new(Bytes::new(), stream), transport, session: None, held: None }
+        let stream = Prefixed::new(Bytes::new(), stream);
+        Self { stream, arrivals: Arrivals::new(), transport, session: None, held: None }
     }
 
     /// The same connection, counted as an mTLS session.
@@ -180,7 +183,12 @@ impl AsyncRead for Io {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let Self { stream, arrivals, .. } = &mut *self;
+        let polled = if stream.prefix.is_empty() {
+            arrivals.poll(cx, |cx| Pin::new(&mut stream.inner).poll_read(cx, buf))
+        } else {
+            Pin::new(stream).poll_read(cx, buf)
+        };
         if let Some(counted) = &self.transport {
             counted.transport.read(buf.filled().len().saturating_sub(before));
             if let Poll::Ready(Err(error)) = &polled {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod arrival;
 mod body;
 mod config;
 mod copy;
@@ -30,6 +31,7 @@ mod replay;
 mod respond;
 mod sniff;
 mod tee;
+mod tidy;
 mod tracing;
 mod worker;
 
@@ -122,7 +124,7 @@ pub async fn serve(
 
 async fn run(
     worker: Rc<Worker>,
-    mut drain: DrainWatch,
+    drain: DrainWatch,
     (inbound, outbound): (TcpListener, Vec<TcpListener>),
     questions: Option<mpsc::Receiver<Question>>,
 ) -> Drained {
@@ -135,6 +137,9 @@ async fn run(
             }
         });
     }
+    if let Some(give_back) = worker.config.give_back {
+        spawn_local(tidy::keep(Rc::clone(&worker), give_back));
+    }
     for port in &worker.config.inbound_ports {
         // Asked for before the first connection, so that it need not wait.
         worker.ports.obtain(&worker, *port);
@@ -143,11 +148,26 @@ async fn run(
     for listener in outbound {
         spawn_local(accept(Rc::clone(&worker), listener, outbound::connection));
     }
-    drain.drained().await;
+    let mut drain = rung(drain).await;
     worker.connections.close();
     tokio::select! {
         () = worker.connections.wait() => Drained::Clean,
         () = drain.cut() => Drained::Cut { open: worker.connections.len() },
+    }
+}
+
+/// Waits for the drain. In a task of its own: this future is polled whenever anything happens on the thread.
+async fn rung(mut drain: DrainWatch) -> DrainWatch {
+    let (tell, told) = oneshot::channel();
+    spawn_local(async move {
+        drain.drained().await;
+        // Whoever waits may have been dropped.
+        let _ = tell.send(drain);
+    });
+    match told.await {
+        Ok(drain) => drain,
+        // The task never ends before it has told.
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use hauberk_model::identity::Identity;
@@ -231,24 +232,82 @@ fn errno_name(errno: i32) -> &'static str {
     }
 }
 
-/// One open mTLS connection, counted while it lives.
+/// mTLS connections, counted by kind: sessions of one kind share their counters.
 #[derive(Debug)]
-pub(crate) struct TlsSession {
+pub(crate) struct TlsSessions {
+    registry: Registry,
+    kinds: RefCell<Vec<Rc<TlsKind>>>,
+}
+
+/// Kinds that are looked through; beyond, those without a session are forgotten. Peers of one workload are few.
+const TLS_KINDS_MAX: usize = 64;
+
+/// What the sessions of one kind have in common.
+#[derive(Debug)]
+struct TlsKind {
+    direction: Direction,
+    client: Option<Identity>,
+    server: Option<Identity>,
+    version: &'static str,
+    suite: &'static str,
+    group: &'static str,
+    total: Counter,
     open: Gauge,
 }
 
-impl TlsSession {
-    pub(crate) fn new(
-        registry: &Registry,
+/// One open mTLS connection, counted while it lives.
+#[derive(Debug)]
+pub(crate) struct TlsSession(Rc<TlsKind>);
+
+impl TlsSessions {
+    pub(crate) fn new(registry: &Registry) -> Self {
+        Self { registry: registry.clone(), kinds: RefCell::default() }
+    }
+
+    /// Counts a session that has begun.
+    pub(crate) fn open(
+        &self,
         direction: Direction,
         ours: Option<&Identity>,
         peer: Option<&Identity>,
         handshake: &Handshake,
-    ) -> Self {
+    ) -> TlsSession {
         let (client, server) = match direction {
             Direction::Inbound => (peer, ours),
             Direction::Outbound => (ours, peer),
         };
+        let mut kinds = self.kinds.borrow_mut();
+        let is_it = |kind: &&Rc<TlsKind>| {
+            kind.direction == direction
+                && (kind.client.as_ref(), kind.server.as_ref()) == (client, server)
+                && (kind.version, kind.suite, kind.group)
+                    == (handshake.version, handshake.suite, handshake.group)
+        };
+        let kind = match kinds.iter().find(is_it) {
+            Some(kind) => Rc::clone(kind),
+            None => {
+                if kinds.len() >= TLS_KINDS_MAX {
+                    kinds.retain(|kind| Rc::strong_count(kind) > 1);
+                }
+                let kind = Rc::new(TlsKind::new(&self.registry, direction, client, server, handshake));
+                kinds.push(Rc::clone(&kind));
+                kind
+            }
+        };
+        kind.total.inc();
+        kind.open.inc();
+        TlsSession(kind)
+    }
+}
+
+impl TlsKind {
+    fn new(
+        registry: &Registry,
+        direction: Direction,
+        client: Option<&Identity>,
+        server: Option<&Identity>,
+        handshake: &Handshake,
+    ) -> Self {
         let labels = Labels::new()
             .with("direction", direction.label())
             .with_some("client_id", client.map(Identity::shared))
@@ -256,16 +315,22 @@ impl TlsSession {
             .with("tls_version", handshake.version)
             .with("tls_cipher", handshake.suite)
             .with("tls_group", handshake.group);
-        registry.counter(&f::HAUBERK_TLS_CONNECTIONS_TOTAL, labels.clone()).inc();
-        let open = registry.gauge(&f::HAUBERK_TLS_OPEN_CONNECTIONS, labels);
-        open.inc();
-        Self { open }
+        Self {
+            direction,
+            client: client.cloned(),
+            server: server.cloned(),
+            version: handshake.version,
+            suite: handshake.suite,
+            group: handshake.group,
+            total: registry.counter(&f::HAUBERK_TLS_CONNECTIONS_TOTAL, labels.clone()),
+            open: registry.gauge(&f::HAUBERK_TLS_OPEN_CONNECTIONS, labels),
+        }
     }
 }
 
 impl Drop for TlsSession {
     fn drop(&mut self) {
-        self.open.dec();
+        self.0.open.dec();
     }
 }
 

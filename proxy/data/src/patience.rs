@@ -43,13 +43,20 @@ enum Slot {
 }
 
 impl Patience {
-    /// What `work` brings within this time, or `None`.
-    pub(crate) async fn within<F: Future>(&self, time: Duration, work: F) -> Option<F::Output> {
+    /// What `work` brings within this time from `start`, or `None`.
+    pub(crate) async fn within<F: Future>(
+        &self,
+        start: Instant,
+        time: Duration,
+        work: F,
+    ) -> Option<F::Output> {
         let mut work = pin!(work);
+        // A bound beyond all time is none.
+        let at = start.checked_add(time);
         let mut place = Place { shared: &self.0, index: None };
         poll_fn(|cx| match work.as_mut().poll(cx) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending => place.poll(time, cx).map(|()| None),
+            Poll::Pending => place.poll(at, cx).map(|()| None),
         })
         .await
     }
@@ -62,11 +69,10 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn poll(&mut self, time: Duration, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.shared.state.borrow_mut();
         let Some(index) = self.index else {
-            // A bound beyond all time is none.
-            if let Some(at) = Instant::now().checked_add(time) {
+            if let Some(at) = at {
                 self.index = Some(state.enter(at, cx.waker().clone()));
                 self.shared.arm(&mut state, at);
             }
@@ -194,7 +200,7 @@ mod tests {
                 sleep(SOON).await;
                 7
             };
-            assert_eq!(patience.within(NEVER, answer).await, Some(7));
+            assert_eq!(patience.within(Instant::now(), NEVER, answer).await, Some(7));
             assert!(patience.0.state.borrow().first().is_none());
         };
         LocalSet::new().run_until(answered).await;
@@ -206,7 +212,7 @@ mod tests {
             let patience = Patience::default();
             let start = Instant::now();
             let told = async |time: Duration| {
-                assert_eq!(patience.within(time, pending::<()>()).await, None);
+                assert_eq!(patience.within(start, time, pending::<()>()).await, None);
                 start.elapsed()
             };
             let (late, soon, same) = tokio::join!(told(LATE), told(SOON), told(SOON));
@@ -221,7 +227,7 @@ mod tests {
         let again = async {
             let patience = Patience::default();
             for _ in 0..2 {
-                assert_eq!(patience.within(SOON, pending::<()>()).await, None);
+                assert_eq!(patience.within(Instant::now(), SOON, pending::<()>()).await, None);
                 tokio::task::yield_now().await;
                 assert_eq!(patience.0.state.borrow().due, None);
             }

@@ -109,8 +109,13 @@ impl Recorder {
         began: Instant,
     ) -> Telling<'_> {
         let id = id.unwrap_or_else(|| RequestId(random.borrow_mut().bits()));
-        let story = Story::begin(id, side, began, client, target);
-        let (place, was_open) = self.rings.borrow_mut().recent.push(story);
+        let (place, was_open) = self.rings.borrow_mut().recent.place(|held| match held {
+            Some(held) => {
+                held.begin_again(id, side, began, client, target);
+                None
+            }
+            None => Some(Story::begin(id, side, began, client, target)),
+        });
         if was_open {
             self.lost.inc();
         }
@@ -151,11 +156,22 @@ impl Ring {
         Self { stories: Vec::new(), next: 0, max: max.max(1), overwritten: 0 }
     }
 
-    /// Puts a story in a place, and tells whether that was an open one's.
-    fn push(&mut self, story: Story) -> (usize, bool) {
+    /// Puts a story in a place.
+    fn push(&mut self, story: Story) {
+        self.place(|held| match held {
+            Some(held) => {
+                *held = story;
+                None
+            }
+            None => Some(story),
+        });
+    }
+
+    /// Has a place written, anew or over the story that has it, and tells whether that was an open one.
+    fn place(&mut self, write: impl FnOnce(Option<&mut Story>) -> Option<Story>) -> (usize, bool) {
         if self.stories.len() < self.max {
-            self.stories.push(story);
-            return (self.stories.len() - 1, false);
+            self.stories.extend(write(None));
+            return (self.stories.len().saturating_sub(1), false);
         }
         let mut at = self.next;
         let mut was_open = true;
@@ -168,7 +184,7 @@ impl Ring {
             }
         }
         if let Some(held) = self.stories.get_mut(at) {
-            *held = story;
+            write(Some(held));
         }
         self.overwritten += 1;
         (at, was_open)

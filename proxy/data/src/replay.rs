@@ -10,9 +10,12 @@ use bytes::Bytes;
 use crate::body::{Body, BodyError, Frame};
 use crate::tee::{self, Tee, TeeWatch};
 
-/// A request body kept while it is sent, so that another endpoint can be tried.
+/// A request body kept while it is sent, so that another endpoint can be tried. Without frames it is nothing at all.
+#[derive(Clone, Debug)]
+pub(crate) struct Source(Option<Rc<Shared>>);
+
 #[derive(Debug)]
-pub(crate) struct Source {
+struct Shared {
     body: RefCell<Body>,
     kept: RefCell<Kept>,
     /// Copies of the body, fed as it is read for the first time.
@@ -33,8 +36,65 @@ struct Kept {
 
 impl Source {
     /// Keeps up to `bytes_max` bytes; with more, or with 0, the body can be sent once.
-    pub(crate) fn new(body: Body, bytes_max: usize) -> Rc<Self> {
+    pub(crate) fn new(body: Body, bytes_max: usize) -> Self {
+        if let Body::Empty = body {
+            return Self(None);
+        }
         let kept = Kept { frames: VecDeque::new(), bytes: 0, bytes_max, lost: false, ended: false };
+        Self(Some(Shared::new(body, kept)))
+    }
+
+    /// A copy of the body, which must not have been read yet; it is fed while the body is read and never waited for.
+    pub(crate) fn tee(&self) -> (Body, Option<TeeWatch>) {
+        let Some(shared) = self.0.as_ref().filter(|shared| !shared.body.borrow().is_end()) else {
+            return (Body::Empty, None);
+        };
+        let (tee, body, watch) = tee::tee();
+        shared.tees.borrow_mut().push(tee);
+        (Body::Tee(body), Some(watch))
+    }
+
+    /// A body that is known as a whole.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        let kept = Kept {
+            bytes: bytes.len(),
+            bytes_max: bytes.len(),
+            frames: VecDeque::from([Frame::Data(bytes)]),
+            lost: false,
+            ended: true,
+        };
+        Self(Some(Shared::new(Body::Empty, kept)))
+    }
+
+    /// Whether the whole body, or what there has been of it, can be sent again.
+    pub(crate) fn can_replay(&self) -> bool {
+        self.0.as_ref().is_none_or(|shared| !shared.kept.borrow().lost)
+    }
+
+    /// Whether all of it has arrived and is kept, so that it can be sent twice at once.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.0.as_ref().is_none_or(|shared| {
+            let kept = shared.kept.borrow();
+            !kept.lost && (kept.ended || (kept.frames.is_empty() && shared.body.borrow().is_end()))
+        })
+    }
+
+    /// Frames that have been read so far: while this grows, the client is not silent.
+    pub(crate) fn read(&self) -> u64 {
+        self.0.as_ref().map_or(0, |shared| shared.read.get())
+    }
+
+    /// The body from its start.
+    pub(crate) fn replay(&self) -> Body {
+        match &self.0 {
+            Some(shared) if !shared.is_over() => Body::Shared(Replay { source: Rc::clone(shared), next: 0 }),
+            Some(_) | None => Body::Empty,
+        }
+    }
+}
+
+impl Shared {
+    fn new(body: Body, kept: Kept) -> Rc<Self> {
         Rc::new(Self {
             body: RefCell::new(body),
             kept: RefCell::new(kept),
@@ -43,59 +103,16 @@ impl Source {
         })
     }
 
-    /// A copy of the body, which must not have been read yet; it is fed while the body is read and never waited for.
-    pub(crate) fn tee(&self) -> (Body, Option<TeeWatch>) {
-        if self.body.borrow().is_end() {
-            return (Body::Empty, None);
-        }
-        let (tee, body, watch) = tee::tee();
-        self.tees.borrow_mut().push(tee);
-        (Body::Tee(body), Some(watch))
-    }
-
-    /// A body that is known as a whole.
-    pub(crate) fn whole(bytes: Bytes) -> Rc<Self> {
-        let kept = Kept {
-            bytes: bytes.len(),
-            bytes_max: bytes.len(),
-            frames: VecDeque::from([Frame::Data(bytes)]),
-            lost: false,
-            ended: true,
-        };
-        let source = Self::new(Body::Empty, 0);
-        *source.kept.borrow_mut() = kept;
-        source
-    }
-
-    /// Whether the whole body, or what there has been of it, can be sent again.
-    pub(crate) fn can_replay(&self) -> bool {
-        !self.kept.borrow().lost
-    }
-
-    /// Whether all of it has arrived and is kept, so that it can be sent twice at once.
-    pub(crate) fn is_whole(&self) -> bool {
-        let kept = self.kept.borrow();
-        !kept.lost && (kept.ended || (kept.frames.is_empty() && self.body.borrow().is_end()))
-    }
-
-    /// Frames that have been read so far: while this grows, the client is not silent.
-    pub(crate) fn read(&self) -> u64 {
-        self.read.get()
-    }
-
-    /// The body from its start.
-    pub(crate) fn replay(self: &Rc<Self>) -> Body {
-        if self.kept.borrow().frames.is_empty() && self.body.borrow().is_end() {
-            return Body::Empty;
-        }
-        Body::Shared(Replay { source: Rc::clone(self), next: 0 })
+    /// Whether there is no frame, and none will be.
+    fn is_over(&self) -> bool {
+        self.kept.borrow().frames.is_empty() && self.body.borrow().is_end()
     }
 }
 
 /// One reading of a [`Source`].
 #[derive(Debug)]
 pub(crate) struct Replay {
-    source: Rc<Source>,
+    source: Rc<Shared>,
     next: usize,
 }
 

@@ -22,10 +22,10 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::drain::DrainBell;
 use crate::h2::HeadRoom;
-use crate::heads::RequestMeta;
+use crate::heads::{LastHost, RequestMeta};
 use crate::inbound::{Gate, Ports};
 use crate::look::Lookers;
-use crate::meters::{Ended, Errors};
+use crate::meters::{Ended, Errors, TlsSessions};
 use crate::outbound::hostnames::Hostnames;
 use crate::outbound::{Endpoints, Targets};
 use crate::patience::Patience;
@@ -44,10 +44,12 @@ pub(crate) struct Worker {
     pub(crate) endpoints: Endpoints,
     pub(crate) ports: Ports,
     pub(crate) errors: Errors,
+    pub(crate) tls_sessions: TlsSessions,
     pub(crate) patience: Patience,
     /// Bounds the large heads of all HTTP/2 requests in flight.
     pub(crate) heads: HeadRoom,
     pub(crate) hostnames: Hostnames,
+    pub(crate) last_host: LastHost,
     /// Mirrored requests on their way.
     pub(crate) mirrored: Cell<u32>,
     /// Bounds the TLS handshakes that are under way.
@@ -71,6 +73,7 @@ impl Worker {
         Rc::new(Self {
             inbound_port: Cell::new(config.inbound_listen.port()),
             errors: Errors::new(&registry),
+            tls_sessions: TlsSessions::new(&registry),
             hostnames: Hostnames::new(config.outbound_hostname_labels),
             recorder: Recorder::new(&registry, lookers),
             config,
@@ -85,6 +88,7 @@ impl Worker {
             ports: Ports::default(),
             patience: Patience::default(),
             heads: HeadRoom::default(),
+            last_host: LastHost::default(),
             mirrored: Cell::default(),
             gate: Gate::default(),
         })

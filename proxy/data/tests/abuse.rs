@@ -23,7 +23,10 @@ use tokio::net::TcpStream;
 /// Answers `/now` at once and nothing else ever.
 async fn patient_app() -> SocketAddr {
     app(|stream| async move {
-        let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+        // What it makes of streams that end before it has looked at them is not what is tried here.
+        let mut server = h2::server::Builder::new();
+        server.max_pending_accept_reset_streams(1_024);
+        let Ok(mut connection) = server.handshake::<_, Bytes>(stream).await else { return };
         let mut kept = Vec::new();
         while let Some(Ok((request, mut respond))) = connection.accept().await {
             if request.uri().path() == "/now" {

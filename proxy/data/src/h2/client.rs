@@ -12,6 +12,7 @@ use bytes::Bytes;
 use h2::client::{Connection, ResponseFuture, SendRequest};
 use h2::{Ping, PingPong};
 use hauberk_model::endpoint::Http2Params;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::muted::Muted;
@@ -39,6 +40,8 @@ pub(crate) struct Client {
 #[derive(Debug, Default)]
 struct Liveness {
     closed: Cell<bool>,
+    /// The peer does not answer pings.
+    dead: Cell<bool>,
 }
 
 /// Makes the connection usable and starts its driver, which ends with it.
@@ -58,7 +61,10 @@ pub(crate) async fn connect(io: Io, params: &Http2Params, limits: &Limits) -> Re
     let state = Rc::new(Liveness::default());
     let pinger = connection.ping_pong().and_then(|ping_pong| KeepAlive::new(params, ping_pong));
     let (muted, waker) = Muted::new();
-    let driver = Driver { connection, pinger, state: Rc::clone(&state), muted: Arc::clone(&muted), waker };
+    let pinging = pinger.map(|pinger| {
+        tokio::task::spawn_local(keep_alive(pinger, Rc::clone(&state), waker.clone())).abort_handle()
+    });
+    let driver = Driver { connection, pinging, state: Rc::clone(&state), muted: Arc::clone(&muted), waker };
     tokio::task::spawn_local(driver);
     Ok(Rc::new(Client { send, muted, active: Cell::new(0), state }))
 }
@@ -166,7 +172,8 @@ impl std::fmt::Debug for Client {
 /// Moves the connection's bytes until it ends.
 struct Driver {
     connection: Connection<Io, Bytes>,
-    pinger: Option<KeepAlive>,
+    /// A task of its own, so that requests do not ask its timer.
+    pinging: Option<AbortHandle>,
     state: Rc<Liveness>,
     muted: Arc<Muted>,
     /// Of `muted`.
@@ -177,9 +184,7 @@ impl Future for Driver {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(pinger) = &mut self.pinger
-            && pinger.poll_dead(cx).is_ready()
-        {
+        if self.state.dead.get() {
             // Dropping the connection fails every stream on it, and their requests move on.
             self.state.closed.set(true);
             return Poll::Ready(());
@@ -192,6 +197,21 @@ impl Future for Driver {
         }
         polled.map(|_| ())
     }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(pinging) = &self.pinging {
+            pinging.abort();
+        }
+    }
+}
+
+/// Ends the connection's driver, which `driver` wakes, once the peer does not answer.
+async fn keep_alive(mut pinger: KeepAlive, state: Rc<Liveness>, driver: Waker) {
+    poll_fn(|cx| pinger.poll_dead(cx)).await;
+    state.dead.set(true);
+    driver.wake();
 }
 
 /// Pings, so that a peer that vanished is noticed (INTERFACE §5.6).

@@ -253,7 +253,7 @@ impl Inbound {
             if let Err(refused) = limiter.borrow_mut().check(&asking, Instant::now().into_std()) {
                 clients.limited(matched.metadata, &refused);
                 story.judged(Judgement::Limited);
-                let answer = Synthesised::saying(Failure::RateLimited, refused.limited.to_string());
+                let answer = Synthesised::limited(refused.limited.to_string(), refused.wait);
                 return Err(Turned { answer, meters: Some(meters) });
             }
         }
@@ -321,6 +321,7 @@ impl Inbound {
         };
         let on = Onward {
             host: None,
+            known: None,
             path_and_query: admitted.path_and_query.as_deref(),
             edits,
             to_mesh: false,
@@ -396,7 +397,7 @@ impl Inbound {
         app: &Rc<Endpoint>,
         head: &RequestMeta,
         on: &Onward<'_>,
-        source: &Rc<Source>,
+        source: &Source,
     ) -> Result<Box<Exchange>, Failure> {
         let meant = head.authority().is_empty().then(|| self.accepted.target.to_string());
         let on = &Onward { host: on.host.or(meant.as_deref()), ..*on };

@@ -222,7 +222,7 @@ async fn accept_tls(
     let (stream, handshake) = Box::pin(accept).await?;
     let peer = handshake.peer.as_ref().map(hauberk_tls::VerifiedPeer::identity);
     let session =
-        TlsSession::new(&worker.registry, Direction::Inbound, Some(credentials.identity()), peer, &handshake);
+        worker.tls_sessions.open(Direction::Inbound, Some(credentials.identity()), peer, &handshake);
     Ok((stream, handshake, session))
 }
 

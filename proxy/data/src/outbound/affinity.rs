@@ -77,6 +77,11 @@ impl<'r> Placed<'r> {
         Some(Self { chosen, affinity: hashed(&chosen.backend.spec, head, client), recalled })
     }
 
+    /// Whether time has passed over finding it.
+    pub(super) fn may_have_waited(&self) -> bool {
+        self.recalled.is_some()
+    }
+
     /// What the response tells the client of its session, now that this endpoint has answered.
     pub(super) fn given(&self, answered: &Spec) -> Option<HeaderModifier> {
         self.recalled.as_ref()?.given(answered)

@@ -90,6 +90,7 @@ pub(crate) async fn call(
         source,
         demands: &demands,
         affinity: Affinity::None,
+        began: Instant::now(),
         repeats: Cell::new(0),
         story: &story,
     };

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -51,10 +51,12 @@ pub(super) struct Attempts<'a> {
     /// Where the client meant to go.
     pub(super) meant: SocketAddr,
     pub(super) edits: Edits<'a>,
-    pub(super) source: Rc<Source>,
+    pub(super) source: Source,
     pub(super) demands: &'a Demands,
     /// Where the request belongs.
     pub(super) affinity: Affinity,
+    /// When the first attempt is made: the clock is read once for all that is done in one go.
+    pub(super) began: Instant,
     /// Attempts so far that may have had an effect.
     pub(super) repeats: Cell<u32>,
     pub(super) story: &'a Telling<'a>,
@@ -66,6 +68,8 @@ pub(super) struct Won {
     pub(super) load: Load,
     pub(super) slot: Rc<Slot>,
     pub(super) started: Instant,
+    /// When the response began.
+    pub(super) answered: Instant,
     /// What counts it where a ServiceProfile routes.
     pub(super) actual: Option<Rc<Http>>,
 }
@@ -82,7 +86,7 @@ pub(super) struct Try {
     pub(super) key: EndpointKey,
     slot: Rc<Slot>,
     load: Load,
-    started: Instant,
+    pub(super) started: Instant,
     /// How long the endpoint may take.
     pub(super) patience: Duration,
 }
@@ -91,13 +95,14 @@ impl Attempts<'_> {
     /// Makes attempts until one is answered or no further one is allowed.
     pub(super) async fn run(&self) -> Result<Won, Failure> {
         let backend = &self.chosen.backend;
-        backend.budget.borrow_mut().deposit(Instant::now().into_std());
+        backend.budget.borrow_mut().deposit(self.began.into_std());
         let mut failed: Vec<EndpointKey> = Vec::new();
         let mut attempts = 0;
+        let mut now = self.began;
         loop {
-            let picked = self.pick(&failed).await?;
+            let (picked, now_picked) = self.pick(&failed, now).await?;
             attempts += 1;
-            let tried = self.begin(picked);
+            let tried = self.begin(picked, now_picked);
             let (key, result) = self.hedged(tried, &mut failed).await;
             let (failure, how) = match result {
                 Ok(won) => match self.unwanted(&won) {
@@ -113,6 +118,7 @@ impl Attempts<'_> {
                             self.discard(won);
                             sleep(after).await;
                             failed.push(key);
+                            now = Instant::now();
                             continue;
                         }
                     },
@@ -125,12 +131,14 @@ impl Attempts<'_> {
                 Some(after) => sleep(after).await,
                 None => return Err(failure),
             }
+            now = Instant::now();
         }
     }
 
     /// Makes one attempt, without a second one in any case.
     pub(super) async fn once(&self) -> Result<Won, Failure> {
-        let tried = self.begin(self.pick(&[]).await?);
+        let (picked, now) = self.pick(&[], self.began).await?;
+        let tried = self.begin(picked, now);
         self.attempt(tried).await.map_err(|lost| lost.failure)
     }
 
@@ -140,7 +148,7 @@ impl Attempts<'_> {
 
     /// Counts an answer that another attempt is made in place of.
     fn discard(&self, won: Won) {
-        let Won { exchange, mut load, slot, started, actual } = won;
+        let Won { exchange, mut load, slot, started, actual, .. } = won;
         let (status, grpc_status) = (exchange.response.status(), exchange.response.grpc_status());
         let ended = Ended { status, grpc_status, complete: true };
         slot.http.responded_as(ended, false, started.elapsed());
@@ -151,22 +159,25 @@ impl Attempts<'_> {
         load.end(Outcome::Failure);
     }
 
-    /// An endpoint that has not failed this request, or any if all have.
-    async fn pick(&self, failed: &[EndpointKey]) -> Result<Picked, Failure> {
+    /// An endpoint that has not failed this request, or any if all have; and the time, which is `now` unless it waited.
+    async fn pick(&self, failed: &[EndpointKey], now: Instant) -> Result<(Picked, Instant), Failure> {
         let backend = &self.chosen.backend;
         let (movable, affinity) = (self.is_movable(), self.affinity);
-        let picked = match backend.pick(self.worker, Wanted { exclude: failed, movable, affinity }) {
-            Some(picked) => picked,
+        let wanted = Wanted { exclude: failed, movable, affinity };
+        let (picked, now) = match backend.pick(self.worker, wanted, now.into_std()) {
+            Some(picked) => (picked, now),
             None => {
                 backend.tell_skipped(self.story);
-                backend.ready(self.worker, Wanted { exclude: &[], movable, affinity }).await.map_err(
-                    |none| match none {
+                let picked = backend
+                    .ready(self.worker, Wanted { exclude: &[], movable, affinity })
+                    .await
+                    .map_err(|none| match none {
                         NoEndpoint::FailFast => Failure::FailFast,
                         NoEndpoint::Full => Failure::LoadShed,
                         NoEndpoint::Pending => Failure::PendingLimit,
                         NoEndpoint::Busy => Failure::ConcurrencyLimit,
-                    },
-                )?
+                    })?;
+                (picked, Instant::now())
             }
         };
         let required = self.head.header("l5d-require-id").next();
@@ -174,10 +185,10 @@ impl Attempts<'_> {
         if required.is_some() && required != identity {
             return Err(Failure::RequiredIdentity);
         }
-        Ok(picked)
+        Ok((picked, now))
     }
 
-    pub(super) fn begin(&self, picked: Picked) -> Try {
+    pub(super) fn begin(&self, picked: Picked, started: Instant) -> Try {
         let Picked { key, slot } = picked;
         self.chosen.backend.tell(self.story, &slot.endpoint.spec);
         slot.http.requested();
@@ -185,7 +196,6 @@ impl Attempts<'_> {
         if let Some(profile) = &self.rule.profile {
             profile.attempted();
         }
-        let started = Instant::now();
         let backend = &self.chosen.backend;
         let load = Load::new(self.worker, backend, key, started.into_std());
         Try { key, load, slot, started, patience: backend.patience(key, started.into_std()) }
@@ -200,24 +210,28 @@ impl Attempts<'_> {
     pub(super) async fn attempt(&self, tried: Try) -> Result<Won, Lost> {
         let Try { slot, load, started, patience, .. } = tried;
         let mut load = Unanswered { load: Some(load), started, patience };
-        let sent = self.unless_idle(self.send(&slot.endpoint));
-        let result = match self.demands.attempt_limit() {
-            None => sent.await,
-            Some(limit) => timeout(limit, sent).await.unwrap_or(Err(Lost {
-                how: AttemptFailure::Unanswered,
-                failure: Failure::ResponseHeadersTimeout,
-                outcome: Outcome::Unanswered,
-            })),
+        let result = {
+            // Pinned once: it is large, and would be copied into each future around it.
+            let sent = pin!(self.send(&slot.endpoint));
+            match self.demands.attempt_limit() {
+                None => self.unless_idle(sent).await,
+                Some(limit) => timeout(limit, self.unless_idle(sent)).await.unwrap_or(Err(Lost {
+                    how: AttemptFailure::Unanswered,
+                    failure: Failure::ResponseHeadersTimeout,
+                    outcome: Outcome::Unanswered,
+                })),
+            }
         };
         let mut load = load.take();
         match result {
             Ok(exchange) => {
+                let answered = Instant::now();
                 if let Some(load) = &mut load {
-                    load.answered();
+                    load.answered(answered.into_std());
                     self.heed(load, &exchange.response);
                 }
                 match load {
-                    Some(load) => Ok(Won { exchange, load, slot, started, actual: self.actual() }),
+                    Some(load) => Ok(Won { exchange, load, slot, started, answered, actual: self.actual() }),
                     None => Err(Lost {
                         how: AttemptFailure::NotSent,
                         failure: Failure::Unexpected,
@@ -239,13 +253,12 @@ impl Attempts<'_> {
     /// asks for it: the bound is one on the request's silence, not a word about the endpoint.
     async fn unless_idle(
         &self,
-        sent: impl Future<Output = Result<Box<Exchange>, Lost>>,
+        mut sent: Pin<&mut impl Future<Output = Result<Box<Exchange>, Lost>>>,
     ) -> Result<Box<Exchange>, Lost> {
         let Some(idle) = self.demands.idle else { return sent.await };
-        let mut sent = pin!(sent);
         loop {
             let read = self.source.read();
-            if let Some(result) = self.worker.patience.within(idle, sent.as_mut()).await {
+            if let Some(result) = self.worker.patience.within(Instant::now(), idle, sent.as_mut()).await {
                 return result;
             }
             if self.source.read() == read {
@@ -283,6 +296,7 @@ impl Attempts<'_> {
         own.extend(traced.iter().flat_map(Propagated::fields));
         let on = Onward {
             host: host.or(addressed.as_deref()),
+            known: None,
             path_and_query: self.path_and_query,
             edits: if is_plain { edits } else { Edits { own: &own, ..edits } },
             to_mesh: endpoint.upgrades_http1(),
@@ -291,7 +305,8 @@ impl Attempts<'_> {
         if over_http2 {
             // HTTP/2 has no request without an authority; HTTP/1.0 has.
             let meant = self.head.has_no_authority().then(|| self.meant.to_string());
-            let on = Onward { host: on.host.or(meant.as_deref()), ..on };
+            let known = self.worker.last_host.of(self.head);
+            let on = Onward { host: on.host.or(meant.as_deref()), known: known.as_ref(), ..on };
             return self.over_http2(endpoint, &on).await;
         }
         let kept = if upgrades { None } else { endpoint.http1.take() };

@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::limit::ConnectionLimit;
 use crate::io::{Io, Socket, Stream, dial};
-use crate::meters::{Direction, NoTls, TlsSession, TlsState, Transport, target_labels, tls_labels};
+use crate::meters::{Direction, NoTls, TlsState, Transport, target_labels, tls_labels};
 use crate::pool::{Http1Pool, Http2Pool};
 use crate::worker::Worker;
 
@@ -265,8 +265,7 @@ impl Endpoint {
         let (stream, handshake) = hauberk_tls::connect(socket, credentials.dialer(), tls, alpn, within)
             .await
             .map_err(|source| DialError::Tls { to, source })?;
-        let facts = TlsSession::new(
-            &worker.registry,
+        let facts = worker.tls_sessions.open(
             Direction::Outbound,
             Some(credentials.identity()),
             Some(&tls.identity),

@@ -19,12 +19,12 @@ impl Attempts<'_> {
     /// One attempt, and others beside it if it stays unanswered: for as long as the route says, or for far longer than
     /// its endpoint usually takes. Each of them is paid from the retry budget.
     pub(super) async fn hedged(&self, first: Try, failed: &mut Vec<EndpointKey>) -> Ended {
-        let first_key = first.key;
+        let (first_key, started) = (first.key, first.started);
         let Some((after, limit)) = self.hedge_by(first.patience) else {
             return (first_key, self.attempt(first).await);
         };
         let mut first = pin!(self.attempt(first));
-        if let Some(result) = self.worker.patience.within(after, first.as_mut()).await {
+        if let Some(result) = self.worker.patience.within(started, after, first.as_mut()).await {
             return (first_key, result);
         }
         self.race(first_key, first, failed, after, limit).await
@@ -70,7 +70,7 @@ impl Attempts<'_> {
             });
             let ended = match left {
                 0 => Some(ended.await),
-                _ => self.worker.patience.within(after, ended).await,
+                _ => self.worker.patience.within(Instant::now(), after, ended).await,
             };
             match ended {
                 None => {}
@@ -95,18 +95,19 @@ impl Attempts<'_> {
             return None;
         }
         let backend = &self.chosen.backend;
-        let other =
-            backend.pick(self.worker, Wanted { exclude: failed, movable: true, affinity: Affinity::None })?;
+        let now = Instant::now();
+        let wanted = Wanted { exclude: failed, movable: true, affinity: Affinity::None };
+        let other = backend.pick(self.worker, wanted, now.into_std())?;
         if failed.contains(&other.key) {
             return None;
         }
-        if !backend.budget.borrow_mut().withdraw(Instant::now().into_std()) {
+        if !backend.budget.borrow_mut().withdraw(now.into_std()) {
             self.rule.meters.retry_budget_empty();
             return None;
         }
         self.rule.meters.hedged();
         self.repeated();
-        Some(self.begin(other))
+        Some(self.begin(other, now))
     }
 
     fn hedge_won(&self, first: EndpointKey, winner: EndpointKey) {

@@ -124,6 +124,9 @@ impl Outbound {
         };
         let modifiers = heads::request_modifiers(filters);
         let path_and_query = filtered.path_and_query.as_deref().or(routed.path_and_query.as_deref());
+        // What a fault or a session has waited for is not the endpoint's.
+        let waited = routed.fault.is_some() || placed.may_have_waited();
+        let began = if waited { Instant::now() } else { start };
         let source = Source::new(body, demands.replay_bytes_max(REPLAY_BYTES_MAX));
         self.mirror(routed, chosen, &head, path_and_query, &source);
         let attempts = Attempts {
@@ -137,6 +140,7 @@ impl Outbound {
             source,
             demands: &demands,
             affinity: placed.affinity,
+            began,
             repeats: Cell::new(0),
             story,
         };
@@ -146,26 +150,21 @@ impl Outbound {
                 Some(at) => timeout_at(at, attempts.run()).await.unwrap_or(Err(Failure::RequestTimeout)),
             }
         });
-        let ended = match unless_gone(&mut reply, run).await {
-            None => {
-                story.fails(Failure::Cancelled);
-                Ended { status: Failure::Cancelled.row().http, grpc_status: None, complete: false }
-            }
+        let (ended, now) = match unless_gone(&mut reply, run).await {
+            None => (cancelled(story), Instant::now()),
             Some(Ok(won)) => {
                 let session = placed.given(&won.slot.endpoint.spec);
                 let own = routed.response.iter().chain(&filtered.response).chain(&session);
                 let modifiers = heads::response_modifiers(filters, own);
-                story.answered(&won.exchange.response, start.elapsed());
-                let (ended, fault) = self.pass_on(won, reply, &modifiers, is_grpc, &demands, chosen).await;
+                story.answered(&won.exchange.response, won.answered - start);
+                let (ended, fault, now) =
+                    self.pass_on(won, reply, &modifiers, is_grpc, &demands, chosen).await;
                 story.breaks(fault);
-                ended
+                (ended, now)
             }
-            Some(Err(failure)) => {
-                self.worker.errors.outbound_http(failure.row().label);
-                synthesise(reply, &failure.into(), self.audience(is_grpc, story)).await
-            }
+            Some(Err(failure)) => (self.fail(reply, is_grpc, failure, story).await, Instant::now()),
         };
-        let total = start.elapsed();
+        let total = now - start;
         story.ended(ended, total);
         routed.rule.ended(ended, !is_failure(ended, &demands), total, hostname);
     }
@@ -183,7 +182,7 @@ impl Outbound {
         answer.unwrap_or_else(|| Some(Failure::Cancelled.into()))
     }
 
-    /// Passes the response on, and tells the balancer and the metrics how it ended.
+    /// Passes the response on, and tells the balancer and the metrics how it ended; also when.
     async fn pass_on(
         &self,
         won: Won,
@@ -192,22 +191,23 @@ impl Outbound {
         is_grpc: bool,
         demands: &Demands,
         chosen: &RuleBackend,
-    ) -> (Ended, Fault) {
-        let Won { exchange, mut load, slot, started, actual } = won;
-        let latency = started.elapsed();
+    ) -> (Ended, Fault, Instant) {
+        let Won { exchange, mut load, slot, started, answered, actual } = won;
+        let latency = answered - started;
         let tells = self.worker.config.informational_headers && slot.endpoint.is_meshed();
         let strip = if tells { &strip::RESPONSE_FROM_PEER } else { &strip::RESPONSE_FROM_STRANGER };
         let edits = Edits::filtered(strip, modifiers);
         let bounds = Bounds { deadline: demands.response_deadline(started), idle: demands.idle };
         let (ended, fault) = relay(exchange, reply, &edits, is_grpc, bounds).await;
         let failed = is_failure(ended, demands);
-        load.end(outcome_of(failed, fault));
+        let now = Instant::now();
+        load.end_at(outcome_of(failed, fault), now.into_std());
         slot.http.responded_as(ended, ended.complete && !failed, latency);
         if let Some(actual) = actual {
             actual.responded_as(ended, ended.complete && !failed, latency);
         }
-        chosen.meters.ended(ended, started.elapsed());
-        (ended, fault)
+        chosen.meters.ended(ended, now - started);
+        (ended, fault, now)
     }
 
     /// Sends copies of the request where the rule and the chosen backend want them.
@@ -257,6 +257,12 @@ impl Outbound {
         filtering::apply(filters, &view, routed.prefix_len, &self.worker.random)
     }
 
+    /// Answers a request that no endpoint did.
+    async fn fail(&self, reply: Reply, is_grpc: bool, failure: Failure, story: &Telling<'_>) -> Ended {
+        self.worker.errors.outbound_http(failure.row().label);
+        synthesise(reply, &failure.into(), self.audience(is_grpc, story)).await
+    }
+
     async fn turn(&self, reply: Reply, is_grpc: bool, answer: &Synthesised, story: &Telling<'_>) {
         let row = answer.failure().row();
         log::debug!(
@@ -273,6 +279,12 @@ impl Outbound {
     fn audience<'a>(&self, is_grpc: bool, story: &'a Telling<'a>) -> Audience<'a> {
         Audience { story, is_grpc, is_informed: self.worker.config.informational_headers }
     }
+}
+
+/// A request that its client has given up.
+fn cancelled(story: &Telling<'_>) -> Ended {
+    story.fails(Failure::Cancelled);
+    Ended { status: Failure::Cancelled.row().http, grpc_status: None, complete: false }
 }
 
 /// Whether a response failed by the route's measure.

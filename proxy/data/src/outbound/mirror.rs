@@ -146,6 +146,7 @@ impl Copy {
             source: Source::new(body, 0),
             demands: &demands,
             affinity: Affinity::None,
+            began: Instant::now(),
             repeats: Cell::new(0),
             story: &story,
         };

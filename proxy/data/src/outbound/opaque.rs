@@ -87,16 +87,15 @@ async fn connect_by(worker: &Rc<Worker>, rule: &Rule) -> Result<Connected, Opaqu
         let mut load = Load::new(worker, &backend, picked.key, Instant::now());
         match picked.slot.endpoint.connect_within(worker, Session::Opaque, backend.connection_limit()).await {
             Ok(io) => {
-                load.answered();
+                load.answered(Instant::now());
                 return Ok(Connected { io, load });
             }
             Err(error) => {
                 load.end(error.outcome());
                 failed.push(picked.key);
                 let tried = u32::try_from(failed.len()).unwrap_or(u32::MAX);
-                let others = backend
-                    .pick(worker, Wanted { exclude: &failed, movable: true, affinity: Affinity::None })
-                    .is_some();
+                let other = Wanted { exclude: &failed, movable: true, affinity: Affinity::None };
+                let others = backend.pick(worker, other, Instant::now()).is_some();
                 if tried >= ATTEMPTS_MAX || !others {
                     return Err(error.into());
                 }

@@ -272,8 +272,16 @@ pub(crate) fn response_framing(status: u16, declared: Option<u64>, how: &Respons
 }
 
 fn length_line(length: u64, out: &mut BytesMut) {
-    let mut digits = [b'0'; 20];
-    let mut left = length;
+    let mut digits = [b'0'; DIGITS_MAX];
+    line(out, b"Content-Length", decimal(length, &mut digits));
+}
+
+/// Digits of the largest number.
+pub(crate) const DIGITS_MAX: usize = 20;
+
+/// The number in digits.
+pub(crate) fn decimal(number: u64, digits: &mut [u8; DIGITS_MAX]) -> &[u8] {
+    let mut left = number;
     let mut used = 0;
     for digit in digits.iter_mut().rev() {
         *digit = b'0'.wrapping_add((left % 10) as u8);
@@ -283,7 +291,7 @@ fn length_line(length: u64, out: &mut BytesMut) {
             break;
         }
     }
-    line(out, b"Content-Length", digits.get(digits.len() - used..).unwrap_or_default());
+    digits.get(DIGITS_MAX - used..).unwrap_or_default()
 }
 
 pub(crate) fn status_line(version: Version, status: u16, reason: &[u8], out: &mut BytesMut) {

@@ -162,8 +162,6 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    const EMPTY: Self = Self { name: 0, value: 0, value_len: 0, name_len: 0, kind: Kind::Hop };
-
     fn new(name: Span, value: Span, kind: Kind) -> Result<Self, H1Error> {
         if name.len as usize > NAME_BYTES_MAX {
             return Err(H1Error::FieldName);
@@ -185,54 +183,36 @@ impl Slot {
     }
 }
 
-/// Slots kept without a heap allocation; nearly every head has fewer fields.
-const INLINE: usize = 32;
-
-/// The slots of a section, before its block is known.
+/// The slots of a section, before its block is known. On the heap: heads move through many futures.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
-    inline: [Slot; INLINE],
-    len: usize,
-    spill: Vec<Slot>,
+    slots: Vec<Slot>,
 }
 
 impl Table {
     pub(crate) fn new() -> Self {
-        Self { inline: [Slot::EMPTY; INLINE], len: 0, spill: Vec::new() }
+        Self { slots: Vec::new() }
+    }
+
+    /// Makes room for so many fields.
+    pub(crate) fn reserve(&mut self, fields: usize) {
+        self.slots.reserve_exact(fields);
     }
 
     pub(crate) fn push(&mut self, name: Span, value: Span, kind: Kind) -> Result<(), H1Error> {
-        let slot = Slot::new(name, value, kind)?;
-        match self.inline.get_mut(self.len) {
-            Some(free) if self.spill.is_empty() => *free = slot,
-            Some(_) | None => {
-                if self.spill.is_empty() {
-                    self.spill.extend_from_slice(&self.inline);
-                }
-                self.spill.push(slot);
-            }
-        }
-        self.len += 1;
+        self.slots.push(Slot::new(name, value, kind)?);
         Ok(())
     }
 
     pub(crate) fn slots(&self) -> &[Slot] {
-        if self.spill.is_empty() { self.inline.get(..self.len).unwrap_or_default() } else { &self.spill }
-    }
-
-    fn slots_mut(&mut self) -> &mut [Slot] {
-        if self.spill.is_empty() {
-            self.inline.get_mut(..self.len).unwrap_or_default()
-        } else {
-            &mut self.spill
-        }
+        &self.slots
     }
 
     /// Whether no more fields are here than may be. Before [`Table::nominate`]: what the sender calls hop-by-hop counts.
     pub(crate) fn is_within(&self, limits: &Limits) -> bool {
         let end_to_end = || self.slots().iter().filter(|slot| slot.kind.is_end_to_end()).count();
-        self.len <= limits.fields_max
-            || (self.len <= limits.fields_of_all_kinds_max() && end_to_end() <= limits.fields_max)
+        self.slots.len() <= limits.fields_max
+            || (self.slots.len() <= limits.fields_of_all_kinds_max() && end_to_end() <= limits.fields_max)
     }
 
     /// Marks what `Connection` names as belonging to the connection. Framing fields keep their kind.
@@ -240,7 +220,7 @@ impl Table {
         let is_connection = |slot: &&Slot| slot.kind == Kind::Connection;
         let named: Vec<Span> = self.slots().iter().filter(is_connection).map(Slot::value).collect();
         for token in named.iter().flat_map(|value| list(value.of(block))) {
-            for slot in self.slots_mut() {
+            for slot in &mut self.slots {
                 if slot.kind.is_forwarded() && slot.name().of(block).eq_ignore_ascii_case(token) {
                     slot.kind = Kind::Hop;
                 }
@@ -281,7 +261,7 @@ impl Connection {
     }
 }
 
-/// The fields of a head or trailer section, in their order. Cheap to move, no allocation up to 32 fields.
+/// The fields of a head or trailer section, in their order. Cheap to move.
 #[derive(Clone, Debug)]
 pub struct Headers {
     pub(crate) block: Bytes,
@@ -312,12 +292,12 @@ impl Headers {
 
     /// Number of fields of all kinds.
     pub fn len(&self) -> usize {
-        self.table.len
+        self.table.slots.len()
     }
 
     /// Whether there is no field at all.
     pub fn is_empty(&self) -> bool {
-        self.table.len == 0
+        self.table.slots.is_empty()
     }
 
     /// Bytes of the whole section as received.

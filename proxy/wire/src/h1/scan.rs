@@ -115,6 +115,7 @@ pub(crate) fn tabulate(
 ) -> Result<(), H1Error> {
     let refuse = || diagnose(head, what).unwrap_or(H1Error::Malformed);
     let mut line = at;
+    table.reserve(parsed.len());
     for header in parsed {
         let name = span_in(head, header.name.as_bytes())?;
         let value = span_in(head, header.value)?;

@@ -106,7 +106,9 @@ pub fn response(
     }
     let seen = Seen::of(&parts.headers)?;
     encode::check_response(status.as_u16(), how, edits)?;
-    let declared = if seen.length { read_length(&parts.headers)? } else { None };
+    // Of a body that is sent, its framing says the length.
+    let is_told = seen.length && how.body == Body::None;
+    let declared = if is_told { read_length(&parts.headers)? } else { None };
     drop_hop_by_hop(&mut parts.headers, seen);
     let reason = status.canonical_reason().unwrap_or_default();
     encode::status_line(how.version, status.as_u16(), reason.as_bytes(), out);

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, request, resp
 use super::incoming::assemble;
 use super::{ORIG_PROTO, OrigProto, TranslateError};
 use crate::edit::Edits;
+use crate::h1::encode::{DIGITS_MAX, decimal};
 use crate::h1::grammar::is_host;
 use crate::h1::target::check_path_and_query;
 use crate::h1::{Body, Headers, Kind, RequestHead, ResponseHead, Trailers, Version};
@@ -19,6 +20,8 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("hauberk-request-id");
 pub struct UpRequest<'a> {
     /// Host instead of the request's own.
     pub host: Option<&'a str>,
+    /// A host that was read before: if it is the request's own, it need not be read again.
+    pub known: Option<&'a Authority>,
     /// Path and query instead of the request's own.
     pub path_and_query: Option<&'a str>,
     /// Whether the other side is a meshed proxy that will take it off again.
@@ -29,7 +32,8 @@ pub struct UpRequest<'a> {
 
 impl UpRequest<'_> {
     /// To a meshed proxy, as the request came; the proxy that speaks HTTP/1 with the application handles `Expect`.
-    pub const MESH: Self = Self { host: None, path_and_query: None, orig_proto: true, expect: false };
+    pub const MESH: Self =
+        Self { host: None, known: None, path_and_query: None, orig_proto: true, expect: false };
 }
 
 /// Translates a request head. A wish to upgrade is not passed on; CONNECT is refused.
@@ -59,19 +63,21 @@ pub fn request(
         Some("") => None,
         Some(host) => Some(Authority::try_from(host)),
         None if head.has_no_host() => None,
+        None if how.known.is_some_and(|known| known.as_str() == head.host()) => how.known.cloned().map(Ok),
         None => Some(Authority::from_maybe_shared(head.shared_host())),
     };
     let authority = authority.transpose().map_err(|_| TranslateError::Host)?;
     let mut headers = HeaderMap::with_capacity(head.headers().len().saturating_add(4));
     copy(head.headers(), edits, |kind| kind != Kind::Expect || how.expect, &mut headers)?;
     if let Body::Length(length) = head.body() {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        append(&mut headers, CONTENT_LENGTH, length_value(length)?)?;
     }
     if head.te_trailers() {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
+        append(&mut headers, TE, HeaderValue::from_static("trailers"))?;
     }
     if how.orig_proto {
-        headers.insert(&ORIG_PROTO, HeaderValue::from_static(OrigProto::of(head).as_str()));
+        let said = HeaderValue::from_static(OrigProto::of(head).as_str());
+        append(&mut headers, ORIG_PROTO.clone(), said)?;
     }
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = Method::from_bytes(head.method().as_bytes()).map_err(|_| TranslateError::Method)?;
@@ -99,10 +105,11 @@ pub fn response(
         Body::Chunked | Body::UntilClose => None,
     };
     if let Some(length) = length {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        append(&mut headers, CONTENT_LENGTH, length_value(length)?)?;
     }
     if orig_proto {
-        headers.insert(&ORIG_PROTO, HeaderValue::from_static(version(head.version())));
+        let said = HeaderValue::from_static(version(head.version()));
+        append(&mut headers, ORIG_PROTO.clone(), said)?;
     }
     let (mut parts, ()) = http::Response::new(()).into_parts();
     parts.status = StatusCode::from_u16(head.status()).map_err(|_| TranslateError::FieldValue)?;
@@ -164,6 +171,13 @@ pub(crate) fn add_written(edits: &Edits<'_>, map: &mut HeaderMap) -> Result<(), 
     Ok(())
 }
 
+/// A length with one allocation, where the library's own conversion takes two.
+fn length_value(length: u64) -> Result<HeaderValue, TranslateError> {
+    let mut digits = [b'0'; DIGITS_MAX];
+    HeaderValue::from_bytes(decimal(length, &mut digits)).map_err(|_| TranslateError::Length)
+}
+
+/// Adds a field that is not there: what is regenerated is never copied.
 fn append(map: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), TranslateError> {
     map.try_append(name, value).map(|_| ()).map_err(|_| TranslateError::TooManyFields)
 }

@@ -254,6 +254,7 @@ fn data(env: &mut Reader, identity: Option<Identity>) -> DataConfig {
         inbound_authority_label: labels.unwrap_or(false),
         limits: defaults.limits,
         origin: defaults.origin,
+        give_back: Some(crate::memory::give_back),
     }
 }
 

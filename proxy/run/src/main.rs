@@ -10,6 +10,7 @@ mod cni;
 mod config;
 mod control;
 mod log;
+mod memory;
 mod proxy;
 mod resource;
 mod shutdown;

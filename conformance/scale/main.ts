@@ -29,7 +29,7 @@ const { values } = parseArgs({
     stalled: { type: "string", default: "50" },
     core: { type: "string" },
     profile: { type: "string" },
-    node: { type: "string", default: "" },
+    node: { type: "string", default: "--max-semi-space-size=8" },
     out: { type: "string" },
   },
 });
@@ -42,7 +42,7 @@ const Settings = z.object({
   stalled: z.coerce.number().int().min(0),
   core: z.coerce.number().int().optional(),
   profile: z.string().optional(),
-  /** Flags of the controller's runtime. */
+  /** Flags of the controller's runtime: those of the image's entry point. */
   node: z.string(),
   out: z.string().optional(),
 });

@@ -58,6 +58,25 @@ function table(rows: readonly Row[]): string {
   ].join("\n");
 }
 
+/** What was aimed at, with 10 000 services. */
+const MEMORY_MIB_MAX = 250;
+const P99_MS_MAX = 100;
+
+function verdict(rows: readonly Row[]): string {
+  const missed = [
+    ["Memory", ({ peakMiB }: Row) => peakMiB > MEMORY_MIB_MAX],
+    ["The p99", ({ p99Ms, stalledP99Ms }: Row) => Math.max(p99Ms, stalledP99Ms) > P99_MS_MAX],
+  ] as const;
+  return missed
+    .map(([what, isMissed]) => {
+      const where = rows.filter(isMissed).map(({ services }) => services);
+      return where.length === 0
+        ? `${what} is met.`
+        : `${what} is **missed** at ${where.join(", ")} services.`;
+    })
+    .join(" ");
+}
+
 /** Markdown. */
 export function render(rows: readonly Row[], conditions: Conditions): string {
   const { machine, command, connections, streams, rate, seconds, stalled } = conditions;
@@ -75,6 +94,6 @@ collection too. Stalled readers: ${stalled} more connections whose process is st
 
 ${table(rows)}
 
-Aims: at most 250 MiB and a p99 of at most 100 ms on one core.
+Aims: at most ${MEMORY_MIB_MAX} MiB and a p99 of at most ${P99_MS_MAX} ms on one core. ${verdict(rows)}
 `;
 }

@@ -26,6 +26,7 @@ const Wish = z.strictObject({
 });
 
 const KINDS = [
+  { group: "", plural: "configmaps", kind: "ConfigMap", scope: "Namespaced" },
   { group: "", plural: "namespaces", kind: "Namespace", scope: "Cluster" },
   { group: "", plural: "nodes", kind: "Node", scope: "Cluster" },
   { group: "", plural: "pods", kind: "Pod", scope: "Namespaced" },
@@ -119,7 +120,7 @@ const server = createServer(
       response.end(discovery(url.pathname === "/api"));
       return;
     }
-    const found = KINDS.find(({ plural }) => url.pathname.endsWith(`/v1/${plural}`));
+    const found = KINDS.find(({ plural }) => url.pathname.endsWith(`/${plural}`));
     if (found === undefined || url.searchParams.get("watch") !== "true") {
       response.writeHead(404, { "content-type": "application/json" });
       response.end(JSON.stringify({ kind: "Status", code: 404, reason: "NotFound", message: "not here" }));

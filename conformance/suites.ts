@@ -17,6 +17,7 @@ import { http1Corpus } from "./http1-corpus/suite.ts";
 import { kubernetes } from "./kubernetes/suite.ts";
 import { prepare as prepareCluster } from "./kubernetes/world.ts";
 import { leak } from "./leak/suite.ts";
+import { manifests } from "./manifests/suite.ts";
 import type { Orders } from "./orders.ts";
 import type { Pair } from "./pair/pair.ts";
 import { policyView } from "./policy-view/suite.ts";
@@ -107,6 +108,8 @@ export const SUITES: readonly Suite[] = [
     run: async ({ isLong, seed }) =>
       differential((await install()).python, isLong ? 1_000_000 : 50_000, seed),
   },
+  // By its name: Helm's engine takes minutes to build where it was never built.
+  { name: "manifests", lane: "beside", needs: [], isAskedFor: true, run: () => manifests() },
   // On a cluster, and by their names until the installation that they try is whole.
   {
     name: "kubernetes",

@@ -134,7 +134,13 @@ export class CheckCommand extends MeshCommand {
       expectedVersion: options["expected-version"] ?? version,
       asksAccess: report === "pre",
     };
-    const wish = { report, withCni: options["linkerd-cni-enabled"] };
+    const { kubeconfig, context } = options;
+    const passedOn = [
+      ...(kubeconfig === undefined ? [] : [`--kubeconfig=${kubeconfig}`]),
+      ...(context === undefined ? [] : [`--context=${context}`]),
+      `--linkerd-namespace=${options["linkerd-namespace"]}`,
+    ];
+    const wish = { report, withCni: options["linkerd-cni-enabled"], passedOn };
     const wait = options.wait ?? (report === "pre" ? 0 : CLUSTER_WAIT_MS);
     return this.#until(wait, mayPass, () => clusterReport(() => connectCluster(options), asking, wish));
   }

@@ -20,7 +20,7 @@ export function goExpression(expression: Expression): string {
       return ".Chart.AppVersion";
     case "concat": {
       const verbs = expression.parts.map((part) =>
-        part.$ === "literal" ? part.text.replaceAll("%", "%%") : "%s",
+        part.$ === "literal" ? part.text.replaceAll("%", "%%") : "%v",
       );
       const operands = expression.parts.filter((part) => part.$ !== "literal").map(goExpression);
       return `(printf ${JSON.stringify(verbs.join(""))}${operands.map((one) => ` ${one}`).join("")})`;

@@ -53,7 +53,7 @@ test("expressions become JSON, in the values and in the template", () => {
   assert.equal(yaml, 'image: "web:1.2.3"\nat: "web.linkerd:80"\nlist: [{"a":"<x>","z":1}]\nsecret: "d2Vi"\n');
   assert.match(
     go,
-    /image: \{\{ toRawJson \(printf "%s:%s" \.Values\.name \(default \.Chart\.AppVersion \.Values\.tag\)\) \}\}/,
+    /image: \{\{ toRawJson \(printf "%v:%v" \.Values\.name \(default \.Chart\.AppVersion \.Values\.tag\)\) \}\}/,
   );
 });
 

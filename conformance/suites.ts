@@ -110,7 +110,7 @@ export const SUITES: readonly Suite[] = [
   },
   // By its name: Helm's engine takes minutes to build where it was never built.
   { name: "manifests", lane: "beside", needs: [], isAskedFor: true, run: () => manifests() },
-  // On a cluster, and by their names until the installation that they try is whole.
+  // On a cluster; the first of them by its name, until all of its acts have been seen to hold on two nodes.
   {
     name: "kubernetes",
     lane: "alone",
@@ -122,7 +122,6 @@ export const SUITES: readonly Suite[] = [
     name: "gateway-api",
     lane: "alone",
     needs: ["cluster"],
-    isAskedFor: true,
     run: ({ only, out }) => gatewayApi(join(out, "gateway-api"), only, say),
   },
 ];

@@ -19,6 +19,7 @@ import {
 import { MESH_VERSION, inNamespace, nameOf, resourcesOf, selectorOf, type Component } from "./meta.ts";
 import {
   PROXY_VOLUMES,
+  REDIRECTION,
   initContainer,
   proxyContainer,
   securityContext,
@@ -182,6 +183,7 @@ function deployment(spec: ComponentSpec): Template {
                 "linkerd.io/created-by": text`hauberk/${MESH_VERSION}`,
                 "linkerd.io/proxy-version": withDefault(value("proxy.image.version"), MESH_VERSION),
               },
+              ...REDIRECTION,
               entries("podAnnotations"),
               entries(`${values}.podAnnotations`),
             ),

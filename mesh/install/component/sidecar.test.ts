@@ -8,7 +8,8 @@ import { InjectorSettings } from "../../proxy-injector/settings.ts";
 import { renderNode } from "../template/print.ts";
 import { parseValues, type Tree } from "../values/values.ts";
 import type { Component } from "./meta.ts";
-import { initContainer, proxyContainer, validatorContainer } from "./sidecar.ts";
+import { REDIRECTION, initContainer, proxyContainer, validatorContainer } from "./sidecar.ts";
+import { merge } from "../template/node.ts";
 
 const Variable = z.looseObject({ name: z.string(), value: z.string().optional() });
 const Container = z.looseObject({
@@ -98,4 +99,23 @@ test("the redirection is the injector's, and lets the control plane ask the Kube
 test("with the CNI plugin there is no redirection, and the same validator", () => {
   const given = { cniEnabled: true, disableIPv6: true };
   assert.deepEqual(ours("identity", given).validator.args, injected("identity", given).first.args);
+});
+
+test("with the CNI plugin the pod says what is redirected, in the injector's words", () => {
+  for (const given of [
+    {},
+    { disableIPv6: true },
+    { disableIPv6: true, proxyInit: { skipSubnets: "10.0.0.0/8" } },
+  ] satisfies readonly Tree[]) {
+    const values = parseValues({ cniEnabled: true }, given);
+    const scope = { namespace: "linkerd", version: "1.2.3", values };
+    const annotations = z
+      .record(z.string(), z.string())
+      .parse(parse(renderNode(merge(...REDIRECTION), scope)));
+    const words = z.array(z.string()).parse(JSON.parse(annotations["hauberk.io/redirect"] ?? ""));
+    const init = ours("identity", { ...given, cniEnabled: true })
+      .init.args?.join(" ")
+      .replaceAll("=", " ");
+    assert.equal(`init ${words.join(" ")}`.replaceAll("=", " "), init);
+  }
 });

@@ -5,6 +5,7 @@
  */
 import {
   NAMESPACE,
+  all,
   decimal,
   each,
   literal,
@@ -18,6 +19,7 @@ import {
   type Item,
   type Merge,
   type Node,
+  type Part,
   type TemplateMap,
 } from "../template/node.ts";
 import { MESH_VERSION, nameOf, resourcesOf, type Component } from "./meta.ts";
@@ -242,6 +244,30 @@ export function initContainer(): Merge {
     },
   );
 }
+
+/** What of the redirection depends on values: each is there or not. */
+const OPTIONAL_WORDS: readonly (readonly [path: string, words: Expression])[] = [
+  ["proxyInit.skipSubnets", text`,"--subnets-to-ignore","${value("proxyInit.skipSubnets")}"`],
+  [
+    "proxyInit.closeWaitTimeoutSecs",
+    text`,"--timeout-close-wait-secs","${decimal("proxyInit.closeWaitTimeoutSecs")}"`,
+  ],
+  ["disableIPv6", literal(',"--ipv6=false"')],
+];
+
+/** With the CNI plugin: what it is to redirect, on the pod, in every combination of what may be left out. */
+export const REDIRECTION: readonly Part[] = Array.from(
+  { length: 2 ** OPTIONAL_WORDS.length },
+  (_, combination) => {
+    const isChosen = (at: number): boolean => ((combination >> at) & 1) === 1;
+    const conditions = OPTIONAL_WORDS.map(([path], at) => (isChosen(at) ? path : not(path)));
+    const parts = OPTIONAL_WORDS.flatMap(([, words], at) => (isChosen(at) ? [words] : []));
+    const always = text`["--incoming-proxy-port","${decimal("proxy.ports.inbound")}","--outgoing-proxy-port","${decimal("proxy.ports.outbound")}","--proxy-uid","${decimal("proxy.uid")}","--inbound-ports-to-ignore","${decimal("proxy.ports.control")},${decimal("proxy.ports.admin")},${value("proxyInit.ignoreInboundPorts")}","--outbound-ports-to-ignore","${value("proxyInit.kubeAPIServerPorts")},${value("proxyInit.ignoreOutboundPorts")}"`;
+    return when(all("cniEnabled", ...conditions), {
+      "hauberk.io/redirect": { $: "concat", parts: [always, ...parts, literal("]")] },
+    });
+  },
+);
 
 /** With the CNI plugin: waits until the redirection is there, so that nothing leaves the pod past the proxy. */
 export function validatorContainer(): Merge {

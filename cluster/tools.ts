@@ -24,7 +24,7 @@ const PACKAGES = {
     "libbsd0",
     "libmd0",
   ],
-  ip: ["iproute2", "libbpf0", "libelf1", "libmnl0", "libcap2", "libxtables12"],
+  ip: ["iproute2", "libbpf0", "libbpf1", "libelf1", "libmnl0", "libcap2", "libxtables12"],
 } as const;
 
 /** Where administrators' programs are, whether or not the user's path has them. */

@@ -6,7 +6,7 @@ import type { Rendered } from "@hauberk/mesh/install/chart.ts";
 import { authorityOf, newAuthority } from "@hauberk/mesh/install/issuer.ts";
 import { controlPlaneManifests, kindsManifests } from "@hauberk/mesh/install/manifests.ts";
 import { printObjects } from "@hauberk/mesh/install/output.ts";
-import { mergeTrees, parseValues, type Tree } from "@hauberk/mesh/install/values/values.ts";
+import { mergeTrees, parseValues, withoutEffect, type Tree } from "@hauberk/mesh/install/values/values.ts";
 import { ClusterOptions, clusterFlags, connectCluster } from "../cluster-flags.ts";
 import { otherFlags, valueFlags, valuesOf } from "../install-flags.ts";
 import { MeshCommand } from "../mesh-command.ts";
@@ -56,6 +56,7 @@ export class InstallCommand extends MeshCommand {
     const namespace = options["linkerd-namespace"];
     const nowMs = Date.now();
     const asked = parseValues(given);
+    for (const path of withoutEffect(asked)) this.warn(`the value ${path} has no effect here`);
     const authority = authorityOf(asked, nowMs);
     const found = options["ignore-cluster"] ? undefined : await this.#look(options);
     if (authority.type === "external" && authority.anchors === "missing" && found?.anchors === undefined) {

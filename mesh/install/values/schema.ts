@@ -82,10 +82,6 @@ export const Values = z.strictObject({
   imagePullPolicy: words(["IfNotPresent", "Always", "Never"], "IfNotPresent", "When images are pulled."),
   imagePullSecrets: json(z.array(z.looseObject({ name: z.string() })), [], "Secrets for a private registry."),
   linkerdVersion: text("", "Version of the images; empty: this one."),
-  revision: text(
-    "",
-    "Name of a second control plane beside the first: a label that namespaces choose it by.",
-  ),
   controllerImage: text("hauberk/controller", "Image of the control plane."),
   controllerImageVersion: text("", "Its tag or digest; empty: linkerdVersion."),
   controllerReplicas: count(1, "Pods of each component."),

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseSet } from "./set.ts";
-import { DEFAULTS, HIGH_AVAILABILITY, ValuesError, mergeTrees, parseValues, STRICT } from "./values.ts";
+import {
+  DEFAULTS,
+  HIGH_AVAILABILITY,
+  ValuesError,
+  mergeTrees,
+  parseValues,
+  STRICT,
+  withoutEffect,
+} from "./values.ts";
 
 test("the defaults are values, and so is what --ha brings", () => {
   assert.equal(parseValues().controllerReplicas, 1);
@@ -71,4 +79,12 @@ test("layers are merged as in Helm: maps by key, lists whole, null takes away", 
     a: { b: 1, c: 3 },
     l: [4],
   });
+});
+
+test("a value of Linkerd's that has no effect is let through and named", () => {
+  assert.deepEqual(withoutEffect(parseValues()), []);
+  assert.deepEqual(withoutEffect(parseValues({ controllerLogLevel: "debug", kubeAPI: { clientQPS: 7 } })), [
+    "controllerLogLevel",
+    "kubeAPI",
+  ]);
 });

@@ -1,4 +1,5 @@
 /** A user's values over the defaults, checked: files, `--set`, and what a mode brings. */
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { nearest } from "./nearest.ts";
 import { aboutOf } from "./leaf.ts";
@@ -149,6 +150,40 @@ function unmeant(values: Values): readonly string[] {
     );
   }
   return problems;
+}
+
+/** Values of Linkerd's that are read and have no effect here, at whatever they are set to. */
+const WITHOUT_EFFECT = [
+  "controllerLogLevel",
+  "controllerLogFormat",
+  "enableH2Upgrade",
+  "heartbeatSchedule",
+  "prometheusUrl",
+  "kubeAPI",
+  "identity.kubeAPI",
+  "identity.issuer.clockSkewAllowance",
+  "identity.issuer.issuanceLifetime",
+  "policyController.logLevel",
+  "proxy.inbound",
+  "proxy.outbound",
+  "proxy.requireTLSOnInboundPorts",
+  "proxyInit.iptablesMode",
+  "proxyInit.logLevel",
+  "proxyInit.logFormat",
+  "egress.globalEgressNetworkNamespace",
+] as const;
+
+/** Which values were set to something that nobody acts on: worth a warning, no reason to refuse a user's file. */
+export function withoutEffect(values: Tree): readonly string[] {
+  return WITHOUT_EFFECT.filter((path) => {
+    const keys = path.split(".");
+    return !isDeepStrictEqual(at(values, keys), at(DEFAULTS, keys));
+  });
+}
+
+function at(tree: unknown, [key, ...below]: readonly string[]): unknown {
+  if (key === undefined) return tree;
+  return isTree(tree) ? at(tree[key], below) : undefined;
 }
 
 /** The path of every value and of every group of values. */

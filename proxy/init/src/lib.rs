@@ -119,7 +119,8 @@ pub fn cli(arguments: &[String]) -> Result<Report, InitError> {
 fn take_up_net_admin() {
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
     let Ok(mut sets) = capabilities(None) else { return };
-    if sets.permitted.contains(CapabilitySet::NET_ADMIN) && !sets.effective.contains(CapabilitySet::NET_ADMIN) {
+    if sets.permitted.contains(CapabilitySet::NET_ADMIN) && !sets.effective.contains(CapabilitySet::NET_ADMIN)
+    {
         sets.effective |= CapabilitySet::NET_ADMIN;
         let _refused = set_capabilities(None, sets);
     }

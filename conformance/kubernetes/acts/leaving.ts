@@ -7,6 +7,8 @@ import { line } from "./installing.ts";
 /** Kinds that are of no namespace and that an installation makes. */
 const CLUSTER_WIDE =
   "clusterrole,clusterrolebinding,mutatingwebhookconfiguration,validatingwebhookconfiguration,customresourcedefinition,namespace,apiservice,validatingadmissionpolicy,mutatingadmissionpolicy";
+/** The namespaces that the acts before this one put on the mesh. */
+const MESHED = ["callers", "frontend", "jobs", "my-app", "prod", "shut", "strict"] as const;
 const OURS = /linkerd\.io|hauberk\.io|\/linkerd|hauberk-/;
 
 /** What of the mesh is in the cluster, by name. */
@@ -30,6 +32,10 @@ export const LEAVING: readonly Act[] = [
     name: "hauberk uninstall | kubectl delete -f -: nothing is left",
     play: async (world) => {
       if ((await remains(world)).length === 0) throw new Error("there was nothing to remove");
+      // While there are meshed pods it refuses, and names them.
+      const early = await world.shell("hauberk uninstall");
+      if (early.code === 0) throw new Error("pods were left without their control plane");
+      await world.ask(["delete", "namespace", ...MESHED, "--ignore-not-found", "--timeout=120s"]);
       await line(world, "hauberk uninstall | kubectl delete -f -");
       await eventually(
         "nothing is left",

@@ -147,6 +147,9 @@ class Dispatchers {
   }
 }
 
+/** What the library makes up where it finds nothing. */
+const NOWHERE = "http://localhost:8080";
+
 async function kubeconfigCredentials({ kubeconfig, context }: ConnectOptions): Promise<Credentials> {
   const { KubeConfig } = await import("@kubernetes/client-node");
   const config = new KubeConfig();
@@ -166,6 +169,8 @@ async function kubeconfigCredentials({ kubeconfig, context }: ConnectOptions): P
   const cluster = config.getCurrentCluster();
   if (cluster === null)
     throw bad(`the kubeconfig names no cluster for context ${JSON.stringify(config.getCurrentContext())}`);
+  if (kubeconfig === undefined && cluster.server === NOWHERE)
+    throw bad("there is no kubeconfig: neither KUBECONFIG nor ~/.kube/config; --kubeconfig names one");
   const dispatchers = new Dispatchers(cluster.proxyUrl);
   return {
     server: cluster.server.replace(/\/+$/, ""),

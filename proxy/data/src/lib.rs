@@ -184,6 +184,7 @@ async fn accept<F>(
         tokio::select! {
             (stream, client) = accept::next(&listener), if worker.connections.len() < worker.config.limits.connections_max => {
                 worker.connections.spawn_local(handle(Rc::clone(&worker), stream, client));
+                worker.peak.set(worker.peak.get().max(worker.connections.len()));
             }
             // Full: look again when some may have ended.
             () = tokio::time::sleep(accept::FULL_PAUSE), if worker.connections.len() >= worker.config.limits.connections_max => {}

@@ -24,15 +24,16 @@ struct Tide {
 }
 
 impl Tide {
-    /// Whether to give back now. What was freed just now is left for the next look: it may be used again at once.
-    fn looks(&mut self, open: usize) -> bool {
+    /// Whether to give back now: `open` connections are there, and `peak` of them were at once since the last look. What was
+    /// freed just now is left for the next look: it may be used again at once.
+    fn looks(&mut self, open: usize, peak: usize) -> bool {
+        self.high = self.high.max(peak);
         let due = std::mem::take(&mut self.has_fallen);
         let fallen = self.high.saturating_sub(open);
         if fallen >= CROWD_MIN && fallen >= self.high / 4 {
             self.has_fallen = true;
             self.high = open;
         }
-        self.high = self.high.max(open);
         due
     }
 }
@@ -42,7 +43,8 @@ pub(crate) async fn keep(worker: Rc<Worker>, give_back: fn()) {
     let mut tide = Tide::default();
     loop {
         sleep(LOOK).await;
-        if tide.looks(worker.connections.len()) {
+        let open = worker.connections.len();
+        if tide.looks(open, worker.peak.replace(open)) {
             give_back();
         }
     }
@@ -56,23 +58,30 @@ mod tests {
     fn memory_is_given_back_one_look_after_a_crowd_has_left_and_once() {
         let mut tide = Tide::default();
         let looked: Vec<bool> =
-            [0, 1_000, 1_000, 10, 10, 10].into_iter().map(|open| tide.looks(open)).collect();
+            [0, 1_000, 1_000, 10, 10, 10].into_iter().map(|open| tide.looks(open, open)).collect();
         assert_eq!(looked, [false, false, false, false, true, false]);
+    }
+
+    #[test]
+    fn a_crowd_that_came_and_went_between_two_looks_is_noticed() {
+        let mut tide = Tide::default();
+        let looked: Vec<bool> = [0, 1_000, 0, 0].into_iter().map(|peak| tide.looks(0, peak)).collect();
+        assert_eq!(looked, [false, false, true, false]);
     }
 
     #[test]
     fn a_few_that_come_and_go_change_nothing() {
         let mut tide = Tide::default();
         for open in [0, 31, 0, 1_000, 900, 1_000, 800, 1_000] {
-            assert!(!tide.looks(open), "{open}");
+            assert!(!tide.looks(open, open), "{open}");
         }
     }
 
     #[test]
     fn a_crowd_that_leaves_bit_by_bit_is_noticed_too() {
         let mut tide = Tide::default();
-        tide.looks(1_000);
-        let given = (0..=20).rev().filter(|step| tide.looks(step * 50)).count();
+        tide.looks(1_000, 1_000);
+        let given = (0..=20).rev().filter(|step| tide.looks(step * 50, step * 50)).count();
         assert!(given >= 3, "{given}");
     }
 }

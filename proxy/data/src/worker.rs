@@ -39,6 +39,8 @@ pub(crate) struct Worker {
     pub(crate) registry: Registry,
     pub(crate) drain: DrainBell,
     pub(crate) connections: TaskTracker,
+    /// Most of them at once since `tidy` looked.
+    pub(crate) peak: Cell<usize>,
     pub(crate) random: RefCell<Random>,
     pub(crate) targets: Targets,
     pub(crate) endpoints: Endpoints,
@@ -82,6 +84,7 @@ impl Worker {
             registry,
             drain,
             connections: TaskTracker::new(),
+            peak: Cell::new(0),
             random: RefCell::new(Random::seeded(seed)),
             targets: Targets::default(),
             endpoints: Endpoints::default(),

@@ -79,12 +79,11 @@ export class TestMesh {
     if (plan.yaml !== undefined) await mesh.applyYaml("yaml", plan.yaml);
     try {
       await hauberk(["up", "-f", manifests, "--state", mesh.state, "--wait", String(UP_S_MAX)]);
-      const all = [...plan.clients, ...plan.servers];
-      await appear(
-        all.flatMap(({ name, replicas = 1 }) =>
-          Array.from({ length: replicas }, (_, index) => join(dir, `${name}-${index}.sock`)),
-        ),
-      );
+      // A probe that only connects is answered by the proxy: what the application says itself counts.
+      await appear([
+        ...plan.clients.flatMap((set) => sockets(dir, set, ".sock")),
+        ...plan.servers.flatMap((set) => [...sockets(dir, set, ".sock"), ...sockets(dir, set, ".app.sock")]),
+      ]);
       return mesh;
     } catch (error) {
       await mesh.close();
@@ -201,6 +200,11 @@ export class TestMesh {
   #path(suffix: string): string {
     return join(this.#dir, `$(HOSTNAME)${suffix}`);
   }
+}
+
+/** The sockets that each replica of a set makes in `dir` when it is there. */
+function sockets(dir: string, { name, replicas = 1 }: PodPlan, suffix: string): readonly string[] {
+  return Array.from({ length: replicas }, (_, index) => join(dir, `${name}-${index}${suffix}`));
 }
 
 function isProxyIn(entry: string, net: string): boolean {

@@ -31,7 +31,7 @@ const MEMORY: Figures = {
   "RSS MiB inbound idle": 9.25,
   "anonymous MiB outbound idle": 1.5,
   "anonymous MiB inbound idle": 1.5,
-  "KiB/HTTP/1 connection outbound": 4,
+  "KiB/HTTP/1 connection outbound": 4.5,
   "KiB/opaque mTLS connection outbound": 14,
   "KiB/opaque mTLS connection inbound": 14,
 };

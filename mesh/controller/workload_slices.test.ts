@@ -28,7 +28,7 @@ const workload = (name: string, ip: string, { ready = true, app = "web", port = 
   kind: "ExternalWorkload",
   metadata: metadata(name, { app }),
   spec: {
-    meshTLS: { identity: "spiffe://root/vm", serverName: "vm.x" },
+    meshTLS: { identity: "spiffe://mesh.test/vm", serverName: "vm.x" },
     ports: [{ name: "web", port }],
     workloadIPs: [{ ip }],
   },

@@ -92,11 +92,20 @@ export class VerifyCommand extends MeshCommand {
     }),
   };
 
+  async #trustFile(path: string): Promise<string> {
+    try {
+      return await readFile(path, "utf8");
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return this.error(`--trust: ${reason}`, { exit: EXIT.usage });
+    }
+  }
+
   async run(): Promise<void> {
     const parsed = await this.parse(VerifyCommand);
     const options = Options.parse({ ...parsed.flags });
     const { what } = z.strictObject({ what: z.string().min(1) }).parse({ ...parsed.args });
-    const trust = readTrust(await readFile(options.trust, "utf8"));
+    const trust = readTrust(await this.#trustFile(options.trust));
     const { where, tag, names } = await askedOf(what, options);
     const images = await verifyRelease({ where, tag, isPlainHttp: options["plain-http"] }, trust, names);
     this.print(options.output, {

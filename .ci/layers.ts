@@ -85,6 +85,7 @@ export const ROOMS: readonly Room[] = [
       "mesh/validator",
       "mesh/viz",
       "release",
+      "compliance",
       "crypto",
     ],
   },
@@ -92,6 +93,8 @@ export const ROOMS: readonly Room[] = [
   { folder: "sbom", may: [] },
   { folder: "policies", may: [], pure: true },
   { folder: "release", may: ["crypto", "sbom", "policies"] },
+  // Judges what others have gathered; its tests hold its documents against their schemas.
+  { folder: "compliance", may: ["crypto"], pure: true },
   // What the mesh runs on in tests: it makes the images as a release does.
   { folder: "cluster", may: ["crypto", "release"] },
   { folder: "conformance", may: ["cluster"] },
@@ -139,6 +142,7 @@ const PACKAGES: ReadonlyMap<string, string> = new Map([
   ["@hauberk/release", "release"],
   ["@hauberk/sbom", "sbom"],
   ["@hauberk/policies", "policies"],
+  ["@hauberk/compliance", "compliance"],
   ["hauberk", "mesh/cli"],
 ]);
 

@@ -2,6 +2,7 @@ import { AuditExportCommand, AuditShowCommand, AuditVerifyCommand } from "./comm
 import { AuthzCommand } from "./command/authz.ts";
 import { CheckCommand } from "./command/check.ts";
 import { CompletionCommand } from "./command/completion.ts";
+import { CryptoInventoryCommand } from "./command/crypto.ts";
 import { DiagnosticsControllerMetricsCommand } from "./command/diagnostics/controller-metrics.ts";
 import { DiagnosticsEndpointsCommand } from "./command/diagnostics/endpoints.ts";
 import { DiagnosticsPolicyCommand } from "./command/diagnostics/policy.ts";
@@ -40,6 +41,7 @@ export const COMMANDS = {
   authz: AuthzCommand,
   check: CheckCommand,
   completion: CompletionCommand,
+  "crypto:inventory": CryptoInventoryCommand,
   "diagnostics:controller-metrics": DiagnosticsControllerMetricsCommand,
   "diagnostics:endpoints": DiagnosticsEndpointsCommand,
   "diagnostics:policy": DiagnosticsPolicyCommand,

@@ -3,7 +3,7 @@ import { Flags } from "@oclif/core";
 import { z } from "zod";
 import { EXIT, MeshCommand } from "../mesh-command.ts";
 import { clusterFlags, ClusterOptions, connectCluster } from "../cluster-flags.ts";
-import type { AskPod } from "./scrape.ts";
+import type { AskPod, NamedPod } from "./scrape.ts";
 import type { PolicyWorld } from "./world.ts";
 
 /** How long a look at a cluster may take. */
@@ -58,6 +58,8 @@ export interface AskablePods {
   readonly ask: AskPod;
   /** At another port, where there is a way to it. */
   readonly askPort: (port: number) => AskPod;
+  /** The certificates that a pod's proxy shows, as PEM, leaf first; absent where there is no way to see them. */
+  readonly certificates?: (pod: NamedPod) => Promise<readonly string[]>;
 }
 
 function noOtherPort(): AskPod {
@@ -112,7 +114,8 @@ export abstract class WorldCommand extends MeshCommand {
     const { manifests } = await client.status();
     const world = await worldOfRunning([...manifests, paths.objects], { controlPlaneNamespace });
     const ask: AskPod = (pod, path) => client.askProxy(pod, path);
-    return { world, pods: { ask, askPort: noOtherPort } };
+    const certificates = async (pod: NamedPod) => (await client.certificate(pod)).chain;
+    return { world, pods: { ask, askPort: noOtherPort, certificates } };
   }
 
   #tell({ problems }: PolicyWorld): void {

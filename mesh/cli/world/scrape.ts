@@ -19,11 +19,14 @@ export interface Scrape {
     | { readonly ok: false; readonly why: string };
 }
 
+/** A pod by its name. */
+export interface NamedPod {
+  readonly namespace: string;
+  readonly name: string;
+}
+
 /** How one pod's port is asked. */
-export type AskPod = (
-  pod: { readonly namespace: string; readonly name: string },
-  path: string,
-) => Promise<string>;
+export type AskPod = (pod: NamedPod, path: string) => Promise<string>;
 
 /** Asks through the API server's proxy of pods. */
 export function askThrough(client: KubeClient, port: number = ADMIN_PORT): AskPod {

@@ -23,6 +23,7 @@ import { PolicySimulateCommand } from "./command/policy/simulate.ts";
 import { PolicyTestCommand } from "./command/policy/test.ts";
 import { PruneCommand } from "./command/prune.ts";
 import { ProfileCommand } from "./command/profile.ts";
+import { ProxyUpgradeCommand } from "./command/proxy/upgrade.ts";
 import { StatCommand } from "./command/stat.ts";
 import { TapCommand } from "./command/tap.ts";
 import { TrustRotateCommand, TrustStatusCommand } from "./command/trust.ts";
@@ -62,6 +63,7 @@ export const COMMANDS = {
   "policy:test": PolicyTestCommand,
   prune: PruneCommand,
   profile: ProfileCommand,
+  "proxy:upgrade": ProxyUpgradeCommand,
   stat: StatCommand,
   "trust:rotate": TrustRotateCommand,
   "trust:status": TrustStatusCommand,

@@ -1,18 +1,19 @@
 /** What the programs of a node leave outside their own folder, and how it is told whose it is. */
-import { existsSync, readFileSync, readdirSync, readlinkSync, rmSync, rmdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { nodePathsOf, type Node } from "./place.ts";
 
 /** Links to pods' logs, for collectors of logs. */
 const LOG_LINKS = "/var/log/containers";
-/** What the network plug-ins remember of each pod. */
-const NETWORK_RESULTS = "/var/lib/cni/results";
+/** Where every node has folders of its own: the machine's stay empty. */
+const MOUNT_POINTS = ["/etc/cni/net.d", "/opt/cni/bin", "/var/lib/cni"] as const;
 /** Folders that are made at a fixed place and are empty at the end; the innermost first. */
 const FOLDERS = [
   LOG_LINKS,
-  NETWORK_RESULTS,
-  "/var/lib/cni",
+  ...MOUNT_POINTS,
+  "/etc/cni",
+  "/opt/cni",
   "/run/containerd/s",
   "/run/containerd",
   "/var/lib/kubelet/device-plugins",
@@ -28,13 +29,16 @@ export function removeLeftovers(node: Node): void {
     const path = join(LOG_LINKS, link);
     if (readlinkSync(path).startsWith(`${paths.podLogs}/`)) rmSync(path);
   }
-  for (const result of entriesOf(NETWORK_RESULTS))
-    if (result.startsWith(`${node.name}-`)) rmSync(join(NETWORK_RESULTS, result));
   const tasks = join(paths.run, "containerd", "io.containerd.runtime.v2.task", "k8s.io");
   for (const task of entriesOf(tasks)) {
     const address = addressOf(join(tasks, task, "bootstrap.json"));
     if (address !== undefined) rmSync(address, { force: true });
   }
+}
+
+/** Makes the places at which nodes mount folders of their own. */
+export function makeMountPoints(): void {
+  for (const folder of MOUNT_POINTS) mkdirSync(folder, { recursive: true });
 }
 
 /** Removes the folders that nobody has anything in any more. */

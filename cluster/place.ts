@@ -135,6 +135,10 @@ export function nodePathsOf({ dir }: Pick<Node, "dir">) {
     network: join(dir, "network"),
     plugins: join(dir, "plugins"),
     addresses: join(dir, "addresses"),
+    /** What the plug-ins remember of each pod. */
+    results: join(dir, "results"),
+    /** Pods' network namespaces. */
+    networks: join(dir, "netns"),
     podLogs: join(dir, "pod-logs"),
     loaded: join(dir, "loaded"),
   };

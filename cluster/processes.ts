@@ -19,7 +19,7 @@ export interface Surroundings {
 }
 
 /** Starts a program in a node's network, unless it runs. It owns its session: no terminal ends it. */
-export function start({ id, program, args }: Started, node: Node, where: Surroundings): void {
+export function start({ id, program, args, files }: Started, node: Node, where: Surroundings): void {
   if (isRunning(where.paths, id)) return;
   const { paths, bin, group, environment } = where;
   mkdirSync(paths.logs, { recursive: true });
@@ -27,10 +27,18 @@ export function start({ id, program, args }: Started, node: Node, where: Surroun
   const log = openSync(join(paths.logs, `${id}.log`), "a");
   try {
     // `ip netns exec` would mount another /sys, without the groups.
-    const words = [`--net=/run/netns/${node.namespace}`, join(bin, program), ...args];
+    const entering = ["nsenter", `--net=/run/netns/${node.namespace}`, ...fileSystem(files, paths)];
     const child = spawn(
       "sh",
-      ["-c", 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"', "sh", group, "nsenter", ...words],
+      [
+        "-c",
+        'echo $$ >"$1/cgroup.procs" && shift && exec "$@"',
+        "sh",
+        group,
+        ...entering,
+        join(bin, program),
+        ...args,
+      ],
       {
         detached: true,
         stdio: ["ignore", log, log],
@@ -46,6 +54,28 @@ export function start({ id, program, args }: Started, node: Node, where: Surroun
     child.unref();
   } finally {
     closeSync(log);
+  }
+}
+
+/** Mounts each `FROM:TO` of the words before `--`, then becomes what stands behind it. */
+const MOUNTING =
+  'mount --make-rshared / && while [ "$1" != -- ]; do mount --bind "${1%%:*}" "${1#*:}" || exit 1; shift; done; shift; exec "$@"';
+
+/** The words that put a program into the file system that it is to see. */
+function fileSystem(files: Started["files"], paths: Paths): readonly string[] {
+  switch (files?.type) {
+    case undefined:
+      return [];
+    case "own": {
+      const pairs = files.mounts.map(({ from, to }) => `${from}:${to}`);
+      // What the machine mounts later is seen; what the node mounts is its own, and ends with it.
+      return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", MOUNTING, "sh", ...pairs, "--"];
+    }
+    case "of": {
+      const record = recordOf(paths, files.id);
+      if (record === undefined) throw new Error(`${files.id}, whose files are to be seen, was not started`);
+      return [`--mount=/proc/${record.pid}/ns/mnt`];
+    }
   }
 }
 

@@ -11,6 +11,31 @@ export interface Started {
   readonly id: string;
   readonly program: string;
   readonly args: readonly string[];
+  /** What it sees of the file system; absent: what this machine has. */
+  readonly files?: Files;
+}
+
+/** A node has folders of its own at places that are the same on every node, as its pods and their plug-ins expect. */
+export type Files =
+  | { readonly type: "own"; readonly mounts: readonly Mount[] }
+  /** Those of the program started under this id. */
+  | { readonly type: "of"; readonly id: string };
+
+/** A folder of the node, and the place at which its programs find it. */
+export interface Mount {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Where network plug-ins, their settings, what they remember and pods' networks are on every node. */
+export function nodeMounts(node: Node): readonly Mount[] {
+  const { network, plugins, results, networks } = nodePathsOf(node);
+  return [
+    { from: network, to: "/etc/cni/net.d" },
+    { from: plugins, to: "/opt/cni/bin" },
+    { from: results, to: "/var/lib/cni" },
+    { from: networks, to: "/run/netns" },
+  ];
 }
 
 /** etcd and the API server. The store's durability is given up: nothing in it outlives the cluster. */
@@ -106,7 +131,12 @@ export function controlPrograms(place: Place, extent: Extent): readonly Started[
 /** The container runtime of a node, which needs nothing. */
 export function runtimeProgram(place: Place, node: Node): Started {
   const settings = join(pathsOf(place).settings, `${node.name}-containerd.toml`);
-  return { id: `${node.name}-containerd`, program: "containerd", args: ["--config", settings] };
+  return {
+    id: `${node.name}-containerd`,
+    program: "containerd",
+    args: ["--config", settings],
+    files: { type: "own", mounts: nodeMounts(node) },
+  };
 }
 
 /** What makes a runtime a node. */
@@ -117,6 +147,7 @@ export function nodePrograms(place: Place, node: Node): readonly Started[] {
     {
       id: `${node.name}-kubelet`,
       program: "kubelet",
+      files: { type: "of", id: runtimeProgram(place, node).id },
       args: flagsOf({
         config: join(settings, `${node.name}-kubelet.json`),
         kubeconfig: join(settings, `${node.name}.kubeconfig`),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pathOf } from "./api.ts";
 import { placeOf } from "./place.ts";
-import { apiPrograms, controlPrograms, nodePrograms, runtimeProgram } from "./programs.ts";
+import { apiPrograms, controlPrograms, nodeMounts, nodePrograms, runtimeProgram } from "./programs.ts";
 import { addons, containerd, kubelet } from "./settings.ts";
 
 const place = placeOf({ name: "dev", number: 4, nodes: 2, root: "/state" });
@@ -45,4 +45,17 @@ test("objects that a cluster begins with have paths at the API server", () => {
     "/api/v1/namespaces/kube-system/services",
     "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices",
   ]);
+});
+
+test("nodes find folders of their own at the same places, so that one manifest serves every node", () => {
+  const [first = [], second = []] = place.nodes.map(nodeMounts);
+  assert.deepEqual(
+    first.map(({ to }) => to),
+    second.map(({ to }) => to),
+  );
+  for (const { from, to } of [...first, ...second]) {
+    assert.ok(from.startsWith("/state/dev/node"), from);
+    assert.ok(!to.startsWith("/state"), to);
+  }
+  assert.equal(new Set([...first, ...second].map(({ from }) => from)).size, first.length * 2);
 });

@@ -66,7 +66,6 @@ export function containerd(node: Node, programs: Programs, snapshotter: Snapshot
     `[plugins."io.containerd.cri.v1.images".pinned_images]`,
     `sandbox = ${quote(PAUSE_IMAGE)}`,
     `[plugins."io.containerd.cri.v1.runtime"]`,
-    "netns_mounts_under_state_dir = true",
     "disable_apparmor = true",
     // A root without CAP_SYS_RESOURCE may not lower the score.
     "restrict_oom_score_adj = true",

@@ -15,7 +15,7 @@ import {
   snapshotterFor,
   unmountBelow,
 } from "./host.ts";
-import { removeEmptyFolders, removeLeftovers } from "./leftovers.ts";
+import { makeMountPoints, removeEmptyFolders, removeLeftovers } from "./leftovers.ts";
 import { nodePathsOf, pathsOf, placeOf, type Node, type Place } from "./place.ts";
 import { assertRunning, isRunning, start, startedIds, stop, type Surroundings } from "./processes.ts";
 import {
@@ -81,6 +81,7 @@ export async function up(place: Place, extent: Extent, installed: Installed): Pr
     programs.forEach((program) => start(program, node, where));
   run(apiPrograms(place), place.first);
   if (extent === "full") {
+    makeMountPoints();
     writeSettings(place, { bin, runc: tools.runc });
     for (const node of place.nodes) run([runtimeProgram(place, node)], node);
   }
@@ -163,6 +164,8 @@ function writeSettings(place: Place, programs: settings.Programs): void {
       paths.kubelet,
       paths.network,
       paths.plugins,
+      paths.results,
+      paths.networks,
       paths.podLogs,
     ])
       mkdirSync(path, { recursive: true });

@@ -19,6 +19,8 @@ export interface Orders {
   /** Nothing but what may go on beside others begins before this file is there. */
   readonly after: string | undefined;
   readonly against: string;
+  /** The data plane's binary, instead of the one that was built from this tree. */
+  readonly proxy: string | undefined;
   readonly out: string;
   readonly isExpecting: boolean;
   readonly isLong: boolean;
@@ -52,6 +54,7 @@ function parse(args: readonly string[]) {
     tokens: true,
     options: {
       against: { type: "string", default: "mesh" },
+      proxy: { type: "string" },
       out: { type: "string", default: OUT },
       "no-expectations": { type: "boolean", default: false },
       long: { type: "boolean", default: false },
@@ -76,7 +79,7 @@ export function ordersOf(args: readonly string[]): Orders {
     ? { kind: "exploring", seconds: seconds ?? EXPLORING_SECONDS, seed: seed ?? randomInt(1, 2 ** 31) }
     : { kind: "fixed", seed: seed ?? FIXED_SEED };
   const options = tokens.flatMap((token) => {
-    if (token.kind !== "option" || ["out", "after", "part"].includes(token.name)) return [];
+    if (token.kind !== "option" || ["out", "after", "part", "proxy"].includes(token.name)) return [];
     return token.value === undefined ? [`--${token.name}`] : [`--${token.name}=${token.value}`];
   });
   return {
@@ -84,6 +87,7 @@ export function ordersOf(args: readonly string[]): Orders {
     part: partOf(values.part),
     after: values.after,
     against: values.against,
+    proxy: values.proxy,
     out: values.out,
     isExpecting: !values["no-expectations"],
     isLong: values.long,

@@ -1,11 +1,21 @@
 // `npm run conformance [-- SUITE... --against mesh|OFFSET --out DIR --long --only CASE --seconds N --seed N]`: runs suites that
-// others wrote, our independent prober, and attacks of ours, against built artefacts. With `--after FILE` only
+// others wrote, our independent prober, and attacks of ours, against built artefacts; with `--proxy FILE` against this binary. With `--after FILE` only
 // what goes on beside others, and what takes long to build, begins before the file is there.
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { startBeside, type Beside } from "./beside.ts";
+import { binaryPath, SETTING } from "./exhaustion/binaries.ts";
 import { ordersOf, type Orders } from "./orders.ts";
 import { startMesh } from "./pair/mesh.ts";
 import type { Pair } from "./pair/pair.ts";
@@ -15,6 +25,7 @@ import { Expectations, judge, Judged, render, unfinished, type SuiteResult } fro
 import { install, PREPARATIONS, say, SUITES, type Need, type PairSuite, type Suite } from "./suites.ts";
 import { inTurn, type Preparing } from "./turns.ts";
 import type { Tools } from "./tools.ts";
+import { testedNow, testedThroughout, type Tested } from "./tested.ts";
 
 /** What is waited for takes less than an hour, also where nothing was ever built. */
 const AFTER_MS_MAX = 7_200_000;
@@ -125,10 +136,12 @@ async function prepare(suites: readonly Suite[]): Promise<void> {
   }
 }
 
+const PartReport = z.object({ suites: z.array(Judged) });
+
 /** What the part wrote; every suite of it that is not there did not come to its end. */
 async function reported(beside: Beside, suites: readonly Suite[], file: string): Promise<readonly Judged[]> {
   const code = await beside.ended();
-  const judged = existsSync(file) ? z.array(Judged).parse(JSON.parse(readFileSync(file, "utf8"))) : [];
+  const judged = existsSync(file) ? PartReport.parse(JSON.parse(readFileSync(file, "utf8"))).suites : [];
   return suites.map(
     ({ name }) =>
       judged.find(({ suite }) => suite === name) ??
@@ -162,13 +175,36 @@ async function runWhole(suites: readonly Suite[], orders: Orders): Promise<reado
   ];
 }
 
+/** Puts the binary that is to be tested beside the sandbox that was built, where the suites look for both. */
+function testThis(proxy: string): void {
+  const dir = mkdtempSync(join(tmpdir(), "hauberk-tested-"));
+  process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
+  symlinkSync(resolve(proxy), join(dir, "hauberk-proxy"));
+  symlinkSync(binaryPath("hauberk-sandbox"), join(dir, "hauberk-sandbox"));
+  process.env[SETTING] = dir;
+}
+
+interface Known {
+  readonly judged: readonly Judged[];
+  readonly tested: Tested | undefined;
+}
+
+/** The run, with what it was about, which with `--after` nobody knows: then the binary is built while the run has begun. */
+async function runKnown(suites: readonly Suite[], orders: Orders): Promise<Known> {
+  if (orders.proxy !== undefined) testThis(orders.proxy);
+  if (orders.after !== undefined) return { judged: await runWhole(suites, orders), tested: undefined };
+  const began = await testedNow();
+  const judged = await runWhole(suites, orders);
+  return { judged, tested: testedThroughout(began, await testedNow()) };
+}
+
 const place = ({ suite }: Judged): number => SUITES.findIndex(({ name }) => name === suite);
 
-function write(judged: readonly Judged[], { out }: Orders): string {
+function write(judged: readonly Judged[], { out }: Orders, tested?: Tested): string {
   const sorted = judged.toSorted((one, other) => place(one) - place(other));
   const text = render(sorted);
   mkdirSync(out, { recursive: true });
-  writeFileSync(join(out, "report.json"), `${JSON.stringify(sorted, null, 2)}\n`);
+  writeFileSync(join(out, "report.json"), `${JSON.stringify({ tested, suites: sorted }, null, 2)}\n`);
   writeFileSync(join(out, "report.txt"), text);
   return text;
 }
@@ -184,8 +220,8 @@ switch (orders.part) {
     break;
   }
   case "whole": {
-    const judged = await runWhole(chosen, orders);
-    process.stdout.write(write(judged, orders));
+    const { judged, tested } = await runKnown(chosen, orders);
+    process.stdout.write(write(judged, orders, tested));
     process.exitCode = judged.every(({ findings }) => findings.length === 0) ? 0 : 1;
     break;
   }

@@ -3,14 +3,25 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { digest, type Digest } from "@hauberk/crypto/digest.ts";
 import { attest, type Signer } from "./attest/attest.ts";
-import { Report, scoresOf, summary, testResult, type Level } from "./attest/gate.ts";
+import {
+  coverageOf,
+  Report,
+  scoresOf,
+  summary,
+  TESTED_PROGRAM,
+  testResult,
+  type Level,
+} from "./attest/gate.ts";
 import { makeSigner, partyOf, publicPem, readSigner, readTrust, writeTrust } from "./attest/keys.ts";
 import { IN_TOTO, Predicate, writeStatement } from "./attest/statement.ts";
 import { sealedJson } from "./attest/bundle.ts";
 import { readDescription, writeDescription, type Release } from "./channel/release.ts";
+import { fileOf } from "./image/read.ts";
 import { Layout } from "./oci/layout.ts";
+import { Index, parseDocument, platformName } from "./oci/model.ts";
 import { describeChecks } from "./verify/report.ts";
 import { verifyImage, type Trust } from "./verify/verify.ts";
+import { z } from "zod";
 
 /** What the gate is given. */
 export interface Gated {
@@ -31,11 +42,32 @@ export class GateError extends Error {
 
 async function readReport(path: string): Promise<{ readonly report: Report; readonly digest: Digest }> {
   const bytes = await readFile(path);
-  const report = Report.parse(JSON.parse(bytes.toString()));
-  const broken = report.filter(({ findings }) => findings.length > 0).map(({ suite }) => suite);
-  if (report.length === 0) throw new GateError("tests-failed: the conformance report has no suite");
+  const parsed = Report.safeParse(JSON.parse(bytes.toString()));
+  if (!parsed.success) throw new GateError(`tests-unknown: ${path}: ${z.prettifyError(parsed.error)}`);
+  const report = parsed.data;
+  const broken = report.suites.filter(({ findings }) => findings.length > 0).map(({ suite }) => suite);
+  if (report.suites.length === 0) throw new GateError("tests-failed: the conformance report has no suite");
   if (broken.length > 0) throw new GateError(`tests-failed: ${broken.join(", ")}`);
   return { report, digest: digest(bytes) };
+}
+
+/** The data plane's binary on each platform of the release, by its digest. */
+async function proxiesOf(layout: Layout): Promise<ReadonlyMap<string, string>> {
+  const index = await layout.document("proxy");
+  if (index === undefined) return new Map();
+  const found = new Map<string, string>();
+  for (const { digest: image, platform } of parseDocument(Index, index.bytes, "proxy").manifests) {
+    const bytes = await fileOf(layout, image, TESTED_PROGRAM);
+    if (bytes === undefined) throw new GateError(`${image} holds no ${TESTED_PROGRAM}`);
+    found.set(platformName(platform), digest(bytes).slice("sha256:".length));
+  }
+  return found;
+}
+
+/** @throws if the report is of other programs than those of the release. */
+async function demandTested(report: Report, layout: Layout, { commit }: Release): Promise<void> {
+  const { reasons } = coverageOf(report, { commit, proxies: await proxiesOf(layout) });
+  if (reasons.length > 0) throw new GateError(`tests-of-another: ${reasons.join("; ")}`);
 }
 
 /** All parts of an image with the builder's statements, or an error that lists what is not met. */
@@ -62,6 +94,7 @@ export async function passGate(gated: Gated): Promise<void> {
   const { report, digest: reportDigest } = await readReport(gated.report);
   const layout = await Layout.open(join(gated.dir, "images"));
   const release = readDescription(await readFile(join(gated.dir, "release.json")));
+  await demandTested(report, layout, release);
   const found = new Map<string, ReadonlyMap<Digest, readonly Digest[]>>();
   for (const name of Object.keys(release.images)) found.set(name, await verified(layout, name, { builder }));
   const signer: Signer = gated.isNew ? await makeSigner(gated.keys) : await readSigner(gated.keys);

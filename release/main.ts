@@ -10,6 +10,7 @@ import { Layout } from "./oci/layout.ts";
 import { writePolicies } from "./policies.ts";
 import { rebuild } from "./rebuild.ts";
 import { publishImage } from "./publish.ts";
+import { unpack } from "./unpack.ts";
 import { readDescription } from "./channel/release.ts";
 import {
   describeRelease,
@@ -29,6 +30,7 @@ const USAGE = `usage:
   npm run release -- verify DIR|REPOSITORY --trust FILE [--tag TAG] [--plain-http]
   npm run release -- policies HOST/PATH --trust FILE --out DIR
   npm run release -- rebuild DIR
+  npm run release -- unpack DIR --out FOLDER
   npm run release -- publish DIR REPOSITORY --tag TAG [--plain-http]
 
 ${CHANNEL_USAGE.trimStart()}
@@ -164,6 +166,9 @@ async function main(): Promise<number> {
     }
     case "rebuild":
       return compare(resolve(needed(from, "a release")));
+    case "unpack":
+      await unpack(resolve(needed(from, "a release")), resolve(needed(values.out, "--out")));
+      return 0;
     case "publish":
       return publish(resolve(needed(from, "a release")), place(needed(to, "HOST/PATH")), values.only);
     default:

@@ -3,7 +3,8 @@ import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 
 const BUILT = join(import.meta.dirname, "..", "..", "proxy", "target", "bin");
-const SETTING = "HAUBERK_BIN_DIR";
+/** Names the folder of both binaries, instead of the build's. */
+export const SETTING = "HAUBERK_BIN_DIR";
 
 /** Names of the two binaries. */
 const NAMES = ["hauberk-proxy", "hauberk-sandbox"] as const;

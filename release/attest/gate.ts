@@ -37,27 +37,70 @@ export function summary(looked: Looked): Record<string, unknown> {
   };
 }
 
-/** The report of `npm run conformance`, as far as it is used. */
-export const Report = z.array(
-  z.object({
-    suite: z.string(),
-    cases: z.array(z.unknown()),
-    asUsual: z.int(),
-    excused: z.int(),
-    findings: z.array(z.object({ case: z.string(), problem: z.string() })),
+const Suite = z.object({
+  suite: z.string(),
+  cases: z.array(z.unknown()),
+  asUsual: z.int(),
+  excused: z.int(),
+  findings: z.array(z.object({ case: z.string(), problem: z.string() })),
+});
+
+/** The report of `npm run conformance`, as far as it is used: what was tested, and how it did. */
+export const Report = z.object({
+  tested: z.object({
+    programs: z.array(z.object({ name: z.string(), sha256: z.string().regex(/^[0-9a-f]{64}$/) })).min(1),
+    source: z.object({ commit: z.string(), isClean: z.boolean() }),
   }),
-);
+  suites: z.array(Suite),
+});
 export type Report = z.infer<typeof Report>;
 
+/** What is in a release, of the things that a report may speak of. */
+export interface Released {
+  readonly commit: string;
+  /** SHA-256 in hexadecimal of the data plane's binary on each platform; empty if the release has no data plane. */
+  readonly proxies: ReadonlyMap<string, string>;
+}
+
+/** The program by whose bytes a report and a release are held against each other. */
+export const TESTED_PROGRAM = "hauberk-proxy";
+
+/**
+ * The platforms whose very binary was tested, and why the report is of something else; no reason if it is of this release. What
+ * is a bundle of scripts is held by its commit: the suites run it from the tree.
+ */
+export function coverageOf({ tested }: Report, { commit, proxies }: Released) {
+  const { programs, source } = tested;
+  const digests = programs.filter(({ name }) => name === TESTED_PROGRAM).map(({ sha256 }) => sha256);
+  const platforms = [...proxies].flatMap(([platform, sha256]) =>
+    digests.includes(sha256) ? [platform] : [],
+  );
+  const reasons: string[] = [];
+  if (proxies.size > 0 && platforms.length === 0)
+    reasons.push(
+      `${TESTED_PROGRAM} sha256:${digests.join(", ") || "none"} was tested; it is in no image of this release`,
+    );
+  if (source.commit !== commit)
+    reasons.push(`the tree of commit ${source.commit} was tested, and the release is of ${commit}`);
+  if (!source.isClean) reasons.push("the tree that was tested had changes that no commit has");
+  return { platforms, reasons };
+}
+
+const line = (one: z.infer<typeof Suite>) =>
+  `${one.suite}: ${one.asUsual} of ${one.cases.length} as required`;
+
 /** in-toto test result v0.1: a suite with cases that are excused for a stated reason warns, one with findings fails. */
-export function testResult(report: Report, digest: Digest): Record<string, unknown> {
-  const line = (one: Report[number]) => `${one.suite}: ${one.asUsual} of ${one.cases.length} as required`;
-  const failed = report.filter(({ findings }) => findings.length > 0);
-  const passed = report.filter(({ findings, excused }) => findings.length === 0 && excused === 0);
-  const warned = report.filter(({ findings, excused }) => findings.length === 0 && excused > 0);
+export function testResult({ tested, suites }: Report, digest: Digest): Record<string, unknown> {
+  const failed = suites.filter(({ findings }) => findings.length > 0);
+  const passed = suites.filter(({ findings, excused }) => findings.length === 0 && excused === 0);
+  const warned = suites.filter(({ findings, excused }) => findings.length === 0 && excused > 0);
   return {
-    result: failed.length > 0 || report.length === 0 ? "FAILED" : "PASSED",
-    configuration: [{ name: "conformance/report.json", digest: sha256(digest) }],
+    result: failed.length > 0 || suites.length === 0 ? "FAILED" : "PASSED",
+    configuration: [
+      { name: "conformance/report.json", digest: sha256(digest) },
+      ...tested.programs.map((program) => ({ name: program.name, digest: { sha256: program.sha256 } })),
+      { name: "source", digest: { gitCommit: tested.source.commit } },
+    ],
     passedTests: passed.map(line),
     warnedTests: warned.map((one) => `${line(one)}, ${one.excused} otherwise for a stated reason`),
     failedTests: failed.map(
@@ -67,10 +110,10 @@ export function testResult(report: Report, digest: Digest): Record<string, unkno
 }
 
 /** The suites' outcomes as a channel tells them. */
-export function scoresOf(
-  report: Report,
-): Record<string, { readonly asRequired: number; readonly cases: number }> {
+export function scoresOf({
+  suites,
+}: Report): Record<string, { readonly asRequired: number; readonly cases: number }> {
   return Object.fromEntries(
-    report.map(({ suite, asUsual, cases }) => [suite, { asRequired: asUsual, cases: cases.length }]),
+    suites.map(({ suite, asUsual, cases }) => [suite, { asRequired: asUsual, cases: cases.length }]),
   );
 }

@@ -31,6 +31,12 @@ export const Descriptor = z.object({
 });
 export type Descriptor = z.infer<typeof Descriptor>;
 
+/** A platform as people write it: `linux/amd64`. */
+export function platformName(platform: Descriptor["platform"]): string {
+  const { os = "unknown", architecture = "unknown" } = platform ?? {};
+  return `${os}/${architecture}`;
+}
+
 /** An image, or an artifact that is attached to one (`subject`). */
 export const Manifest = z.object({
   schemaVersion: z.literal(2),

@@ -56,7 +56,13 @@ function claims(changes: Partial<BuilderClaims> = {}, builderId = BUILDER): Buil
   };
 }
 
-const REPORT: Report = [{ suite: "h2spec", cases: [1, 2], asUsual: 2, excused: 0, findings: [] }];
+const REPORT: Report = {
+  tested: {
+    programs: [{ name: "hauberk-proxy", sha256: "0".repeat(64) }],
+    source: { commit: RELEASE.commit, isClean: true },
+  },
+  suites: [{ suite: "h2spec", cases: [1, 2], asUsual: 2, excused: 0, findings: [] }],
+};
 
 interface Gated {
   readonly signer?: Signer;
@@ -295,9 +301,15 @@ void test("a gate that names another, or did not pass it, is refused", async () 
 
 void test("D-05: a build that failed in a suite is refused, and so is one that was tried in none", async () => {
   const findings = [{ case: "6.5", problem: "failed" }];
-  const failed: Report = [{ suite: "h2spec", cases: [1, 2], asUsual: 1, excused: 0, findings }];
-  assert.deepEqual(await gateRefusals("untested", { report: [] }), new Set(["testResult: tests-failed"]));
-  assert.deepEqual(await gateRefusals("broken", { report: failed }), new Set(["testResult: tests-failed"]));
+  const failed: Report["suites"] = [{ suite: "h2spec", cases: [1, 2], asUsual: 1, excused: 0, findings }];
+  assert.deepEqual(
+    await gateRefusals("untested", { report: { ...REPORT, suites: [] } }),
+    new Set(["testResult: tests-failed"]),
+  );
+  assert.deepEqual(
+    await gateRefusals("broken", { report: { ...REPORT, suites: failed } }),
+    new Set(["testResult: tests-failed"]),
+  );
 });
 
 void test("a statement that was swapped after the gate looked is noticed", async () => {

@@ -9,6 +9,12 @@ import { AppPort } from "./ports.ts";
 const ports = Object.values(AppPort);
 const opaque = { "config.linkerd.io/opaque-ports": String(AppPort.opaque) };
 
+const authorities = {
+  "config.linkerd.io/proxy-additional-env": JSON.stringify([
+    { name: "LINKERD2_PROXY_INBOUND_METRICS_AUTHORITY_LABELS", value: "unsafe" },
+  ]),
+};
+
 let mesh: TestMesh;
 before(async () => {
   // The guide's namespace comes in a file of its own, beside the accounts that belong to it.
@@ -19,7 +25,8 @@ before(async () => {
       { name: "outside", namespace: "outside" },
     ],
     servers: [
-      { name: "stable", namespace: SERVERS, annotations: opaque },
+      // Whoever wants to know what clients call a server lets them choose labels: there is a bound on those.
+      { name: "stable", namespace: SERVERS, annotations: { ...opaque, ...authorities } },
       {
         name: "canary",
         namespace: SERVERS,

@@ -191,6 +191,59 @@ export function filters(world: () => TrafficWorld): void {
       await until("the copy is dropped", async () => (await dropped()) > before);
     });
 
+    test("no more than 64 copies of a proxy are on their way, and the requests beyond are answered all the same", async () => {
+      const { mesh } = world();
+      await follow(world(), "Mirrors");
+      const dropped = () => mesh.sum("agent-0", "hauberk_mirrored_requests_total", 'outcome="dropped"');
+      await until("the route holds", async () => {
+        await ask(world(), { path: "/all", headers: { "x-note": "many" } });
+        return (await mesh.events("canary-0")).some((event) => event.startsWith("noted many "));
+      });
+      const before = await dropped();
+      // A mirror holds its copies for as long as this takes, so that 36 of 100 find no place.
+      const headers = { "x-note": "crowd", "x-lag": "canary-0=12000" };
+      const answers = await Promise.all(
+        Array.from({ length: 100 }, () => ask(world(), { path: "/all", headers })),
+      );
+      assert.deepEqual(
+        answers.map(({ status }) => status).filter((status) => status !== 200),
+        [],
+      );
+      assert.equal((await dropped()) - before, 36);
+    });
+
+    test("a fault strikes its share of the requests until its window ends, and then none", async () => {
+      const { mesh } = world();
+      const endMs = Date.now() + 15_000;
+      await mesh.apply("guide", [
+        {
+          apiVersion: "policy.hauberk.io/v1alpha1",
+          kind: "HTTPFaultInjection",
+          metadata: { name: "share", namespace: "shop" },
+          spec: {
+            targetRef: { kind: "Service", name: "web" },
+            percent: 40,
+            window: { end: new Date(endMs).toISOString() },
+            abort: { httpStatus: 418 },
+          },
+        },
+      ]);
+      const isStruck = async (): Promise<boolean> => (await ask(world())).status === 418;
+      await until("the fault holds", isStruck);
+      let [struck, spared] = [0, 0];
+      // Whoever is asked within the window is judged by it; on a slow machine there are fewer of them.
+      while (Date.now() < endMs - 1_000 && struck + spared < 100)
+        if (await isStruck()) struck += 1;
+        else spared += 1;
+      assert.ok(struck + spared >= 20, `only ${struck + spared} were asked`);
+      const share = struck / (struck + spared);
+      // Six standard deviations about 0.4.
+      const spread = 6 * Math.sqrt((0.4 * 0.6) / (struck + spared));
+      assert.ok(Math.abs(share - 0.4) < spread, `${struck} of ${struck + spared}`);
+      await until("the window is over", async () => Date.now() > endMs + 100);
+      for (let sent = 0; sent < 30; sent += 1) assert.equal(await isStruck(), false);
+    });
+
     test("a fault delays and fails what it names while its window is open, and is counted", async () => {
       const { mesh } = world();
       await follow(world(), "Faults");

@@ -36,6 +36,24 @@ export function limitsAndZones(world: () => ResilienceWorld): void {
       assert.deepEqual([...seen], [["shelf-1", 20]]);
     });
 
+    test("a breaker takes an endpoint out whose success rate is low, but never the last ones that are to stay", async () => {
+      await follow(world(), "Breaking by success rate");
+      await there(world(), "rated");
+      const out = (): Promise<number> =>
+        counted(world(), "hauberk_endpoint_ejections_total", 'backend_name="rated"', 'reason="success_rate"');
+      // Every other answer of one endpoint is good: it never fails twice in a row for long.
+      await until("the endpoint is out", async () => {
+        for (const path of ["/as/shelf-0/500", "/"])
+          for (let sent = 0; sent < 4; sent += 1) await ask(world(), "rated", { path });
+        return (await out()) === 1;
+      });
+      assert.deepEqual([...(await spread(world(), "rated", { requests: 20 }))], [["shelf-1", 20]]);
+      // The other one is all that is left: however it answers, it stays.
+      for (let sent = 0; sent < 30; sent += 1) await ask(world(), "rated", { path: "/as/shelf-1/500" });
+      assert.equal(await out(), 1);
+      assert.deepEqual([...(await spread(world(), "rated", { requests: 5 }))], [["shelf-1", 5]]);
+    });
+
     test("requests beyond those that run wait, and beyond those that wait are refused with a reason", async () => {
       await follow(world(), "Limits of a service");
       await there(world(), "limited");

@@ -10,11 +10,15 @@ import type { Address } from "../../pair/pair.ts";
 import { until, type TestMesh } from "../mesh.ts";
 import { identity } from "../policy-objects.ts";
 import { AppPort } from "../ports.ts";
-import { fetchOnce } from "../wire.ts";
+import { fetchOnce, head, Wire } from "../wire.ts";
 
 const HAUBERK = join(import.meta.dirname, "..", "..", "..", "mesh", "cli", "bin", "hauberk.ts");
 const TAP_MS_MAX = 30_000;
 const TAP_PORT = 4_190;
+/** Series of one family. */
+const SERIES_MAX = 1_000;
+/** Heads that are sent before the first answer is read. */
+const PIPELINED = 50;
 
 /** What the tests run against. Callers: `alice-0` meshed, `outside-0` not. */
 export interface WatchingWorld {
@@ -101,6 +105,28 @@ export function watched(world: () => WatchingWorld): void {
       );
       assert.match(line, /^\S+ alice\.callers\.\S+ - \[[^\]]+\] "GET \/apache HTTP\/1\.1" 200 \S+ "/);
       assert.ok(line.endsWith('"back\\\\slash" "x\\" 200 1 \\"forged"'), line);
+    });
+  });
+
+  describe("metrics", () => {
+    test("labels that a client makes up fill a thousand series, and share one beyond", async () => {
+      const { mesh, server, to } = world();
+      const wire = await Wire.to(mesh.place("alice-0"), to("alice-0", AppPort.http));
+      for (let sent = 0; sent < SERIES_MAX + 2 * PIPELINED; sent += PIPELINED) {
+        for (let nth = 0; nth < PIPELINED; nth += 1)
+          wire.write(head("GET", "/", { Host: `made-up-${sent + nth}.example` }));
+        for (let nth = 0; nth < PIPELINED; nth += 1) assert.equal((await wire.response()).status, 200);
+      }
+      wire.close();
+      const samples = await mesh.metrics(server);
+      const series = samples.filter(({ name }) => name === "request_total");
+      assert.ok(series.length <= SERIES_MAX + 1, `${series.length} series`);
+      const beyond = series.find(({ labels }) => labels.includes('overflow="true"'));
+      assert.ok((beyond?.value ?? 0) >= PIPELINED, `${beyond?.value ?? "nothing"} beyond`);
+      const refused = 'family="request_total"';
+      assert.ok((await mesh.sum(server, "hauberk_metrics_series_refused_total", refused)) > 0);
+      const sum = series.reduce((all, { value }) => all + value, 0);
+      assert.ok(sum >= SERIES_MAX + 2 * PIPELINED, "nothing is lost");
     });
   });
 

@@ -39,6 +39,10 @@ export const NAMESPACED_KINDS: readonly OwnedKind[] = [
   { kind: "Deployment", type: RESOURCES.deployments },
   { kind: "DaemonSet", type: RESOURCES.daemonSets },
   { kind: "CronJob", type: RESOURCES.cronJobs },
+  {
+    kind: "NetworkPolicy",
+    type: { group: "networking.k8s.io", version: "v1", plural: "networkpolicies" },
+  },
   { kind: "PodDisruptionBudget", type: { group: "policy", version: "v1", plural: "poddisruptionbudgets" } },
   { kind: "Service", type: RESOURCES.services },
   { kind: "ConfigMap", type: RESOURCES.configMaps },

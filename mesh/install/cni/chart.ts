@@ -119,6 +119,7 @@ const daemonSet: Template = {
             hostNetwork: true,
             automountServiceAccountToken: false,
             serviceAccountName: NAME,
+            securityContext: { seccompProfile: { type: "RuntimeDefault" } },
             containers: [container],
             volumes: [
               ...DIRECTORIES.map(({ name, path }) => ({

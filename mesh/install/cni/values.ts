@@ -1,6 +1,6 @@
 /** What can be set of the CNI plugin's installer. Names are those of Linkerd's chart, where it has them. */
 import { z } from "zod";
-import { json, labels, record, resources, text, words } from "../values/leaf.ts";
+import { LOG_STORAGE, json, labels, record, resources, text, words } from "../values/leaf.ts";
 
 export const CniValues = z.strictObject({
   destCNIBinDir: text("/opt/cni/bin", "The node's directory of plugins."),
@@ -32,6 +32,7 @@ export const CniValues = z.strictObject({
   resources: resources("What it asks for and may have.", {
     cpu: { request: "5m" },
     memory: { request: "10Mi", limit: "50Mi" },
+    storage: LOG_STORAGE,
   }),
 });
 export type CniValues = z.infer<typeof CniValues>;

@@ -14,6 +14,7 @@ import {
   when,
   withDefault,
   type Expression,
+  type Node,
   type TemplateMap,
 } from "../template/node.ts";
 import { MESH_VERSION, inNamespace, nameOf, resourcesOf, selectorOf, type Component } from "./meta.ts";
@@ -218,6 +219,40 @@ function disruptionBudget({ component }: ComponentSpec): Template {
   };
 }
 
+function tcp(port: Node): TemplateMap {
+  return { port, protocol: "TCP" };
+}
+
+/**
+ * What of a component can be reached: what it serves, and its proxy. From where is left open: the API server, kubelets
+ * and whoever scrapes have addresses that nobody here knows, and what each may do is decided by their identities.
+ */
+function networkPolicy({ component, ports, admin }: ComponentSpec): Template {
+  return {
+    file: `${component}-networkpolicy`,
+    kind: "NetworkPolicy",
+    condition: all("networkPolicies"),
+    object: {
+      apiVersion: "networking.k8s.io/v1",
+      kind: "NetworkPolicy",
+      metadata: inNamespace(nameOf(component), { component }),
+      spec: {
+        podSelector: { matchLabels: selectorOf(component) },
+        policyTypes: ["Ingress", "Egress"],
+        ingress: [
+          {
+            ports: [
+              ...[...ports, admin].map(({ port }) => tcp(port)),
+              ...["inbound", "control", "admin"].map((name) => tcp(value(`proxy.ports.${name}`))),
+            ],
+          },
+        ],
+        egress: [{}],
+      },
+    },
+  };
+}
+
 function serviceAccount({ component }: ComponentSpec): Template {
   return {
     file: `${component}-serviceaccount`,
@@ -266,5 +301,5 @@ export function service(
 
 /** Everything of a component but its services. */
 export function workload(spec: ComponentSpec): readonly Template[] {
-  return [serviceAccount(spec), disruptionBudget(spec), deployment(spec)];
+  return [serviceAccount(spec), networkPolicy(spec), disruptionBudget(spec), deployment(spec)];
 }

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { debugContainer, networkValidator, proxy, proxyInit } from "./proxy.ts";
-import { CIDRS, count, flag, json, labels, record, resources, text, words } from "./leaf.ts";
+import { LOG_STORAGE, CIDRS, count, flag, json, labels, record, resources, text, words } from "./leaf.ts";
 
 /** Where webhooks look, unless told otherwise: a namespace can opt out with a label. */
 const OPT_OUT = {
@@ -37,6 +37,7 @@ const small = (memory: string, limit: string) =>
   resources("What its container asks for and may have.", {
     cpu: { request: "50m" },
     memory: { request: memory, limit },
+    storage: LOG_STORAGE,
   });
 
 /** What a component's pods may say for themselves. */
@@ -178,6 +179,10 @@ export const Values = z.strictObject({
   destinationResources: small("120Mi", "500Mi"),
   identityResources: small("100Mi", "250Mi"),
   proxyInjectorResources: small("110Mi", "250Mi"),
+  networkPolicies: flag(
+    true,
+    "Lets connections to the control plane's pods reach the ports that they serve, and no other.",
+  ),
   podMonitor: record("PodMonitors for the Prometheus operator.", {
     enabled: flag(false, "Makes them."),
     labels: labels("Labels of the PodMonitors."),

@@ -1,4 +1,4 @@
-/** The charts, rendered by Helm's own engine, against what the command line prints for the same values. */
+/** The charts, rendered by Helm's own engine, against what the command line prints; and judges of others over that. */
 import { execFile, spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { parse, parseAllDocuments } from "yaml";
 import { z } from "zod";
 import type { Case, SuiteResult } from "../report.ts";
+import { judged, type Rendering } from "./judges.ts";
 
 const run = promisify(execFile);
 
@@ -173,6 +174,18 @@ async function refusal(program: string, chart: string, values: Values): Promise<
   }
 }
 
+/** What users install. The charts say the same to the byte. */
+async function renderings(): Promise<readonly Rendering[]> {
+  const all: Rendering[] = [];
+  for (const words of [["install", "--crds"], ["install"], ["install", "--ha"], ["install-cni"]]) {
+    const isCrds = words.includes("--crds");
+    const more = words[0] === "install" && !isCrds ? ["--ignore-cluster"] : [];
+    const stream = await hauberk([...words, ...more]);
+    all.push({ name: `hauberk ${words.join(" ")}`, stream, hasWorkloads: !isCrds });
+  }
+  return all;
+}
+
 /** Everything that charts promise. */
 export async function manifests(): Promise<SuiteResult> {
   const program = await renderer();
@@ -213,7 +226,8 @@ export async function manifests(): Promise<SuiteResult> {
         return said.includes("identityTrustAnchorsPEM") ? undefined : `it said: ${said}`;
       }),
     );
-    return { suite: "manifests", usual: () => "passed", never: [], least: 8, cases };
+    cases.push(...(await judged(await renderings(), CACHE)));
+    return { suite: "manifests", usual: () => "passed", never: [], least: 19, cases };
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

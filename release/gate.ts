@@ -13,6 +13,7 @@ import {
   type Level,
 } from "./attest/gate.ts";
 import { makeSigner, partyOf, publicPem, readSigner, readTrust, writeTrust } from "./attest/keys.ts";
+import type { Keyless } from "./sign/configuration.ts";
 import { IN_TOTO, Predicate, writeStatement } from "./attest/statement.ts";
 import { sealedJson } from "./attest/bundle.ts";
 import { readDescription, writeDescription, type Release } from "./channel/release.ts";
@@ -20,7 +21,8 @@ import { fileOf } from "./image/read.ts";
 import { Layout } from "./oci/layout.ts";
 import { Index, parseDocument, platformName } from "./oci/model.ts";
 import { describeChecks } from "./verify/report.ts";
-import { verifyImage, type Trust } from "./verify/verify.ts";
+import type { Trust } from "./verify/trust.ts";
+import { verifyImage } from "./verify/verify.ts";
 import { z } from "zod";
 
 /** What the gate is given. */
@@ -33,6 +35,8 @@ export interface Gated {
   readonly report: string;
   readonly gateId: string;
   readonly level: Level;
+  /** Signs everything once more, with certificates of another identity than the builder's. */
+  readonly keyless: Keyless | undefined;
 }
 
 /** A release is not let out; nothing was signed. */
@@ -90,15 +94,18 @@ async function verified(
 /** Verifies everything first; signs only then. @throws {@link GateError} */
 export async function passGate(gated: Gated): Promise<void> {
   const trustText = await readFile(gated.trustFile, "utf8");
-  const { builder } = readTrust(trustText);
+  const { builder, sigstore = gated.keyless?.root } = readTrust(trustText);
+  const believed: Trust = { builder, ...(sigstore === undefined ? {} : { sigstore }) };
   const { report, digest: reportDigest } = await readReport(gated.report);
   const layout = await Layout.open(join(gated.dir, "images"));
   const release = readDescription(await readFile(join(gated.dir, "release.json")));
   await demandTested(report, layout, release);
   const found = new Map<string, ReadonlyMap<Digest, readonly Digest[]>>();
-  for (const name of Object.keys(release.images)) found.set(name, await verified(layout, name, { builder }));
-  const signer: Signer = gated.isNew ? await makeSigner(gated.keys) : await readSigner(gated.keys);
-  const trust = { builder, gate: partyOf(signer, gated.gateId) };
+  for (const name of Object.keys(release.images)) found.set(name, await verified(layout, name, believed));
+  const { keyless } = gated;
+  const keys = gated.isNew ? await makeSigner(gated.keys) : await readSigner(gated.keys);
+  const signer: Signer = keyless === undefined ? keys : { ...keys, seal: keyless.seal };
+  const trust: Trust = { ...believed, gate: partyOf(signer, gated.gateId, keyless?.certified) };
   readTrust(writeTrust(trust));
   for (const [name, parts] of found) {
     await sign(layout, {

@@ -6,6 +6,7 @@ import { readTrust } from "./attest/keys.ts";
 import { CHANNEL_USAGE, runChannel, UsageError } from "./channel/command.ts";
 import { passGate } from "./gate.ts";
 import { makeRelease } from "./make.ts";
+import { readKeyless } from "./sign/configuration.ts";
 import { Layout } from "./oci/layout.ts";
 import { writePolicies } from "./policies.ts";
 import { rebuild } from "./rebuild.ts";
@@ -34,6 +35,9 @@ const USAGE = `usage:
   npm run release -- publish DIR REPOSITORY --tag TAG [--plain-http]
 
 ${CHANNEL_USAGE.trimStart()}
+Whoever makes or lets out a release signs with certificates, too, given --signing-config FILE --trusted-root FILE
+--certificate-identity URI --certificate-oidc-issuer URL [--identity-token FILE].
+
 REPOSITORY is HOST[:PORT]/PATH; the images are PATH/proxy, PATH/controller and PATH/cli. A password for it comes from
 REGISTRY_USERNAME and REGISTRY_PASSWORD.
 `;
@@ -102,6 +106,11 @@ const { values, positionals } = parseArgs({
     installed: { type: "string" },
     next: { type: "string" },
     "plain-http": { type: "boolean", default: false },
+    "signing-config": { type: "string" },
+    "trusted-root": { type: "string" },
+    "certificate-identity": { type: "string" },
+    "certificate-oidc-issuer": { type: "string" },
+    "identity-token": { type: "string" },
   },
 });
 
@@ -122,6 +131,7 @@ async function gate(dir: string): Promise<number> {
     report: resolve(needed(conformance, "--conformance")),
     gateId: values.gate,
     level: level === "1" ? 1 : 2,
+    keyless: await readKeyless(values),
   });
   return 0;
 }
@@ -136,6 +146,7 @@ async function make(): Promise<number> {
     only: values.only.filter(isImageName),
     advisories: values.advisories === undefined ? undefined : resolve(values.advisories),
     naming: { builderId: values.builder, sourceUri: values.source, repository: values.repository },
+    keyless: await readKeyless(values),
   });
   return 0;
 }

@@ -15,6 +15,7 @@ import { writeDescription, type Release } from "./channel/release.ts";
 import { printKinds } from "./kinds.ts";
 import { inventoryOf, materialsOf } from "./describe.ts";
 import { Layout } from "./oci/layout.ts";
+import type { Keyless } from "./sign/configuration.ts";
 import { exportSource, type Source } from "./source.ts";
 import { IMAGES, type ImageName } from "./verify/release.ts";
 import {
@@ -133,9 +134,13 @@ export async function makeRelease(options: {
   /** Folder of an OSV snapshot. */
   readonly advisories: string | undefined;
   readonly naming: Naming;
+  /** Signs everything once more, with certificates. */
+  readonly keyless: Keyless | undefined;
 }): Promise<void> {
   const root = resolve(import.meta.dirname, "..");
-  const signer = options.isNew ? await makeSigner(options.keys) : await readSigner(options.keys);
+  const { keyless } = options;
+  const keys = options.isNew ? await makeSigner(options.keys) : await readSigner(options.keys);
+  const signer: Signer = keyless === undefined ? keys : { ...keys, seal: keyless.seal };
   const work = `${options.out}.work`;
   await rm(work, { recursive: true, force: true });
   await mkdir(options.out, { recursive: true });
@@ -159,7 +164,10 @@ export async function makeRelease(options: {
   await writeFile(join(options.out, "cosign.pub"), publicPem(signer.classical.publicKey));
   await writeFile(
     join(options.out, "trust.json"),
-    writeTrust({ builder: partyOf(signer, options.naming.builderId) }),
+    writeTrust({
+      builder: partyOf(signer, options.naming.builderId, keyless?.certified),
+      ...(keyless === undefined ? {} : { sigstore: keyless.root }),
+    }),
   );
   const cli = built.get("cli");
   let crds: Release["crds"] = [];

@@ -33,6 +33,41 @@ export function writeBundle(payloadType: string, payload: Uint8Array, key: KeyPa
   return Buffer.from(JSON.stringify(bundle));
 }
 
+/** What a certificate, a log and a clock say of a signature. */
+export interface Evidence {
+  /** DER. */
+  readonly certificate: Uint8Array;
+  /** The log's answer, as it is. */
+  readonly entry: unknown;
+  /** RFC 3161 responses, DER. */
+  readonly timestamps: readonly Uint8Array[];
+}
+
+/** A bundle of one statement, signed by the key in a certificate. */
+export function writeCertificateBundle(
+  signed: { readonly payloadType: string; readonly payload: Uint8Array; readonly signature: Uint8Array },
+  { certificate, entry, timestamps }: Evidence,
+): Buffer {
+  const bundle = {
+    mediaType: BUNDLE,
+    verificationMaterial: {
+      certificate: { rawBytes: base64(certificate) },
+      tlogEntries: [entry],
+      timestampVerificationData: {
+        rfc3161Timestamps: timestamps.map((signedTimestamp) => ({
+          signedTimestamp: base64(signedTimestamp),
+        })),
+      },
+    },
+    dsseEnvelope: {
+      payload: base64(signed.payload),
+      payloadType: signed.payloadType,
+      signatures: [{ sig: base64(signed.signature) }],
+    },
+  };
+  return Buffer.from(JSON.stringify(bundle));
+}
+
 /** The bare envelope, as tools take it that know no bundles (slsa-verifier). */
 export function sealedJson(payloadType: string, payload: Uint8Array, key: KeyPair): string {
   const { signatures } = seal(payloadType, payload, key);
@@ -45,7 +80,10 @@ export function sealedJson(payloadType: string, payload: Uint8Array, key: KeyPai
 
 const Bundle = z.object({
   mediaType: z.literal(BUNDLE),
-  verificationMaterial: z.object({ publicKey: z.object({ hint: z.string() }).optional() }),
+  verificationMaterial: z.object({
+    publicKey: z.object({ hint: z.string() }).optional(),
+    certificate: z.object({ rawBytes: z.string() }).optional(),
+  }),
   dsseEnvelope: z.object({
     payload: Base64,
     payloadType: z.string(),
@@ -53,13 +91,20 @@ const Bundle = z.object({
   }),
 });
 
-/** The envelope in a bundle. @throws if the bytes are no bundle, or there is more than one signature. */
-export function readBundle(bytes: Uint8Array): Envelope {
-  const { dsseEnvelope } = Bundle.parse(JSON.parse(Buffer.from(bytes).toString("utf8")));
+/** How a statement is signed: with a long-lived key, or with one that a certificate names. */
+export type Way = "key" | "certificate";
+
+/** The envelope in a bundle, and what it asks to be checked by. @throws if the bytes are no bundle, or there is more than one signature. */
+export function readBundle(bytes: Uint8Array): { readonly envelope: Envelope; readonly way: Way } {
+  const read = Bundle.parse(JSON.parse(Buffer.from(bytes).toString("utf8")));
+  const { payloadType, payload, signatures } = read.dsseEnvelope;
   return {
-    payloadType: dsseEnvelope.payloadType,
-    payload: dsseEnvelope.payload,
-    signatures: dsseEnvelope.signatures.map(({ sig, keyid = "" }) => ({ keyId: keyid, signature: sig })),
+    envelope: {
+      payloadType,
+      payload,
+      signatures: signatures.map(({ sig, keyid = "" }) => ({ keyId: keyid, signature: sig })),
+    },
+    way: read.verificationMaterial.certificate === undefined ? "key" : "certificate",
   };
 }
 

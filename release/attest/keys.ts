@@ -11,7 +11,8 @@ import {
   type PublicKey,
 } from "@hauberk/crypto/algorithms.ts";
 import { z } from "zod";
-import type { Party, Trust } from "../verify/verify.ts";
+import { readSigstoreRoot } from "../verify/certificate.ts";
+import type { Party, Trust } from "../verify/trust.ts";
 import type { Signer } from "./attest.ts";
 
 const FILES = { classical: "ecdsa-p256.pem", postQuantum: "ml-dsa-87.pem" } as const;
@@ -46,8 +47,20 @@ export async function makeSigner(dir: string): Promise<Signer> {
   return signer;
 }
 
-const PartyFile = z.strictObject({ id: z.url(), classical: z.string(), postQuantum: z.string() });
-const TrustFile = z.strictObject({ builder: PartyFile, gate: PartyFile.optional() });
+/** Whom a certificate must name, and who must have known them: compared exactly. */
+const CertifiedFile = z.strictObject({ identity: z.string().min(1), issuer: z.string().min(1) });
+const PartyFile = z.strictObject({
+  id: z.url(),
+  classical: z.string(),
+  postQuantum: z.string(),
+  certified: CertifiedFile.optional(),
+});
+const TrustFile = z.strictObject({
+  builder: PartyFile,
+  gate: PartyFile.optional(),
+  /** A Sigstore's trust root, as cosign takes it. */
+  sigstore: z.unknown().optional(),
+});
 
 /** A public key as other tools read it. */
 export function publicPem(key: PublicKey): string {
@@ -55,17 +68,27 @@ export function publicPem(key: PublicKey): string {
 }
 
 /** A party as a verifier knows it. */
-export function partyOf({ classical, postQuantum }: Signer, id: string): Party {
-  return { id, classical: classical.publicKey, postQuantum: postQuantum.publicKey };
+export function partyOf(
+  { classical, postQuantum }: Signer,
+  id: string,
+  certified?: Party["certified"],
+): Party {
+  const keys = { id, classical: classical.publicKey, postQuantum: postQuantum.publicKey };
+  return certified === undefined ? keys : { ...keys, certified };
 }
 
-function partyFile({ id, classical, postQuantum }: Party): z.infer<typeof PartyFile> {
-  return { id, classical: publicPem(classical), postQuantum: publicPem(postQuantum) };
+function partyFile({ id, classical, postQuantum, certified }: Party): z.infer<typeof PartyFile> {
+  const keys = { id, classical: publicPem(classical), postQuantum: publicPem(postQuantum) };
+  return certified === undefined ? keys : { ...keys, certified: { ...certified } };
 }
 
 /** What a verifier needs: names and public keys. */
-export function writeTrust({ builder, gate }: Trust): string {
-  const parties = { builder: partyFile(builder), ...(gate === undefined ? {} : { gate: partyFile(gate) }) };
+export function writeTrust({ builder, gate, sigstore }: Trust): string {
+  const parties = {
+    builder: partyFile(builder),
+    ...(gate === undefined ? {} : { gate: partyFile(gate) }),
+    ...(sigstore === undefined ? {} : { sigstore: sigstore.json }),
+  };
   return `${JSON.stringify(parties, undefined, 2)}\n`;
 }
 
@@ -77,21 +100,38 @@ function readTrusted(pem: string, field: string, wanted: AlgorithmName): PublicK
 }
 
 function readParty(name: "builder" | "gate", file: z.infer<typeof PartyFile>): Party {
-  return {
+  const keys = {
     id: file.id,
     classical: readTrusted(file.classical, `${name}.classical`, "ecdsa-p256-sha256"),
     postQuantum: readTrusted(file.postQuantum, `${name}.postQuantum`, "ml-dsa-87"),
   };
+  return file.certified === undefined ? keys : { ...keys, certified: file.certified };
 }
 
-/** Reads a trust file. @throws naming the field that is wrong, or if builder and gate are one. */
+function isSame(builder: Party, gate: Party): boolean {
+  if (gate.id === builder.id || gate.classical.key.equals(builder.classical.key)) return true;
+  const [one, other] = [builder.certified, gate.certified];
+  return one !== undefined && one.identity === other?.identity && one.issuer === other.issuer;
+}
+
+/**
+ * Reads a trust file. @throws naming the field that is wrong, if builder and gate are one, or if certificates are demanded
+ * and nothing says whose.
+ */
 export function readTrust(text: string): Trust {
   const parsed = TrustFile.safeParse(JSON.parse(text));
   if (!parsed.success) throw new Error(`trust: ${z.prettifyError(parsed.error)}`);
-  const builder = readParty("builder", parsed.data.builder);
-  if (parsed.data.gate === undefined) return { builder };
-  const gate = readParty("gate", parsed.data.gate);
-  if (gate.id === builder.id || gate.classical.key.equals(builder.classical.key))
+  const { builder: builderFile, gate: gateFile, sigstore: root } = parsed.data;
+  const builder = readParty("builder", builderFile);
+  const gate = gateFile === undefined ? undefined : readParty("gate", gateFile);
+  if (gate !== undefined && isSame(builder, gate))
     throw new Error("trust: the gate is the builder: it would vouch for itself");
-  return { builder, gate };
+  const certified = [builder, gate].find((party) => party?.certified !== undefined);
+  if (certified !== undefined && root === undefined)
+    throw new Error(`trust: ${certified.id} signs with certificates, and sigstore, their root, is missing`);
+  return {
+    builder,
+    ...(gate === undefined ? {} : { gate }),
+    ...(root === undefined ? {} : { sigstore: readSigstoreRoot(root) }),
+  };
 }

@@ -15,7 +15,8 @@ import { writeImage, writeIndex } from "../image/image.ts";
 import { proxyImage } from "../image/images.ts";
 import { Layout } from "../oci/layout.ts";
 import type { Descriptor } from "../oci/model.ts";
-import { verifyImage, type Trust } from "./verify.ts";
+import type { Trust } from "./trust.ts";
+import { verifyImage } from "./verify.ts";
 
 const BUILDER = "https://build.test/v1";
 const RELEASE = { version: "1.2.3", commit: "a".repeat(40), epochSeconds: 1_700_000_000 };

@@ -1,8 +1,7 @@
 /** What is demanded of a release's images, and who must have said it. */
-import type { PublicKey } from "@hauberk/crypto/algorithms.ts";
 import { isSealedBy, type Envelope } from "@hauberk/crypto/dsse.ts";
 import { z } from "zod";
-import { BUNDLE, COMPANION, isCompanionOf, readBundle } from "../attest/bundle.ts";
+import { BUNDLE, COMPANION, isCompanionOf, readBundle, type Way } from "../attest/bundle.ts";
 import {
   IN_TOTO,
   Predicate,
@@ -12,46 +11,9 @@ import {
 } from "../attest/statement.ts";
 import { Index, Manifest, MediaType, parseDocument, type Descriptor, type Digest } from "../oci/model.ts";
 import type { Store } from "../oci/store.ts";
-
-/** Somebody who signs. */
-export interface Party {
-  /** A URI that the keys stand for; what they sign must name it where it names anybody. */
-  readonly id: string;
-  /** ECDSA P-256. */
-  readonly classical: PublicKey;
-  /** ML-DSA-87. */
-  readonly postQuantum: PublicKey;
-}
-
-/** Whom a verifier believes: who built, and who looked at it before it was let out. */
-export interface Trust {
-  readonly builder: Party;
-  /** Absent only while the gate itself verifies. */
-  readonly gate?: Party;
-}
-
-/** Why something is refused. The names are stable: scripts and the tests of attacks go by them. */
-export type Refusal =
-  | "image-unknown"
-  | "content-altered"
-  | "statement-missing"
-  | "statement-unreadable"
-  | "signer-wrong"
-  | "subject-wrong"
-  | "companion-missing"
-  | "companion-wrong"
-  | "builder-wrong"
-  | "source-missing"
-  | "bom-empty"
-  | "vulnerability-open"
-  | "gate-wrong"
-  | "gate-refused"
-  | "summary-of-another"
-  | "tests-failed";
-
-export type Outcome =
-  | { readonly ok: true; readonly statement: Statement; readonly bundle: Digest }
-  | { readonly ok: false; readonly refusal: Refusal; readonly detail: string };
+import { evidenceProblem } from "./certificate.ts";
+import { judge } from "./judge.ts";
+import { refuse, type Expected, type Outcome, type Trust } from "./trust.ts";
 
 /** One demand, and how it came out. */
 export interface Check {
@@ -60,14 +22,15 @@ export interface Check {
   /** `index`, or a platform as `linux/amd64`. */
   readonly part: string;
   readonly demand: PredicateName;
+  readonly way: Way;
   readonly outcome: Outcome;
 }
 
-const refuse = (refusal: Refusal, detail: string): Outcome => ({ ok: false, refusal, detail });
-
 interface Attached {
   readonly digest: Digest;
+  readonly bytes: Buffer;
   readonly envelope: Envelope;
+  readonly way: Way;
 }
 
 /** The only layer of a referrer. */
@@ -94,7 +57,7 @@ async function attachedTo(store: Store, subject: Digest) {
       continue;
     }
     try {
-      bundles.push({ digest, envelope: readBundle(bytes) });
+      bundles.push({ digest, bytes, ...readBundle(bytes) });
     } catch {
       // Anybody may attach anything; a bundle that cannot be read counts only where none that can be read is left.
       unreadable += 1;
@@ -111,106 +74,48 @@ function statementIn(envelope: Envelope): Statement | undefined {
   }
 }
 
-const Provenance = z.object({
-  buildDefinition: z.object({
-    resolvedDependencies: z.array(z.object({ digest: z.record(z.string(), z.string()) })).min(1),
-  }),
-  runDetails: z.object({ builder: z.object({ id: z.string() }) }),
-});
-
-const Bom = z.object({ bomFormat: z.literal("CycloneDX"), components: z.array(z.unknown()) });
-
-const Vex = z.object({
-  statements: z.array(z.object({ vulnerability: z.object({ name: z.string() }), status: z.string() })),
-});
-
-const Summary = z.object({
-  verifier: z.object({ id: z.string() }),
-  verificationResult: z.string(),
-  inputAttestations: z.array(z.object({ digest: z.object({ sha256: z.string() }) })),
-});
-
-const TestResult = z.object({ result: z.string(), failedTests: z.array(z.string()).default([]) });
-
-/** What a statement is judged by, besides itself. */
-interface Context {
-  readonly trust: Trust;
-  /** The bundles that are attached beside it, by SHA-256 in hexadecimal. */
-  readonly beside: ReadonlySet<string>;
-}
-
-function judgeProvenance(predicate: unknown, { builder }: Trust): Outcome | undefined {
-  const read = Provenance.safeParse(predicate);
-  if (!read.success) return refuse("statement-unreadable", z.prettifyError(read.error));
-  const { buildDefinition, runDetails } = read.data;
-  if (runDetails.builder.id !== builder.id)
-    return refuse("builder-wrong", `built by ${runDetails.builder.id}, not by ${builder.id}`);
-  const hasCommit = buildDefinition.resolvedDependencies.some(({ digest }) => "gitCommit" in digest);
-  return hasCommit ? undefined : refuse("source-missing", "it names no commit");
-}
-
-function judgeSummary(predicate: unknown, { trust, beside }: Context): Outcome | undefined {
-  const read = Summary.safeParse(predicate);
-  if (!read.success) return refuse("statement-unreadable", z.prettifyError(read.error));
-  const { verifier, verificationResult, inputAttestations } = read.data;
-  if (verifier.id !== trust.gate?.id)
-    return refuse("gate-wrong", `verified by ${verifier.id}, not by ${trust.gate?.id ?? "anybody known"}`);
-  if (verificationResult !== "PASSED") return refuse("gate-refused", `the gate says ${verificationResult}`);
-  const gone = inputAttestations.find(({ digest }) => !beside.has(digest.sha256));
-  if (inputAttestations.length === 0 || gone !== undefined)
-    return refuse("summary-of-another", "what the gate looked at is not what is attached");
-  return undefined;
-}
-
-/** Whether what the statement says is enough; its signature has been checked. */
-function judge(demand: PredicateName, { predicate }: Statement, context: Context): Outcome | undefined {
-  switch (demand) {
-    case "signature":
-      return undefined;
-    case "provenance":
-      return judgeProvenance(predicate, context.trust);
-    case "summary":
-      return judgeSummary(predicate, context);
-    case "bom": {
-      const read = Bom.safeParse(predicate);
-      if (!read.success) return refuse("statement-unreadable", z.prettifyError(read.error));
-      return read.data.components.length > 0 ? undefined : refuse("bom-empty", "it lists nothing");
-    }
-    case "vex": {
-      const read = Vex.safeParse(predicate);
-      if (!read.success) return refuse("statement-unreadable", z.prettifyError(read.error));
-      const open = read.data.statements.find(({ status }) => status === "under_investigation");
-      if (open === undefined) return undefined;
-      return refuse("vulnerability-open", `nobody has judged ${open.vulnerability.name}`);
-    }
-    case "testResult": {
-      const read = TestResult.safeParse(predicate);
-      if (!read.success) return refuse("statement-unreadable", z.prettifyError(read.error));
-      if (read.data.result === "PASSED") return undefined;
-      const failed = read.data.failedTests.join(", ");
-      return refuse("tests-failed", `the conformance suites ended with ${read.data.result}: ${failed}`);
+/** What is wrong with who signed it, and how; `undefined` if nothing is. */
+function wrongSigner(bundle: Attached, by: PartyName, trust: Trust): Outcome | undefined {
+  const party = trust[by];
+  switch (bundle.way) {
+    case "key":
+      if (party !== undefined && isSealedBy(bundle.envelope, party.classical)) return undefined;
+      return refuse("signer-wrong", `its signature is not the trusted ${by}'s`);
+    case "certificate": {
+      if (party?.certified === undefined || trust.sigstore === undefined)
+        return refuse("signer-wrong", `no certificate of a ${by} is trusted`);
+      const problem = evidenceProblem(bundle.bytes, party.certified, trust.sigstore);
+      return problem === undefined ? undefined : refuse(problem.refusal, problem.detail);
     }
   }
 }
 
+interface Found {
+  readonly attached: Awaited<ReturnType<typeof attachedTo>>;
+  readonly trust: Trust;
+  readonly expected: Expected;
+}
+
 function check(
   { predicate, by }: Demand,
+  way: Way,
   subject: Digest,
-  attached: Awaited<ReturnType<typeof attachedTo>>,
-  trust: Trust,
+  { attached, trust, expected }: Found,
 ): Outcome {
   const sha256 = subject.slice("sha256:".length);
   const party = trust[by];
   if (party === undefined) return refuse("signer-wrong", `no ${by} is trusted`);
   let last: Outcome = refuse(
     attached.unreadable > 0 ? "statement-unreadable" : "statement-missing",
-    `no ${Predicate[predicate]} is attached`,
+    `no ${Predicate[predicate]} is attached${way === "key" ? "" : " that is signed with a certificate"}`,
   );
-  for (const { digest, envelope } of attached.bundles) {
+  for (const bundle of attached.bundles) {
+    const { digest, envelope } = bundle;
     const statement = statementIn(envelope);
-    if (statement?.predicateType !== Predicate[predicate]) continue;
-    if (!isSealedBy(envelope, party.classical)) {
-      last = refuse("signer-wrong", `its signature is not the trusted ${by}'s`);
+    if (bundle.way !== way || statement?.predicateType !== Predicate[predicate]) continue;
+    const wrong = wrongSigner(bundle, by, trust);
+    if (wrong !== undefined) {
+      last = wrong;
       continue;
     }
     if (!statement.subject.some((one) => one.digest.sha256 === sha256)) {
@@ -227,16 +132,20 @@ function check(
       );
       continue;
     }
-    const beside = new Set(attached.bundles.map((bundle) => bundle.digest.slice("sha256:".length)));
-    return judge(predicate, statement, { trust, beside }) ?? { ok: true, statement, bundle: digest };
+    const beside = new Set(attached.bundles.map((one) => one.digest.slice("sha256:".length)));
+    return (
+      judge(predicate, statement, { trust, expected, beside }) ?? { ok: true, statement, bundle: digest }
+    );
   }
   return last;
 }
 
+type PartyName = "builder" | "gate";
+
 /** One statement that must be there, and who must have made it. */
 interface Demand {
   readonly predicate: PredicateName;
-  readonly by: keyof Trust;
+  readonly by: PartyName;
 }
 
 const DEMANDS: readonly Demand[] = [
@@ -248,19 +157,29 @@ const DEMANDS: readonly Demand[] = [
   { predicate: "testResult", by: "gate" },
 ];
 
+/** What an image says of itself (image specification, "Image Configuration"). */
+const Config = z.object({ os: z.string(), architecture: z.string() });
+
+interface Part {
+  readonly part: string;
+  readonly digest: Digest;
+  /** What the image itself says, where it differs from what the index says. */
+  readonly otherwise?: string;
+}
+
 /** The parts of an image: its index, and what the index names. Every blob is read and compared with its name. */
-async function partsOf(store: Store, index: Descriptor, bytes: Buffer) {
-  const parts: { readonly part: string; readonly digest: Digest }[] = [
-    { part: "index", digest: index.digest },
-  ];
+async function partsOf(store: Store, index: Descriptor, bytes: Buffer): Promise<readonly Part[]> {
   if (index.mediaType !== MediaType.index) return [{ part: "image", digest: index.digest }];
+  const parts: Part[] = [{ part: "index", digest: index.digest }];
   for (const child of parseDocument(Index, bytes, index.digest).manifests) {
     const stored = await store.document(child.digest);
     if (stored === undefined) throw new Error(`${child.digest} is named and not there`);
-    const manifest = parseDocument(Manifest, stored.bytes, child.digest);
-    for (const { digest } of [manifest.config, ...manifest.layers]) await store.blob(digest);
-    const { os = "unknown", architecture = "unknown" } = child.platform ?? {};
-    parts.push({ part: `${os}/${architecture}`, digest: child.digest });
+    const { config, layers } = parseDocument(Manifest, stored.bytes, child.digest);
+    const { os, architecture } = parseDocument(Config, await store.blob(config.digest), config.digest);
+    for (const { digest } of layers) await store.blob(digest);
+    const said = `${child.platform?.os ?? "unknown"}/${child.platform?.architecture ?? "unknown"}`;
+    const is = `${os}/${architecture}`;
+    parts.push({ part: said, digest: child.digest, ...(is === said ? {} : { otherwise: is }) });
   }
   return parts;
 }
@@ -268,31 +187,45 @@ async function partsOf(store: Store, index: Descriptor, bytes: Buffer) {
 /**
  * Everything that is demanded of the image `reference`: of its index and of every platform's image, the builder's signature,
  * provenance, bill of materials and VEX document, and the gate's summary and test result, each signed by both keys of its
- * party. All checks are made, also after a failure. `isGate` leaves out what the gate is about to add.
+ * party, and once more with a certificate of a party that is `certified`. All checks are made, also after a failure. `isGate` leaves out what the gate is about to add.
+ * What is `expected` is held against the provenance: whatever was released once stays well signed.
  */
 export async function verifyImage(
   store: Store,
   reference: string,
   trust: Trust,
-  { isGate = false } = {},
+  { isGate = false, expected = {} }: { readonly isGate?: boolean; readonly expected?: Expected } = {},
 ): Promise<readonly Check[]> {
   const stored = await store.document(reference);
   const nowhere = (outcome: Outcome, subject: Digest | undefined): Check => ({
     subject,
     part: reference,
     demand: "signature",
+    way: "key",
     outcome,
   });
   if (stored === undefined)
     return [nowhere(refuse("image-unknown", `${store.name} has no ${reference}`), undefined)];
   try {
     const checks: Check[] = [];
-    for (const { part, digest } of await partsOf(store, stored.descriptor, stored.bytes)) {
+    if (expected.digest !== undefined && expected.digest !== stored.descriptor.digest) {
+      const outcome = refuse("digest-wrong", `the release names ${expected.digest}`);
+      checks.push(nowhere(outcome, stored.descriptor.digest));
+    }
+    for (const { part, digest, otherwise } of await partsOf(store, stored.descriptor, stored.bytes)) {
       const attached = await attachedTo(store, digest);
+      if (otherwise !== undefined) {
+        const outcome = refuse("platform-wrong", `the image itself is for ${otherwise}`);
+        checks.push({ subject: digest, part, demand: "signature", way: "key", outcome });
+      }
       for (const demand of DEMANDS) {
         if (isGate && demand.by === "gate") continue;
-        const outcome = check(demand, digest, attached, trust);
-        checks.push({ subject: digest, part, demand: demand.predicate, outcome });
+        const ways: readonly Way[] =
+          trust[demand.by]?.certified === undefined ? ["key"] : ["key", "certificate"];
+        for (const way of ways) {
+          const outcome = check(demand, way, digest, { attached, trust, expected });
+          checks.push({ subject: digest, part, demand: demand.predicate, way, outcome });
+        }
       }
     }
     return checks;

@@ -4,15 +4,18 @@ import { join, resolve } from "node:path";
 import { Args, Flags } from "@oclif/core";
 import { readTrust } from "@hauberk/release/attest/keys.ts";
 import { readDescription } from "@hauberk/release/channel/release.ts";
+import { Layout } from "@hauberk/release/oci/layout.ts";
+import { auditLogs, describeAudit, signedIn } from "@hauberk/release/verify/log-audit.ts";
 import {
   describeRelease,
   failures,
   IMAGES,
   isFolder,
   isImageName,
-  NOT_CLAIMED,
+  notClaimed,
   verifyRelease,
 } from "@hauberk/release/verify/release.ts";
+import type { Trust } from "@hauberk/release/verify/trust.ts";
 import { z } from "zod";
 import { EXIT, MeshCommand } from "../mesh-command.ts";
 
@@ -23,6 +26,8 @@ const Options = z.strictObject({
   "plain-http": z.boolean(),
   rebuild: z.boolean(),
   source: z.string().min(1),
+  log: z.string().min(1).optional(),
+  explained: z.array(z.string().min(1)),
   output: z.enum(["table", "json"]),
 });
 type Options = z.infer<typeof Options>;
@@ -58,6 +63,16 @@ function rebuild(where: string, source: string): Promise<number> {
   });
 }
 
+/** The logs, read whole; how many entries of ours nothing explains. */
+async function audit(where: string, trust: Trust, { log, explained }: Options): Promise<number> {
+  const layouts = await Promise.all(
+    [where, ...explained].map((dir) => Layout.open(join(resolve(dir), "images"))),
+  );
+  const audits = await auditLogs(trust, await signedIn(layouts), log);
+  for (const one of audits) process.stdout.write(describeAudit(one));
+  return audits.flatMap(({ unexplained }) => unexplained).length;
+}
+
 export class VerifyCommand extends MeshCommand {
   static override summary = "Prove who built an image or a release, from what, and what was found in it.";
   static override description =
@@ -80,10 +95,20 @@ export class VerifyCommand extends MeshCommand {
     image: Flags.string({ summary: "Only this image; may be given again.", multiple: true, default: [] }),
     "plain-http": Flags.boolean({ summary: "Speak to the registry without TLS.", default: false }),
     rebuild: Flags.boolean({
-      summary: "Make the release again from a checkout of its source, and compare digests.",
+      summary:
+        "Make the release again from a checkout of its source, compare digests, and read the log whole.",
       default: false,
     }),
     source: Flags.string({ summary: "The checkout for --rebuild.", default: "." }),
+    log: Flags.string({
+      summary:
+        "With --rebuild: where the log's tiles are, if not where the trust file says; a URL or a folder.",
+    }),
+    explained: Flags.string({
+      summary: "With --rebuild: another release's folder, whose log entries are known; may be given again.",
+      multiple: true,
+      default: [],
+    }),
     output: Flags.string({
       char: "o",
       summary: "How to print.",
@@ -114,21 +139,24 @@ export class VerifyCommand extends MeshCommand {
         ok: failures(images) === 0,
         images: images.map(({ name, checks }) => ({
           name,
-          checks: checks.map(({ part, subject, demand, outcome }) => ({
+          checks: checks.map(({ part, subject, demand, way, outcome }) => ({
             part,
             subject,
             demand,
+            way,
             ...(outcome.ok ? { ok: true } : { ok: false, refusal: outcome.refusal, detail: outcome.detail }),
           })),
         })),
         believed: { builder: trust.builder.id, gate: trust.gate?.id },
-        notClaimed: NOT_CLAIMED,
+        notClaimed: notClaimed(trust),
       },
     });
     if (failures(images) > 0) this.exit(EXIT.unwell);
     if (!options.rebuild) return;
     if (!isFolder(where)) this.error("--rebuild compares with a release's folder", { exit: EXIT.usage });
     const code = await rebuild(where, resolve(options.source));
+    const unexplained = trust.sigstore === undefined ? 0 : await audit(where, trust, options);
     if (code !== 0) this.exit(code);
+    if (unexplained > 0) this.exit(EXIT.unwell);
   }
 }

@@ -10,8 +10,7 @@ import { RESOURCES } from "@hauberk/mesh/source/kube/resource.ts";
 import { readTrust } from "@hauberk/release/attest/keys.ts";
 import { follow } from "@hauberk/release/channel/follow.ts";
 import type { Release } from "@hauberk/release/channel/release.ts";
-import { repositoryOf } from "@hauberk/release/verify/release.ts";
-import { verifyImage } from "@hauberk/release/verify/verify.ts";
+import { repositoryOf, verifyDescribed } from "@hauberk/release/verify/release.ts";
 import { z } from "zod";
 import { AuditStore } from "../audit/store.ts";
 import { migrateKinds } from "../upgrade-preflight.ts";
@@ -96,19 +95,20 @@ async function objectsFor(asked: ChannelUpgrade, release: Release, registry: str
 async function verifyImages(asked: ChannelUpgrade, release: Release, trustText: string) {
   const trust = readTrust(trustText);
   if (trust.gate === undefined) return ["the channel names no gate"];
-  const where = asked.registry ?? release.repository;
+  const { isPlainHttp, registry } = asked;
+  const images = await verifyDescribed(
+    release,
+    { where: registry ?? release.repository, isPlainHttp },
+    trust,
+  );
   const refused: string[] = [];
-  for (const [name, digest] of Object.entries(release.images)) {
-    const store = repositoryOf({ where, tag: digest, isPlainHttp: asked.isPlainHttp }, name);
-    try {
-      const checks = await verifyImage(store, digest, trust);
-      for (const { part, demand, outcome } of checks) {
-        if (!outcome.ok) refused.push(`${name} ${part} ${demand}: ${outcome.refusal}: ${outcome.detail}`);
-      }
-      asked.say(`${refused.length === 0 ? "√" : "×"} ${name} ${digest}: ${checks.length} demands`);
-    } finally {
-      await store.close();
+  for (const { name, checks } of images) {
+    for (const { part, demand, outcome } of checks) {
+      if (!outcome.ok) refused.push(`${name} ${part} ${demand}: ${outcome.refusal}: ${outcome.detail}`);
     }
+    asked.say(
+      `${refused.length === 0 ? "√" : "×"} ${name} ${release.images[name] ?? ""}: ${checks.length} demands`,
+    );
   }
   return refused;
 }

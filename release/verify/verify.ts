@@ -9,7 +9,15 @@ import {
   type PredicateName,
   type Statement,
 } from "../attest/statement.ts";
-import { Index, Manifest, MediaType, parseDocument, type Descriptor, type Digest } from "../oci/model.ts";
+import {
+  Index,
+  Manifest,
+  MediaType,
+  parseDocument,
+  platformName,
+  type Descriptor,
+  type Digest,
+} from "../oci/model.ts";
 import type { Store } from "../oci/store.ts";
 import { evidenceProblem } from "./certificate.ts";
 import { judge } from "./judge.ts";
@@ -177,7 +185,7 @@ async function partsOf(store: Store, index: Descriptor, bytes: Buffer): Promise<
     const { config, layers } = parseDocument(Manifest, stored.bytes, child.digest);
     const { os, architecture } = parseDocument(Config, await store.blob(config.digest), config.digest);
     for (const { digest } of layers) await store.blob(digest);
-    const said = `${child.platform?.os ?? "unknown"}/${child.platform?.architecture ?? "unknown"}`;
+    const said = platformName(child.platform);
     const is = `${os}/${architecture}`;
     parts.push({ part: said, digest: child.digest, ...(is === said ? {} : { otherwise: is }) });
   }

@@ -14,7 +14,7 @@ import { h2spec } from "./h2spec/suite.ts";
 import { h2specd } from "./h2specd/suite.ts";
 import { handshake } from "./handshake/suite.ts";
 import { http1Corpus } from "./http1-corpus/suite.ts";
-import { kubernetes } from "./kubernetes/suite.ts";
+import { kubernetes, operations } from "./kubernetes/suite.ts";
 import { prepare as prepareCluster } from "./kubernetes/world.ts";
 import { leak } from "./leak/suite.ts";
 import { manifests } from "./manifests/suite.ts";
@@ -117,6 +117,14 @@ export const SUITES: readonly Suite[] = [
     needs: ["cluster"],
     isAskedFor: true,
     run: ({ only }) => kubernetes(only, say),
+  },
+  // By its name: three nodes for minutes.
+  {
+    name: "operations",
+    lane: "alone",
+    needs: ["cluster"],
+    isAskedFor: true,
+    run: ({ only }) => operations(only, say),
   },
   {
     name: "gateway-api",

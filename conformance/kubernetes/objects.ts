@@ -1,4 +1,5 @@
 /** The objects that the acts are played with. Pure. */
+import { z } from "zod";
 import { ECHO_IMAGE, type KubeObject } from "./world.ts";
 
 export const PORT = 8080;
@@ -16,8 +17,34 @@ export interface App {
   readonly node?: string;
 }
 
-export function namespace(name: string, annotations: Readonly<Record<string, string>> = {}): KubeObject {
-  return { apiVersion: "v1", kind: "Namespace", metadata: { name, annotations } };
+export function namespace(
+  name: string,
+  annotations: Readonly<Record<string, string>> = {},
+  labels: Readonly<Record<string, string>> = {},
+): KubeObject {
+  return { apiVersion: "v1", kind: "Namespace", metadata: { name, annotations, labels } };
+}
+
+const Template = z.looseObject({
+  spec: z.looseObject({
+    template: z.looseObject({ spec: z.looseObject({ containers: z.array(z.looseObject({})) }) }),
+  }),
+});
+
+/** A deployment as the "restricted" Pod Security Standard wants it. */
+export function restricted(of: KubeObject): KubeObject {
+  const { spec } = Template.parse(of);
+  const { template } = spec;
+  const securityContext = { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } };
+  const containers = template.spec.containers.map((one) => ({ ...one, securityContext }));
+  const pod = { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } };
+  return {
+    ...of,
+    spec: {
+      ...spec,
+      template: { ...template, spec: { ...template.spec, securityContext: pod, containers } },
+    },
+  };
 }
 
 export function serviceAccount(name: string, of: string): KubeObject {

@@ -5,6 +5,7 @@ import { ADMITTING } from "./acts/admitting.ts";
 import { DISTURBING } from "./acts/disturbing.ts";
 import { INSTALLING } from "./acts/installing.ts";
 import { LEAVING } from "./acts/leaving.ts";
+import { OPERATING } from "./acts/operating.ts";
 import { ROUTING } from "./acts/routing.ts";
 import { World } from "./world.ts";
 
@@ -19,6 +20,25 @@ export interface Act {
 }
 
 const ACTS: readonly Act[] = [...INSTALLING, ...ROUTING, ...ADMITTING, ...DISTURBING, ...LEAVING];
+
+/** The cluster of what needs three nodes, and a mesh that is installed otherwise. */
+const OPERATIONS = { name: "operations", number: 8, nodes: 3, echoNames: [] } as const;
+
+/** What operators do with a mesh of several replicas; each act builds on the ones before it, so `only` ends with the last that it names. */
+export async function operations(only: readonly string[], say: Say): Promise<SuiteResult> {
+  const last = OPERATING.findLastIndex(
+    ({ name }) => only.length === 0 || only.some((word) => name.includes(word)),
+  );
+  const chosen = OPERATING.slice(0, last + 1);
+  const world = await World.start(OPERATIONS, say);
+  try {
+    const cases: Case[] = [];
+    for (const act of chosen) cases.push(await play(act, world, say));
+    return { suite: "operations", usual: () => "holds", never: [], least: chosen.length, cases };
+  } finally {
+    await world.close();
+  }
+}
 
 /** Plays the acts in order; with `only`, the installation and those whose names have one of its words. */
 export async function kubernetes(only: readonly string[], say: Say): Promise<SuiteResult> {

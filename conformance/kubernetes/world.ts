@@ -18,7 +18,7 @@ import {
   type Say,
 } from "@hauberk/cluster/here.ts";
 import { echoImage, writeArchive } from "@hauberk/cluster/images.ts";
-import type { Place } from "@hauberk/cluster/place.ts";
+import { nodePathsOf, type Place } from "@hauberk/cluster/place.ts";
 import { builtProxy, writeProduct } from "@hauberk/cluster/product.ts";
 
 /** The image that serves, asks and loads. */
@@ -119,6 +119,30 @@ export class World {
   /** Waits for a rollout. */
   async rolledOut(namespace: string, what: string, seconds = 120): Promise<void> {
     await this.ask(["-n", namespace, "rollout", "status", what, `--timeout=${seconds}s`]);
+  }
+
+  /** Gives the proxy's image another version on every node, and says which. */
+  async retagProxy(version: string): Promise<string> {
+    const { stdout } = await this.shell("hauberk version --client --short");
+    for (const node of this.place.nodes) {
+      const name = "docker.io/hauberk/proxy";
+      const words = [
+        "--address",
+        nodePathsOf(node).socket,
+        "--namespace",
+        "k8s.io",
+        "images",
+        "tag",
+        "--force",
+      ];
+      const ran = await this.#run(join(BIN, "ctr"), [
+        ...words,
+        `${name}:${stdout.trim()}`,
+        `${name}:${version}`,
+      ]);
+      if (ran.code !== 0) throw new Error(`the image was not tagged: ${ran.stderr}`);
+    }
+    return version;
   }
 
   /** Applies the Gateway API's resources of the version that the suite is of. */

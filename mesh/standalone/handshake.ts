@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import { connect } from "node:tls";
 import { z } from "zod";
 
@@ -14,16 +15,15 @@ export type ServerCertificate = z.infer<typeof ServerCertificate>;
 const MESH_ALPN = "transport.l5d.io/v1";
 
 /** Begins a handshake with a proxy, and leaves once it has seen the certificate. Nothing is verified here. */
-export function seeCertificate(target: {
-  readonly host: string;
-  readonly port: number;
-  readonly serverName: string;
-  readonly timeoutMs: number;
-}): Promise<ServerCertificate> {
+export function seeCertificate(
+  target: {
+    readonly serverName: string;
+    readonly timeoutMs: number;
+  } & ({ readonly host: string; readonly port: number } | { readonly socket: Duplex }),
+): Promise<ServerCertificate> {
   const { promise, resolve, reject } = Promise.withResolvers<ServerCertificate>();
   const socket = connect({
-    host: target.host,
-    port: target.port,
+    ...("socket" in target ? { socket: target.socket } : { host: target.host, port: target.port }),
     servername: target.serverName,
     ALPNProtocols: [MESH_ALPN],
     minVersion: "TLSv1.3",

@@ -1,4 +1,5 @@
 // Taps proxies: asks each for requests as they pass, over mTLS as the one identity that may.
+import type { Duplex } from "node:stream";
 import { connect } from "node:tls";
 import type { TLSSocket } from "node:tls";
 import { z } from "zod";
@@ -61,11 +62,12 @@ export async function tap(
   question: TapQuestion,
   signal: AbortSignal,
   say: (word: TapWord) => void,
+  open?: OpenWay,
 ): Promise<void> {
   await Promise.all(
     question.targets.map(async (target) => {
       try {
-        await tapOne(target, question, signal, say);
+        await tapOne(target, question, signal, { say, open });
       } catch (error) {
         if (!signal.aborted)
           say({ pod: target.pod, error: error instanceof Error ? error.message : String(error) });
@@ -78,9 +80,10 @@ async function tapOne(
   target: TapQuestion["targets"][number],
   question: TapQuestion,
   signal: AbortSignal,
-  say: (word: TapWord) => void,
+  { say, open }: { readonly say: (word: TapWord) => void; readonly open: OpenWay | undefined },
 ): Promise<void> {
-  const client = new GrpcClient(`https://${target.host}:${target.port}`, () => dial(target, question));
+  const way = await open?.(target);
+  const client = new GrpcClient(`https://${target.host}:${target.port}`, () => dial(target, question, way));
   try {
     const request = {
       limit: question.limit,
@@ -102,10 +105,13 @@ async function tapOne(
   }
 }
 
-function dial(target: TapQuestion["targets"][number], question: TapQuestion): TLSSocket {
+function dial(
+  target: TapQuestion["targets"][number],
+  question: TapQuestion,
+  way: Duplex | undefined,
+): TLSSocket {
   return connect({
-    host: target.host,
-    port: target.port,
+    ...(way === undefined ? { host: target.host, port: target.port } : { socket: way }),
     servername: target.identity,
     ALPNProtocols: ["h2"],
     minVersion: "TLSv1.3",
@@ -119,6 +125,9 @@ function dial(target: TapQuestion["targets"][number], question: TapQuestion): TL
         : new Error(`the proxy is not ${target.identity}`),
   });
 }
+
+/** Makes the connection to a target that cannot be dialled. */
+export type OpenWay = (target: TapQuestion["targets"][number]) => Promise<Duplex>;
 
 type HttpMatch =
   | { readonly case: "method"; readonly value: { readonly type: { case: "unregistered"; value: string } } }

@@ -2,16 +2,18 @@ import { Args } from "@oclif/core";
 import { z } from "zod";
 import { Told, anchor, join, tell } from "@hauberk/viz/story.ts";
 import type { Word } from "@hauberk/viz/story.ts";
-import { EXIT, MeshCommand, MeshOptions, meshFlags } from "../mesh-command.ts";
+import { EXIT } from "../mesh-command.ts";
+import { LiveCommand } from "../live/command.ts";
+import { LiveOptions, liveFlags } from "../live/where.ts";
 
-const Options = z.strictObject(MeshOptions);
+const Options = z.strictObject(LiveOptions);
 const Id = z
   .string()
   .trim()
   .regex(/^[0-9a-fA-F]{16}$/, "is no id: sixteen digits, as in the header hauberk-request-id")
   .transform((id) => id.toLowerCase());
 
-export class ExplainCommand extends MeshCommand {
+export class ExplainCommand extends LiveCommand {
   static override summary =
     "Tell what became of one request, from the records of all proxies that it passed.";
   static override description =
@@ -23,29 +25,40 @@ export class ExplainCommand extends MeshCommand {
   static override args = {
     id: Args.string({ description: "The value of hauberk-request-id.", required: true }),
   };
-  static override flags = meshFlags;
+  static override flags = liveFlags;
 
   async run(): Promise<void> {
     const parsed = await this.parse(ExplainCommand);
     const options = Options.parse({ ...parsed.flags });
     const { id } = z.strictObject({ id: Id }).parse({ ...parsed.args });
-    const client = this.client(this.paths(options));
-    const { pods } = await client.status();
-    const meshed = pods.filter(({ adminPort }) => adminPort !== undefined);
-    const words = await Promise.all(
-      meshed.map(async (pod): Promise<Word> => {
-        const name = `${pod.namespace}/${pod.name}`;
-        try {
-          const text = await client.askProxy(pod, `/explain?id=${id}`);
-          return { pod: name, told: Told.parse(JSON.parse(text)) };
-        } catch (error) {
-          return { pod: name, silent: error instanceof Error ? error.message : String(error) };
-        }
-      }),
-    );
+    const path = `/explain?id=${id}`;
+    const words = await this.live<readonly Word[]>(options, {
+      onCluster: async ({ client, pods }) => {
+        const { askInside, each } = await import("../live/cluster.ts");
+        return each(pods, (pod) => heard(pod, () => askInside(client, pod, path)));
+      },
+      standalone: async (mesh) => {
+        const client = this.client(this.paths(mesh));
+        const { pods } = await client.status();
+        const meshed = pods.filter(({ adminPort }) => adminPort !== undefined);
+        return Promise.all(meshed.map((pod) => heard(pod, () => client.askProxy(pod, path))));
+      },
+    });
     const story = join(id, words);
     const docs = story.code === undefined ? {} : { docs: anchor(story.code) };
     this.print(options.output, { table: tell(story), json: { ...story, ...docs } });
     if (story.halves.length === 0) this.exit(EXIT.unwell);
+  }
+}
+
+async function heard(
+  pod: { readonly namespace: string; readonly name: string },
+  ask: () => Promise<string>,
+): Promise<Word> {
+  const name = `${pod.namespace}/${pod.name}`;
+  try {
+    return { pod: name, told: Told.parse(JSON.parse(await ask())) };
+  } catch (error) {
+    return { pod: name, silent: error instanceof Error ? error.message : String(error) };
   }
 }

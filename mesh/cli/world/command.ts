@@ -90,7 +90,7 @@ export abstract class WorldCommand extends MeshCommand {
       return act({ world, pods: undefined });
     }
     if (options.state !== undefined) return act(await this.#standalone(options.state, controlPlaneNamespace));
-    const [{ worldOfCluster }, { askThrough }] = await Promise.all([
+    const [{ worldOfCluster }, { askThrough, certificatesThrough }] = await Promise.all([
       import("./cluster.ts"),
       import("./scrape.ts"),
     ]);
@@ -100,7 +100,11 @@ export abstract class WorldCommand extends MeshCommand {
       const world = await worldOfCluster(client, { namespace: controlPlaneNamespace, signal });
       return await act({
         world,
-        pods: { ask: askThrough(client), askPort: (port) => askThrough(client, port) },
+        pods: {
+          ask: askThrough(client),
+          askPort: (port) => askThrough(client, port),
+          certificates: certificatesThrough(client),
+        },
       });
     } finally {
       await client.close();

@@ -9,6 +9,8 @@ import type { KubeClient } from "@hauberk/mesh/source/kube/client.ts";
 /** Proxies that are asked at once. */
 const AT_ONCE = 16;
 const ADMIN_PORT = 4191;
+const INBOUND_PORT = 4143;
+const HANDSHAKE_MS_MAX = 10_000;
 
 /** What one pod's proxy said, or why it said nothing. */
 export interface Scrape {
@@ -33,6 +35,20 @@ export function askThrough(client: KubeClient, port: number = ADMIN_PORT): AskPo
   return async ({ namespace, name }, path) => {
     const at = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(`${name}:${port}`)}/proxy${path}`;
     return (await client.raw(at, { accept: "text/plain" })).body;
+  };
+}
+
+/** Sees the certificates of proxies through the API server. */
+export function certificatesThrough(client: KubeClient): (pod: NamedPod) => Promise<readonly string[]> {
+  return async (pod) => {
+    const { seeCertificate } = await import("@hauberk/mesh/standalone/handshake.ts");
+    const signal = AbortSignal.timeout(HANDSHAKE_MS_MAX);
+    const socket = await client.forward({ ...pod, port: INBOUND_PORT }, signal);
+    try {
+      return (await seeCertificate({ socket, serverName: pod.name, timeoutMs: HANDSHAKE_MS_MAX })).chain;
+    } finally {
+      socket.destroy();
+    }
   };
 }
 

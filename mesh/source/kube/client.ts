@@ -10,10 +10,12 @@
  * Every refusal is a `KubeError` with the server's status, reason and message. A call that the server asks to repeat
  * later (429) is repeated; nothing else is.
  */
+import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errors, request, type Dispatcher } from "undici";
 import { credentialsFor, type ConnectOptions, type Credentials } from "./credentials.ts";
 import { KUBE_REASON, KubeError } from "./error.ts";
+import type { PodPort } from "./forward.ts";
 import { lineBatches } from "./lines.ts";
 import { KubeList, KubeObject, Status, WatchLine, type WatchEvent } from "./object.ts";
 import {
@@ -321,6 +323,12 @@ export class KubeClient {
       dryRun: dryRun === true ? ["All"] : undefined,
     });
     await this.#json(objectPath(ref), describeRef(ref), { method: "DELETE", body, signal });
+  }
+
+  /** A connection to a port of a pod; in the pod it comes from the loopback address. The caller ends it. Not guarded. */
+  async forward(pod: PodPort, signal?: AbortSignal): Promise<Duplex> {
+    const { forward } = await import("./forward.ts");
+    return forward(this.#credentials, pod, signal);
   }
 
   /** Any path, as in `/version`, `/readyz`, or a pod's port through `.../pods/NAME:PORT/proxy/metrics`. Not guarded. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { objectsOf, readInstalled } from "./installed.ts";
 import { authorityOf, newAuthority } from "./issuer.ts";
-import { controlPlaneManifests } from "./manifests.ts";
+import { controlPlaneManifests, upgradeManifests } from "./manifests.ts";
 import { printObjects } from "./output.ts";
 import { mergeTrees, parseValues, type Tree } from "./values/values.ts";
 
@@ -69,4 +69,16 @@ test("half of an authority, and an issuer that its anchors do not lead to, are r
       anchors: "missing",
     },
   );
+});
+
+test("P-02: an upgrade writes no trust, so that what a rotation does meanwhile stands; unless other trust is given", () => {
+  const values = parseValues(made);
+  const names = (given: Tree): readonly string[] =>
+    upgradeManifests(PLACE, values, given)
+      .map(({ kind, source }) => `${kind} ${source}`)
+      .filter((name) => /trust-roots|issuer/.test(name));
+  assert.deepEqual(names({ proxy: { logLevel: "debug" } }), []);
+  assert.equal(names(made).length, 2);
+  assert.equal(names({ identityTrustAnchorsPEM: "x" }).length, 2);
+  assert.equal(controlPlaneManifests(PLACE, values).length - upgradeManifests(PLACE, values, {}).length, 2);
 });

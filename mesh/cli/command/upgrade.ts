@@ -3,7 +3,7 @@ import { Flags } from "@oclif/core";
 import { z } from "zod";
 import { KEPT, objectsOf, readInstalled, type Installed } from "@hauberk/mesh/install/installed.ts";
 import { authorityOf } from "@hauberk/mesh/install/issuer.ts";
-import { controlPlaneManifests, kindsManifests } from "@hauberk/mesh/install/manifests.ts";
+import { controlPlaneManifests, kindsManifests, upgradeManifests } from "@hauberk/mesh/install/manifests.ts";
 import { printObjects } from "@hauberk/mesh/install/output.ts";
 import { CHANNELS, type ChannelName } from "@hauberk/release/channel/roles.ts";
 import { mergeTrees, parseValues, type Tree } from "@hauberk/mesh/install/values/values.ts";
@@ -108,13 +108,19 @@ export class UpgradeCommand extends MeshCommand {
     const installed = await this.#installed(options);
     for (const path of installed.dropped)
       this.warn(`the value ${path} has no meaning any more; it is left out`);
-    const values = parseValues(mergeTrees(installed.values, await valuesOf(flags)));
+    const given = await valuesOf(flags);
+    const values = parseValues(mergeTrees(installed.values, given));
     if (authorityOf(values, Date.now()).type === "missing") {
       this.error("the installation has no issuer: the Secret linkerd-identity-issuer is missing", {
         exit: EXIT.unwell,
       });
     }
-    this.log(printObjects(controlPlaneManifests(place, values), options.output).trimEnd());
+    // Manifests are a whole installation; beside a cluster, its trust is its own.
+    const rendered =
+      options["from-manifests"] === undefined
+        ? upgradeManifests(place, values, given)
+        : controlPlaneManifests(place, values);
+    this.log(printObjects(rendered, options.output).trimEnd());
   }
 
   async #installed(options: Options): Promise<Installed> {

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline/promises";
 import { KEPT, objectsOf, readInstalled as readValues } from "@hauberk/mesh/install/installed.ts";
-import { controlPlaneManifests, kindsManifests } from "@hauberk/mesh/install/manifests.ts";
+import { kindsManifests, upgradeManifests } from "@hauberk/mesh/install/manifests.ts";
 import { printObjects } from "@hauberk/mesh/install/output.ts";
 import { mergeTrees, parseValues, type Tree } from "@hauberk/mesh/install/values/values.ts";
 import type { KubeClient } from "@hauberk/mesh/source/kube/client.ts";
@@ -88,7 +88,7 @@ async function objectsFor(asked: ChannelUpgrade, release: Release, registry: str
   const place = { namespace, version: release.version };
   return {
     kinds: objectsOf(printObjects(kindsManifests(place), "yaml")),
-    rest: objectsOf(printObjects(controlPlaneManifests(place, merged), "yaml")),
+    rest: objectsOf(printObjects(upgradeManifests(place, merged, given), "yaml")),
   };
 }
 

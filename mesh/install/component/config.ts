@@ -81,4 +81,7 @@ const issuer: Template = {
   },
 };
 
-export const CONFIGURATION: readonly Template[] = [configuration, trustRoots, issuer];
+/** Trust as it is at the beginning: what is in force later is written by the control plane. */
+export const AUTHORITY_TEMPLATES: readonly Template[] = [trustRoots, issuer];
+
+export const CONFIGURATION: readonly Template[] = [configuration, ...AUTHORITY_TEMPLATES];

@@ -87,8 +87,12 @@ void test("probes and the pod's own calls are no plaintext traffic; an applicati
 void test("a proxy's module, groups, certificate and refusals come from its metrics", () => {
   const [one] = of(
     proxy("web", [
-      { name: "rustls_info", value: 1, labels: { tls_fips: "true", tls_kx_groups: "A,B", tls_suites: "C" } },
-      { name: "hauberk_crypto_module_info", value: 1, labels: { name: "AWS-LC-FIPS", version: "3.1.0" } },
+      { name: "rustls_info", value: 1, labels: { tls_fips: "false", tls_kx_groups: "A,B", tls_suites: "C" } },
+      {
+        name: "hauberk_crypto_module_info",
+        value: 1,
+        labels: { module: "AWS-LC FIPS", version: "3.1.0", approved: "true" },
+      },
       {
         name: "hauberk_identity_cert_info",
         value: 1,
@@ -104,7 +108,7 @@ void test("a proxy's module, groups, certificate and refusals come from its metr
     ]),
   ).proxies;
   assert.ok(one !== undefined);
-  assert.deepEqual(one.module, { name: "AWS-LC-FIPS", version: "3.1.0", mode: "approved" });
+  assert.deepEqual(one.module, { name: "AWS-LC FIPS", version: "3.1.0", mode: "approved" });
   assert.deepEqual(one.groups, ["A", "B"]);
   assert.equal(one.certificate.keyType, "ecdsa-p256");
   assert.equal(one.refusedIncompatible, 3);

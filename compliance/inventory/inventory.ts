@@ -49,6 +49,8 @@ export const ProxyCrypto = z.strictObject({
   }),
   /** Peers that were refused because there is no version, suite or group in common. */
   refusedIncompatible: z.number(),
+  /** Digest of the trust anchors in force; absent where it does not say. */
+  trustBundle: z.string().optional(),
   /** Whether it counts what it lets in and what it refuses. */
   countsDecisions: z.boolean(),
 });
@@ -97,6 +99,7 @@ const FAMILIES: ReadonlySet<string> = new Set([
   "hauberk_crypto_module_info",
   "hauberk_identity_cert_info",
   "identity_cert_expiration_timestamp_seconds",
+  "hauberk_trust_bundle",
   "hauberk_tls_connections_total",
   "hauberk_tls_open_connections",
   "inbound_tcp_errors_total",
@@ -134,14 +137,15 @@ type Labels = Series["labels"];
 
 const list = (text: string | undefined): string[] => (text ?? "").split(",").filter((one) => one !== "");
 
+/** What the proxy showed from inside decides; older ones say only whether their module is a FIPS one. */
 function moduleOf(all: (name: string) => readonly Series[]): ProxyCrypto["module"] {
   const info = all("rustls_info")[0]?.labels;
   const module = all("hauberk_crypto_module_info")[0]?.labels;
-  const fips = info?.["tls_fips"];
+  const approved = module?.["approved"] ?? info?.["tls_fips"];
   return {
-    name: module?.["name"] ?? info?.["tls_key_provider"] ?? "unknown",
+    name: module?.["module"] ?? info?.["tls_key_provider"] ?? "unknown",
     version: module?.["version"] ?? "unknown",
-    mode: fips === "true" ? "approved" : fips === "false" ? "not-approved" : "unknown",
+    mode: approved === "true" ? "approved" : approved === "false" ? "not-approved" : "unknown",
   };
 }
 
@@ -152,6 +156,7 @@ function proxyOf({ namespace, pod, identity, series, leaf }: Scraped): ProxyCryp
   const expires = all("identity_cert_expiration_timestamp_seconds")[0]?.value;
   const notAfter =
     leaf?.notAfter ?? (expires === undefined ? undefined : new Date(expires * 1_000).toISOString());
+  const bundle = all("hauberk_trust_bundle").find(({ value }) => value === 1)?.labels["sha256"];
   const incompatible = [...all("inbound_tcp_errors_total"), ...all("outbound_tcp_errors_total")].filter(
     ({ labels }) => labels["error"] === "tls_incompatible",
   );
@@ -169,6 +174,7 @@ function proxyOf({ namespace, pod, identity, series, leaf }: Scraped): ProxyCryp
       signatureAlgorithm: leaf?.signatureAlgorithm ?? certificate?.["signature_algorithm"] ?? "unknown",
     },
     refusedIncompatible: incompatible.reduce((sum, { value }) => sum + value, 0),
+    ...(bundle === undefined ? {} : { trustBundle: bundle }),
     countsDecisions: series.some(({ name }) => name.includes("_authz_")),
   };
 }

@@ -2,6 +2,12 @@ import { AuditExportCommand, AuditShowCommand, AuditVerifyCommand } from "./comm
 import { AuthzCommand } from "./command/authz.ts";
 import { CheckCommand } from "./command/check.ts";
 import { CompletionCommand } from "./command/completion.ts";
+import {
+  ComplianceDiffCommand,
+  ComplianceKeysCommand,
+  ComplianceReportCommand,
+  ComplianceVerifyCommand,
+} from "./command/compliance.ts";
 import { CryptoInventoryCommand } from "./command/crypto.ts";
 import { DiagnosticsControllerMetricsCommand } from "./command/diagnostics/controller-metrics.ts";
 import { DiagnosticsEndpointsCommand } from "./command/diagnostics/endpoints.ts";
@@ -42,6 +48,10 @@ export const COMMANDS = {
   authz: AuthzCommand,
   check: CheckCommand,
   completion: CompletionCommand,
+  "compliance:diff": ComplianceDiffCommand,
+  "compliance:keys": ComplianceKeysCommand,
+  "compliance:report": ComplianceReportCommand,
+  "compliance:verify": ComplianceVerifyCommand,
   "crypto:inventory": CryptoInventoryCommand,
   "diagnostics:controller-metrics": DiagnosticsControllerMetricsCommand,
   "diagnostics:endpoints": DiagnosticsEndpointsCommand,

@@ -29,7 +29,8 @@ async function learn<T>(ask: () => Promise<T>): Promise<Learnt<T>> {
   }
 }
 
-async function readAuthority(paths: StatePaths): Promise<AuthorityFacts> {
+/** The authority of a standalone mesh, as its files say. */
+export async function readAuthority(paths: StatePaths): Promise<AuthorityFacts> {
   const file = (name: string): Promise<string> => readFile(join(paths.identity, "issuer", name), "utf8");
   const [bundle, chain] = await Promise.all([file("ca-bundle.crt"), file("crt.pem")]);
   const [issuer, ...intermediates] = readCertificatesPem(chain);

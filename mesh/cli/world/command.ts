@@ -1,6 +1,9 @@
 /** What commands about policy have in common: manifests or a cluster, a namespace, a form to print in. */
 import { Flags } from "@oclif/core";
 import { z } from "zod";
+import type { KubeClient } from "@hauberk/mesh/source/kube/client.ts";
+import type { MeshClient } from "@hauberk/mesh/standalone/control-client.ts";
+import type { StatePaths } from "@hauberk/mesh/standalone/state.ts";
 import { EXIT, MeshCommand } from "../mesh-command.ts";
 import { clusterFlags, ClusterOptions, connectCluster } from "../cluster-flags.ts";
 import type { AskPod, NamedPod } from "./scrape.ts";
@@ -50,7 +53,14 @@ export const Output = z.enum(["table", "json"]);
 export interface Looked {
   readonly world: PolicyWorld;
   readonly pods: AskablePods | undefined;
+  /** What runs there; absent of manifests. */
+  readonly place?: Place;
 }
+
+/** A running mesh. */
+export type Place =
+  | { readonly type: "standalone"; readonly paths: StatePaths; readonly client: MeshClient }
+  | { readonly type: "cluster"; readonly client: KubeClient };
 
 /** Pods of a running mesh. */
 export interface AskablePods {
@@ -105,6 +115,7 @@ export abstract class WorldCommand extends MeshCommand {
           askPort: (port) => askThrough(client, port),
           certificates: certificatesThrough(client),
         },
+        place: { type: "cluster", client },
       });
     } finally {
       await client.close();
@@ -119,7 +130,11 @@ export abstract class WorldCommand extends MeshCommand {
     const world = await worldOfRunning([...manifests, paths.objects], { controlPlaneNamespace });
     const ask: AskPod = (pod, path) => client.askProxy(pod, path);
     const certificates = async (pod: NamedPod) => (await client.certificate(pod)).chain;
-    return { world, pods: { ask, askPort: noOtherPort, certificates } };
+    return {
+      world,
+      pods: { ask, askPort: noOtherPort, certificates },
+      place: { type: "standalone", paths, client },
+    };
   }
 
   #tell({ problems }: PolicyWorld): void {

@@ -160,12 +160,12 @@ async function readConfig(client: KubeClient, namespace: string) {
   return parseValues(parseValuesFile(values, "ConfigMap linkerd-config"));
 }
 
-async function readAnchors(client: KubeClient, namespace: string): Promise<readonly Certificate[]> {
+export async function readAnchors(client: KubeClient, namespace: string): Promise<readonly Certificate[]> {
   const data = await textsOf(client, RESOURCES.configMaps, namespace, "linkerd-identity-trust-roots");
   return readCertificatesPem(data["ca-bundle.crt"] ?? "");
 }
 
-async function readIssuer(client: KubeClient, namespace: string): Promise<readonly Certificate[]> {
+export async function readIssuer(client: KubeClient, namespace: string): Promise<readonly Certificate[]> {
   const data = await textsOf(client, RESOURCES.secrets, namespace, "linkerd-identity-issuer");
   const pem = data["crt.pem"] ?? data["tls.crt"];
   if (pem === undefined)

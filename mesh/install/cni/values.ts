@@ -1,6 +1,6 @@
 /** What can be set of the CNI plugin's installer. Names are those of Linkerd's chart, where it has them. */
 import { z } from "zod";
-import { LOG_STORAGE, json, labels, record, resources, text, words } from "../values/leaf.ts";
+import { json, labels, record, resources, text, words } from "../values/leaf.ts";
 
 export const CniValues = z.strictObject({
   destCNIBinDir: text("/opt/cni/bin", "The node's directory of plugins."),
@@ -32,7 +32,6 @@ export const CniValues = z.strictObject({
   resources: resources("What it asks for and may have.", {
     cpu: { request: "5m" },
     memory: { request: "10Mi", limit: "50Mi" },
-    storage: LOG_STORAGE,
   }),
 });
 export type CniValues = z.infer<typeof CniValues>;

@@ -14,7 +14,6 @@ import {
   type Part,
   type TemplateMap,
 } from "../template/node.ts";
-import { LOG_STORAGE } from "../values/leaf.ts";
 
 /** The three components: each a Deployment, a ServiceAccount and its services (REQUIREMENTS S1-03). */
 export type Component = "destination" | "identity" | "proxy-injector";
@@ -74,32 +73,18 @@ export function selectorOf(component: Component): TemplateMap {
 
 /** Parts that set a list or map of resources where the values have any. */
 export function resourcesOf(path: string): readonly Part[] {
-  const side = (of: Side) => merge(...KINDS.map((kind) => given(path, kind, of)));
-  const has = (of: Side) => anyOf(KINDS.map((kind) => `${path}.${kind}.${of}`));
+  const kinds = ["cpu", "memory", "ephemeral-storage"] as const;
+  const side = (of: "limit" | "request") =>
+    merge(...kinds.map((kind) => when(`${path}.${kind}.${of}`, { [kind]: value(`${path}.${kind}.${of}`) })));
+  const has = (of: "limit" | "request") => anyOf(kinds.map((kind) => `${path}.${kind}.${of}`));
   return [
-    when(anyOf(KINDS.flatMap((kind) => [`${path}.${kind}.limit`, `${path}.${kind}.request`])), {
+    when(anyOf(kinds.flatMap((kind) => [`${path}.${kind}.limit`, `${path}.${kind}.request`])), {
       resources: merge(
         when(has("limit"), { limits: side("limit") }),
         when(has("request"), { requests: side("request") }),
       ),
     }),
   ];
-}
-
-/** The same where the values leave open how much may be stored, and what is stored is a log. */
-export function resourcesWithLog(path: string): TemplateMap {
-  const side = (of: Side) =>
-    merge(given(path, "cpu", of), given(path, "memory", of), {
-      "ephemeral-storage": withDefault(value(`${path}.ephemeral-storage.${of}`), literal(LOG_STORAGE[of])),
-    });
-  return { resources: { limits: side("limit"), requests: side("request") } };
-}
-
-const KINDS = ["cpu", "memory", "ephemeral-storage"] as const;
-type Side = "limit" | "request";
-
-function given(path: string, kind: (typeof KINDS)[number], of: Side) {
-  return when(`${path}.${kind}.${of}`, { [kind]: value(`${path}.${kind}.${of}`) });
 }
 
 function anyOf(paths: readonly string[]) {

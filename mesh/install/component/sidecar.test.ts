@@ -65,17 +65,6 @@ const LOCAL: Readonly<Record<Component, readonly string[]>> = {
   "proxy-injector": [],
 };
 
-/** What the proxy may store is bounded in the control plane's own pods; elsewhere whoever owns the pod decides. */
-function withoutStorage(resources: unknown): unknown {
-  const sides = z.record(z.string(), z.record(z.string(), z.string())).parse(resources);
-  return Object.fromEntries(
-    Object.entries(sides).map(([side, { "ephemeral-storage": storage, ...others }]) => {
-      assert.ok(storage !== undefined, side);
-      return [side, others];
-    }),
-  );
-}
-
 for (const [name, given] of [
   ["the defaults", {}],
   [
@@ -96,8 +85,7 @@ for (const [name, given] of [
       for (const variable of LOCAL[component]) assert.match(mine.get(variable) ?? "", /^localhost\.:/);
       const { env: _own, ports: _ports, livenessProbe: _live, readinessProbe: _ready, ...rest } = own.proxy;
       const same = Object.keys(rest).filter((key) => key !== "volumeMounts");
-      for (const key of same)
-        assert.deepEqual(key === "resources" ? withoutStorage(rest[key]) : rest[key], theirs.proxy[key], key);
+      for (const key of same) assert.deepEqual(rest[key], theirs.proxy[key], key);
     });
   }
 }

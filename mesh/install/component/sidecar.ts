@@ -22,7 +22,7 @@ import {
   type Part,
   type TemplateMap,
 } from "../template/node.ts";
-import { MESH_VERSION, nameOf, resourcesOf, resourcesWithLog, type Component } from "./meta.ts";
+import { MESH_VERSION, nameOf, resourcesOf, type Component } from "./meta.ts";
 
 export const TRUST_ROOTS = "linkerd-identity-trust-roots";
 const END_ENTITY = "/var/run/linkerd/identity/end-entity";
@@ -181,7 +181,7 @@ export function proxyContainer(component: Component, inboundPorts: readonly numb
       livenessProbe: probe("/live", "proxy.livenessProbe"),
       readinessProbe: probe("/ready", "proxy.readinessProbe"),
     },
-    resourcesWithLog("proxy.resources"),
+    ...resourcesOf("proxy.resources"),
     {
       securityContext: securityContext("proxy.uid", "proxy.gid"),
       terminationMessagePolicy: "FallbackToLogsOnError",

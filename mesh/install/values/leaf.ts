@@ -52,17 +52,10 @@ interface Amount {
   readonly limit?: string;
 }
 
-/** Of a container that writes nothing but its log, of which a kubelet keeps 50 MiB unless it is told otherwise. */
-export const LOG_STORAGE: Required<Amount> = { request: "10Mi", limit: "512Mi" };
-
 /** Requests and limits of a container, as Linkerd writes them. Empty: none. */
 export function resources(
   meaning: string,
-  {
-    cpu = {},
-    memory = {},
-    storage = {},
-  }: { readonly cpu?: Amount; readonly memory?: Amount; readonly storage?: Amount } = {},
+  { cpu = {}, memory = {} }: { readonly cpu?: Amount; readonly memory?: Amount } = {},
 ) {
   const amount = (of: string, { request = "", limit = "" }: Amount) =>
     record(`${of}.`, {
@@ -72,7 +65,7 @@ export function resources(
   return record(meaning, {
     cpu: amount("CPU", cpu),
     memory: amount("Memory", memory),
-    "ephemeral-storage": amount("Ephemeral storage", storage),
+    "ephemeral-storage": amount("Ephemeral storage", {}),
   });
 }
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { OPAQUE_PORTS_DEFAULT, SKIP_PORTS_DEFAULT } from "../../model/ports.ts";
 import { ACCESS_POLICIES } from "../../model/policy.ts";
-import { LOG_STORAGE, count, flag, json, record, resources, text, words } from "./leaf.ts";
+import { count, flag, json, record, resources, text, words } from "./leaf.ts";
 
 const http2 = (direction: string) =>
   record(`HTTP/2 of the ${direction} side.`, {
@@ -135,7 +135,6 @@ export const proxyInit = record("What redirects a pod's connections to its proxy
   resources: resources("What it asks for and may have.", {
     cpu: { request: "10m", limit: "100m" },
     memory: { request: "10Mi", limit: "50Mi" },
-    storage: LOG_STORAGE,
   }),
 });
 

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { debugContainer, networkValidator, proxy, proxyInit } from "./proxy.ts";
-import { LOG_STORAGE, CIDRS, count, flag, json, labels, record, resources, text, words } from "./leaf.ts";
+import { CIDRS, count, flag, json, labels, record, resources, text, words } from "./leaf.ts";
 
 /** Where webhooks look, unless told otherwise: a namespace can opt out with a label. */
 const OPT_OUT = {
@@ -37,7 +37,6 @@ const small = (memory: string, limit: string) =>
   resources("What its container asks for and may have.", {
     cpu: { request: "50m" },
     memory: { request: memory, limit },
-    storage: LOG_STORAGE,
   });
 
 /** What a component's pods may say for themselves. */

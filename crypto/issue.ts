@@ -35,8 +35,8 @@ export type Authority = {
   readonly keys: KeyPair;
 };
 
-/** When a certificate begins and ends. The beginning is set back by {@link CLOCK_SKEW_MS}. */
-export type Life = { readonly nowMs: number; readonly lifeMs: number };
+/** When a certificate begins and ends. The beginning is set back by `skewMs`, {@link CLOCK_SKEW_MS} if absent. */
+export type Life = { readonly nowMs: number; readonly lifeMs: number; readonly skewMs?: number };
 
 /** What an authority's certificate says. */
 export type AuthorityContent = Life & {
@@ -188,7 +188,7 @@ type Writing = Life & {
 };
 
 function write(content: Writing): Certificate {
-  const { serial, nowMs, lifeMs } = content;
+  const { serial, nowMs, lifeMs, skewMs = CLOCK_SKEW_MS } = content;
   if (serial.length !== SERIAL_BYTES || serial.every((byte) => byte === 0)) {
     throw new DerError(`a serial number has ${SERIAL_BYTES} random bytes`);
   }
@@ -198,7 +198,7 @@ function write(content: Writing): Certificate {
     unsigned(serial),
     algorithm,
     content.issuer,
-    sequence(time(nowMs - CLOCK_SKEW_MS), time(nowMs + lifeMs)),
+    sequence(time(nowMs - skewMs), time(nowMs + lifeMs)),
     content.subject,
     content.publicKey.spki,
     tlv(0xa3, sequence(...content.extensions.map((one) => extension(one)))),

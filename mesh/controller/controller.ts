@@ -9,6 +9,7 @@ import type { KeySets } from "../model/jwks.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import { policyMethods } from "../policy/grpc.ts";
 import { quotaMethods } from "../policy/quota_grpc.ts";
+import type { Rate } from "../source/kube/rate.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { Latest } from "../state/subscribe.ts";
 import { serveAdmin, type Page } from "./admin.ts";
@@ -48,15 +49,23 @@ function internalErrorLog(log: Log): (path: string, error: unknown) => void {
     log("error", "internal error", { path, detail: error instanceof Error ? error.stack : String(error) });
 }
 
+/** What a start may be told besides. */
+interface Starting {
+  /** Aborted to give it up. */
+  readonly stop?: AbortController;
+  /** How hard the cluster may be asked. */
+  readonly rate?: Rate | undefined;
+}
+
 /** Starts everything; resolves when it is ready to answer. The admin address answers from the start. */
 export async function startController(
   config: ControllerConfig,
   log: Log,
-  stop = new AbortController(),
+  { stop = new AbortController(), rate }: Starting = {},
 ): Promise<Controller> {
   const { signal } = stop;
   const settings = { ...config.settings, sessionSecret: await sessionSecret(config) };
-  const source = await openSource(config, { settings, log, signal });
+  const source = await openSource(config, { settings, log, signal, rate });
   const { world } = source;
   const { snapshots } = world;
   const keys = followKeys(snapshots, { fetch: fetchKeySet, log, signal });

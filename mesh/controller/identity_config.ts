@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { parseArgs } from "node:util";
 import { z } from "zod";
+import { CLOCK_SKEW_MS } from "@hauberk/crypto/issue.ts";
 import { LEAF_LIFE_MS_MIN } from "../identity/certify.ts";
 import { SPREAD_MS } from "../identity/trust-rotation.ts";
 import type { TrustSchedule } from "../identity/trust-schedule.ts";
@@ -23,6 +24,7 @@ const FLAGS = {
   "approved-proxies": { type: "string" },
   "trust-schedule": { type: "string" },
   "trust-spread": { type: "string" },
+  "clock-skew": { type: "string" },
 } as const;
 
 const Flags = z.strictObject({
@@ -41,7 +43,13 @@ const Flags = z.strictObject({
   "approved-proxies": z.enum(["any", "require"]).default("any"),
   "trust-schedule": Schedule.prefault("expiry"),
   "trust-spread": Duration.prefault(`${SPREAD_MS}ms`),
+  "clock-skew": Duration.refine((ms) => ms <= SKEW_MS_MAX, "is more than an hour").prefault(
+    `${CLOCK_SKEW_MS}ms`,
+  ),
 });
+
+/** A certificate that begins long ago says nothing of when it was asked for. */
+const SKEW_MS_MAX = 3_600_000;
 
 /** How the role is to run. */
 export interface IdentityRoleConfig {
@@ -58,6 +66,8 @@ export interface IdentityRoleConfig {
   readonly requiresApproval: boolean;
   readonly schedule: TrustSchedule;
   readonly spreadMs: number;
+  /** How far before its issuance a certificate begins. */
+  readonly skewMs: number;
 }
 
 /** Parses the flags; a mistake is named and nothing starts. */
@@ -91,5 +101,6 @@ export function parseIdentityConfig(
     requiresApproval: flags["approved-proxies"] === "require",
     schedule: flags["trust-schedule"],
     spreadMs: flags["trust-spread"],
+    skewMs: flags["clock-skew"],
   };
 }

@@ -20,6 +20,7 @@ import { serveAdmin, type Page } from "./admin.ts";
 import { dataOf, followIssuer, watchObject, type ClusterIssuer, type IssuerNews } from "./cluster_issuer.ts";
 import { logOutcome } from "./identity.ts";
 import { parseIdentityConfig, type IdentityRoleConfig } from "./identity_config.ts";
+import { kubeRate } from "./kube_rate.ts";
 import type { Log } from "./log.ts";
 import { renderMetrics } from "./metrics.ts";
 import { grpcFamilies, healthPages, identityFamilies } from "./report.ts";
@@ -100,7 +101,11 @@ export async function startIdentityRole(
 ): Promise<Running> {
   const config = parseIdentityConfig(args, environment);
   const namespace = config.domain.controlPlaneNamespace;
-  const client = await connect({ ...config.connect, guard: guardOf("identity", namespace) });
+  const client = await connect({
+    ...config.connect,
+    guard: guardOf("identity", namespace),
+    rate: kubeRate(environment),
+  });
   const { signal } = stop;
   const issuer = followIssuer(client, {
     namespace,
@@ -120,6 +125,7 @@ export async function startIdentityRole(
         approved: approved?.digests,
       }),
     lifeMs: config.leafLifeMs,
+    skewMs: config.skewMs,
     heard: (outcome) => logOutcome(outcome, log),
   });
   const onInternalError = (path: string, error: unknown): void =>

@@ -9,6 +9,7 @@ import { connect } from "../source/kube/client.ts";
 import { guardOf } from "./access.ts";
 import { serveAdmin, type Page } from "./admin.ts";
 import { ConfigError, Listening } from "./config.ts";
+import { kubeRate } from "./kube_rate.ts";
 import { renderMetrics, type Family } from "./metrics.ts";
 import type { RoleContext, Running } from "./roles.ts";
 import { logWebhook } from "./validators.ts";
@@ -35,7 +36,7 @@ const Flags = z.strictObject({
 /** Starts the role from its flags; resolves when the admin endpoint answers. */
 export async function startInjector(
   args: readonly string[],
-  { log, stop }: Pick<RoleContext, "log" | "stop">,
+  { environment, log, stop }: RoleContext,
 ): Promise<Running> {
   const flags = readFlags(args);
   const namespace = flags["control-plane-namespace"];
@@ -43,6 +44,7 @@ export async function startInjector(
     kubeconfig: flags.kubeconfig,
     context: flags.context,
     guard: guardOf("proxy-injector", namespace),
+    rate: kubeRate(environment),
   });
   const { signal } = stop;
   const cluster = followCluster(

@@ -5,8 +5,8 @@
 import { ROLE_NAMES } from "./access.ts";
 import { ConfigError, parseConfig } from "./config.ts";
 import { startController } from "./controller.ts";
-import { jsonLog } from "./log.ts";
-import { STARTS, type Running } from "./roles.ts";
+import { jsonLog, logSettings, logTo, type Log } from "./log.ts";
+import { STARTS, type RoleContext, type Running } from "./roles.ts";
 
 /** Exit codes: wrong settings cannot be cured by a restart, the rest may. */
 const EXIT_SETTINGS = 2;
@@ -15,24 +15,33 @@ const EXIT_FAILED = 1;
 /** Over how long proxies are told to go elsewhere. */
 const SPREAD_MS = 500;
 
-const log = jsonLog(process.stdout);
-
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause === undefined ? error.message : `${error.message}: ${explain(error.cause)}`;
 }
 
 /** What the command line asks for. */
-function start(args: readonly string[], stop: AbortController): Promise<Running> {
+function start(args: readonly string[], { log, stop }: Pick<RoleContext, "log" | "stop">): Promise<Running> {
   const [first = "", ...rest] = args;
   const role = ROLE_NAMES.find((name) => name === first);
   if (role !== undefined) return STARTS[role](rest, { environment: process.env, log, stop });
   if (first !== "" && !first.startsWith("-"))
     throw new ConfigError(`${first}: is no role; roles are ${ROLE_NAMES.join(", ")}`);
-  return startController(parseConfig(args, process.env), log, stop);
+  return startController(parseConfig(args, process.env), log, { stop });
 }
 
 async function run(): Promise<number> {
+  let log: Log;
+  try {
+    log = logTo(process.stdout, logSettings(process.env));
+  } catch (error) {
+    jsonLog(process.stdout)("error", "cannot start", { reason: explain(error) });
+    return EXIT_SETTINGS;
+  }
+  return serve(log);
+}
+
+async function serve(log: Log): Promise<number> {
   const asked = Promise.withResolvers<NodeJS.Signals>();
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const)
@@ -44,7 +53,7 @@ async function run(): Promise<number> {
   let isUp = false;
   let controller: Running;
   try {
-    controller = await start(process.argv.slice(2), stop);
+    controller = await start(process.argv.slice(2), { log, stop });
     isUp = true;
   } catch (error) {
     if (stop.signal.aborted) return 0;

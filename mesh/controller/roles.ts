@@ -4,6 +4,7 @@ import { parseConfig } from "./config.ts";
 import { startController } from "./controller.ts";
 import { startIdentityRole } from "./identity_role.ts";
 import { startInjector } from "./injector.ts";
+import { kubeRate } from "./kube_rate.ts";
 import type { Log } from "./log.ts";
 
 /** A role that runs. */
@@ -27,7 +28,7 @@ type Start = (args: readonly string[], context: RoleContext) => Promise<Running>
 /** How each role starts. */
 export const STARTS: Readonly<Record<RoleName, Start>> = {
   destination: (args, { environment, log, stop }) =>
-    startController(parseConfig(args, environment, "role"), log, stop),
+    startController(parseConfig(args, environment, "role"), log, { stop, rate: kubeRate(environment) }),
   identity: startIdentityRole,
   "proxy-injector": startInjector,
 };

@@ -2,6 +2,7 @@
 import type { KeySets } from "../model/jwks.ts";
 import type { MeshSettings } from "../model/settings.ts";
 import { connect, type KubeClient } from "../source/kube/client.ts";
+import type { Rate } from "../source/kube/rate.ts";
 import { prepare } from "../state/derive.ts";
 import type { Latest } from "../state/subscribe.ts";
 import { guardOf } from "./access.ts";
@@ -37,6 +38,8 @@ interface Surroundings {
   readonly settings: MeshSettings;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** How hard the cluster may be asked. */
+  readonly rate?: Rate | undefined;
 }
 
 async function nothing(): Promise<void> {}
@@ -44,7 +47,7 @@ async function nothing(): Promise<void> {}
 /** Begins to follow what `config` names. */
 export async function openSource(
   config: ControllerConfig,
-  { settings, log, signal }: Surroundings,
+  { settings, log, signal, rate }: Surroundings,
 ): Promise<OpenSource> {
   const { source } = config;
   switch (source.type) {
@@ -63,7 +66,7 @@ export async function openSource(
     }
     case "cluster": {
       const guard = guardOf("destination", settings.controlPlaneNamespace);
-      const client = await connect({ ...source.connect, guard });
+      const client = await connect({ ...source.connect, guard, rate });
       log("info", "following cluster", { server: client.server });
       return clusterSource(client, { config, holder: source.holder }, { settings, log, signal });
     }

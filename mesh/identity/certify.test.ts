@@ -49,6 +49,15 @@ test("a leaf lives a day unless the mesh says otherwise, and never longer than i
   assert.equal(end(certify(good, proven, short, at(NOW_MS))), NOW_MS + 3_600_000);
 });
 
+test("a leaf begins as long before its issuance as the mesh says", async () => {
+  const proven = await workload();
+  for (const skewMs of [0, 60_000]) {
+    const verdict = certify(good, proven, ISSUER, { ...at(NOW_MS), skewMs });
+    assert.ok(verdict.ok);
+    assert.equal(verdict.issued.leaf.notBeforeMs, NOW_MS - skewMs);
+  }
+});
+
 test("an issuer that has ended, is about to, or has not begun issues nothing", async () => {
   const proven = await workload();
   const { notBeforeMs, notAfterMs } = ISSUER.authority.certificate;

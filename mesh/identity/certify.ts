@@ -44,6 +44,8 @@ export interface CertifyContext {
   readonly serial: Uint8Array;
   /** Most that a leaf may live; [`LEAF_LIFE_MS`] if absent. It never outlives its issuer. */
   readonly lifeMs?: number;
+  /** How far before now a leaf begins, for peers whose clocks are behind; `CLOCK_SKEW_MS` if absent. */
+  readonly skewMs?: number;
   /** The key types that leaves may have; every type of the table if absent. */
   readonly permitted?: Permitted;
 }
@@ -100,6 +102,7 @@ export function certify(
     serial: context.serial,
     nowMs: context.nowMs,
     lifeMs,
+    ...(context.skewMs === undefined ? {} : { skewMs: context.skewMs }),
   });
   return { ok: true, issued: { leaf, intermediates: issuer.chain } };
 }

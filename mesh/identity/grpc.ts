@@ -23,6 +23,8 @@ export interface IdentityOptions {
   /** Proves who sent a token; may ask others. */
   readonly verify: (token: Uint8Array, nowMs: number, signal: AbortSignal) => Promise<TokenVerdict>;
   readonly lifeMs?: number;
+  /** How far before its issuance a leaf begins; `CLOCK_SKEW_MS` if absent. */
+  readonly skewMs?: number;
   readonly permitted?: Permitted;
   readonly limit?: RateLimit;
   /** For tests; `Date.now` if absent. */
@@ -76,7 +78,7 @@ const OVERLOADED: Outcome = { type: "refused", reason: "overloaded", message: "t
 
 async function answer(
   request: CertifyRequest,
-  { issuer, verify, nowMs = Date.now, lifeMs, permitted }: IdentityOptions,
+  { issuer, verify, nowMs = Date.now, lifeMs, skewMs, permitted }: IdentityOptions,
   { limit, signal }: { readonly limit: RateLimit; readonly signal: AbortSignal },
 ): Promise<Outcome> {
   const now = nowMs();
@@ -94,6 +96,7 @@ async function answer(
     nowMs: now,
     serial: randomSerial(),
     ...(lifeMs === undefined ? {} : { lifeMs }),
+    ...(skewMs === undefined ? {} : { skewMs }),
     ...(permitted === undefined ? {} : { permitted }),
   });
   if (!decided.ok) return refused(decided.refusal.code, explain(decided.refusal));

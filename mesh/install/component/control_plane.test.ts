@@ -165,3 +165,26 @@ test("high availability: three replicas, apart, protected, and webhooks that fai
   assert.equal(rendered.filter(({ kind }) => kind === "PodDisruptionBudget").length, 3);
   assert.equal(render(HIGH_AVAILABILITY).split('failurePolicy: "Fail"').length - 1, 3);
 });
+
+test("values about the control plane's log, its calls and its certificates reach its containers", () => {
+  const text = render({
+    controllerLogLevel: "debug",
+    controllerLogFormat: "plain",
+    kubeAPI: { clientQPS: 7, clientBurst: 9 },
+    identity: {
+      kubeAPI: { clientQPS: 3 },
+      issuer: { issuanceLifetime: "2h", clockSkewAllowance: "1m", trustSchedule: "2160h", trustSpread: "5s" },
+    },
+  });
+  for (const flag of ["issuance-lifetime=2h", "clock-skew=1m", "trust-schedule=2160h", "trust-spread=5s"])
+    assert.ok(text.includes(`"--${flag}"`), flag);
+  const set = (name: string) => [...text.matchAll(new RegExp(`name: ${name}\n +value: "([^"]*)"`, "g"))];
+  assert.deepEqual(
+    set("HAUBERK_KUBE_QPS").map(([, value]) => value),
+    ["7", "3", "7"],
+  );
+  assert.deepEqual(
+    set("HAUBERK_LOG_LEVEL").map(([, value]) => value),
+    ["debug", "debug", "debug"],
+  );
+});

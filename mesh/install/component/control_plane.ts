@@ -23,6 +23,7 @@ const DOMAINS = { "cluster-domain": value("clusterDomain"), "trust-domain": TRUS
 
 const destination: ComponentSpec = {
   component: "destination",
+  kubeAPI: "kubeAPI",
   values: "destinationController",
   resources: "destinationResources",
   flags: {
@@ -49,6 +50,7 @@ const destination: ComponentSpec = {
 
 const identity: ComponentSpec = {
   component: "identity",
+  kubeAPI: "identity.kubeAPI",
   values: "identity",
   resources: "identityResources",
   flags: {
@@ -57,6 +59,9 @@ const identity: ComponentSpec = {
     "approved-proxies": value("identity.approvedProxies"),
     "identity-listen": literal(`0.0.0.0:${GRPC.identity}`),
     "issuance-lifetime": value("identity.issuer.issuanceLifetime"),
+    "clock-skew": value("identity.issuer.clockSkewAllowance"),
+    "trust-schedule": value("identity.issuer.trustSchedule"),
+    "trust-spread": value("identity.issuer.trustSpread"),
     "external-ca": value("identity.externalCA"),
   },
   ports: [{ name: "ident-grpc", port: GRPC.identity }],
@@ -65,6 +70,7 @@ const identity: ComponentSpec = {
 
 const injector: ComponentSpec = {
   component: "proxy-injector",
+  kubeAPI: "kubeAPI",
   values: "proxyInjector",
   resources: "proxyInjectorResources",
   flags: { ...commonFlags(ADMIN.injector), listen: literal("0.0.0.0:8443"), version: MESH_VERSION },

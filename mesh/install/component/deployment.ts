@@ -5,6 +5,7 @@ import {
   all,
   any,
   atLeast,
+  decimal,
   each,
   entries,
   merge,
@@ -35,6 +36,8 @@ export interface Serving {
 /** What makes a component different from another. */
 export interface ComponentSpec {
   readonly component: Component;
+  /** The group of values that says how hard it may ask the Kubernetes API. */
+  readonly kubeAPI: string;
   /** The group of values with `podAnnotations`, `additionalArgs` and `additionalEnv`. */
   readonly values: string;
   /** The group of values with its resources. */
@@ -66,7 +69,7 @@ const API_VOLUME: TemplateMap = {
   },
 };
 
-function controllerContainer({ component, values, resources, flags, ports, admin }: ComponentSpec) {
+function controllerContainer({ component, kubeAPI, values, resources, flags, ports, admin }: ComponentSpec) {
   return merge(
     {
       name: component,
@@ -79,6 +82,10 @@ function controllerContainer({ component, values, resources, flags, ports, admin
       ],
       env: [
         { name: "HOSTNAME", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } },
+        { name: "HAUBERK_LOG_LEVEL", value: value("controllerLogLevel") },
+        { name: "HAUBERK_LOG_FORMAT", value: value("controllerLogFormat") },
+        { name: "HAUBERK_KUBE_QPS", value: decimal(`${kubeAPI}.clientQPS`) },
+        { name: "HAUBERK_KUBE_BURST", value: decimal(`${kubeAPI}.clientBurst`) },
         each(`${values}.additionalEnv`),
       ],
       ports: [...ports, admin].map(({ name, port }) => ({ name, containerPort: port, protocol: "TCP" })),

@@ -60,7 +60,12 @@ const identity = record("The identity component: certificates for proxies.", {
       "linkerd.io/tls",
       "Which keys the Secret linkerd-identity-issuer has; kubernetes.io/tls: somebody else makes it.",
     ),
-    clockSkewAllowance: text("20s", "How far clocks may be apart."),
+    clockSkewAllowance: text("20s", "How long before it is issued a proxy's certificate begins."),
+    trustSchedule: text(
+      "expiry",
+      "When the trust anchor is replaced: expiry, before it ends; off; or a period such as 2160h.",
+    ),
+    trustSpread: text("60s", "How long a change of trust may take to reach whoever reads it."),
     issuanceLifetime: text("24h0m0s", "How long a proxy's certificate is good for."),
     tls: record("The issuer, for the scheme linkerd.io/tls.", {
       crtPEM: text("", "Its certificate; required."),
@@ -92,7 +97,7 @@ export const Values = z.strictObject({
     "info",
     "How much the control plane logs.",
   ),
-  controllerLogFormat: words(["plain", "json"], "plain", "How the control plane logs."),
+  controllerLogFormat: words(["plain", "json"], "json", "How the control plane logs."),
   controller: record("All components together.", {
     podDisruptionBudget: record("Where enablePodDisruptionBudget is set.", {
       maxUnavailable: count(1, "Pods of a component that may be away at once."),

@@ -83,8 +83,8 @@ test("layers are merged as in Helm: maps by key, lists whole, null takes away", 
 
 test("a value of Linkerd's that has no effect is let through and named", () => {
   assert.deepEqual(withoutEffect(parseValues()), []);
-  assert.deepEqual(withoutEffect(parseValues({ controllerLogLevel: "debug", kubeAPI: { clientQPS: 7 } })), [
-    "controllerLogLevel",
-    "kubeAPI",
+  assert.deepEqual(withoutEffect(parseValues({ enableH2Upgrade: false, proxyInit: { logLevel: "debug" } })), [
+    "enableH2Upgrade",
+    "proxyInit.logLevel",
   ]);
 });

@@ -154,15 +154,9 @@ function unmeant(values: Values): readonly string[] {
 
 /** Values of Linkerd's that are read and have no effect here, at whatever they are set to. */
 const WITHOUT_EFFECT = [
-  "controllerLogLevel",
-  "controllerLogFormat",
   "enableH2Upgrade",
   "heartbeatSchedule",
   "prometheusUrl",
-  "kubeAPI",
-  "identity.kubeAPI",
-  "identity.issuer.clockSkewAllowance",
-  "identity.issuer.issuanceLifetime",
   "policyController.logLevel",
   "proxy.inbound",
   "proxy.outbound",

@@ -18,6 +18,7 @@ import { KUBE_REASON, KubeError } from "./error.ts";
 import type { PodPort } from "./forward.ts";
 import { lineBatches } from "./lines.ts";
 import { KubeList, KubeObject, Status, WatchLine, type WatchEvent } from "./object.ts";
+import { turns, type Rate } from "./rate.ts";
 import {
   apiVersionOf,
   collectionPath,
@@ -56,6 +57,8 @@ export interface Access {
 export interface ClientOptions extends ConnectOptions {
   /** Asked before each call about objects; throws to forbid it. */
   readonly guard?: ((access: Access) => void) | undefined;
+  /** How hard the server may be asked; absent: without limit. */
+  readonly rate?: Rate | undefined;
 }
 
 export interface ListOptions {
@@ -148,12 +151,14 @@ export class KubeClient {
   readonly namespace: string;
   readonly #credentials: Credentials;
   readonly #guard: ((access: Access) => void) | undefined;
+  readonly #turn: (signal: AbortSignal | undefined) => Promise<void>;
 
-  constructor(credentials: Credentials, { guard }: Pick<ClientOptions, "guard"> = {}) {
+  constructor(credentials: Credentials, { guard, rate }: Pick<ClientOptions, "guard" | "rate"> = {}) {
     this.server = credentials.server;
     this.namespace = credentials.namespace;
     this.#credentials = credentials;
     this.#guard = guard;
+    this.#turn = rate === undefined ? atOnce : turns(rate);
   }
 
   /** Reads one object; 404 if there is none. */
@@ -400,6 +405,7 @@ export class KubeClient {
     const url = new URL(this.server + path);
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) url.searchParams.set(name, value);
+    await this.#turn(signal);
     const { dispatcher, headers } = await this.#credentials.authorize();
     try {
       return await request(url, {
@@ -422,6 +428,8 @@ export class KubeClient {
     }
   }
 }
+
+async function atOnce(): Promise<void> {}
 
 /** Finds the API server and the credentials for it, as kubectl does. Makes no call yet. */
 export async function connect(options: ClientOptions = {}): Promise<KubeClient> {

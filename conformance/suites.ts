@@ -22,6 +22,7 @@ import type { Orders } from "./orders.ts";
 import type { Pair } from "./pair/pair.ts";
 import { policyView } from "./policy-view/suite.ts";
 import type { SuiteResult } from "./report.ts";
+import { postQuantum } from "./post-quantum/suite.ts";
 import { slow } from "./slow/suite.ts";
 import { storm } from "./storm/suite.ts";
 import { installTools, type Tools } from "./tools.ts";
@@ -107,6 +108,14 @@ export const SUITES: readonly Suite[] = [
     needs: ["tools"],
     run: async ({ isLong, seed }) =>
       differential((await install()).python, isLong ? 1_000_000 : 50_000, seed),
+  },
+  // By its name: minutes of handshakes. 200 of each kind are part of every run, in conformance/mesh.
+  {
+    name: "post-quantum",
+    lane: "alone",
+    needs: [],
+    isAskedFor: true,
+    run: ({ isLong }) => postQuantum(isLong ? 100_000 : 2_000),
   },
   // By its name: Helm's engine takes minutes to build where it was never built.
   { name: "manifests", lane: "beside", needs: [], isAskedFor: true, run: () => manifests() },

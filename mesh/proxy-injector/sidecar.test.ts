@@ -38,6 +38,16 @@ test("an access log may choose its fields, and an annotation of ours that is not
   );
 });
 
+test("a pod may require a post-quantum group of its peers, and no third thing", () => {
+  const annotation = "config.hauberk.io/post-quantum";
+  const required = sidecar(pod({ [annotation]: "require" }), config);
+  assert.equal(required.sidecar.environment["HAUBERK_PROXY_POST_QUANTUM"], "require");
+  assert.deepEqual(required.problems, []);
+  const misspelt = sidecar(pod({ [annotation]: "required" }), config);
+  assert.equal(misspelt.sidecar.environment["HAUBERK_PROXY_POST_QUANTUM"], undefined);
+  assert.equal(misspelt.problems.length, 1);
+});
+
 test("a pod is tapped by the one who may, unless it says no", () => {
   const tap = "tap.linkerd-viz.serviceaccount.identity.linkerd.cluster.local";
   const variable = "LINKERD2_PROXY_TAP_SVC_NAME";

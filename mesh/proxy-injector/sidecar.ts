@@ -145,6 +145,8 @@ const OWN: Readonly<Record<string, { readonly variable: string; readonly schema:
       .string()
       .regex(/^\+?[a-z_.]+( *, *\+?[a-z_.]+)*$/, "is no list of fields, as status,uri or +code"),
   },
+  // Who requires it refuses every peer that offers classical groups only.
+  "post-quantum": { variable: "POST_QUANTUM", schema: z.enum(["prefer", "require"]) },
   "trace-collector": {
     variable: "TRACE_COLLECTOR_SVC_ADDR",
     schema: z

@@ -22,8 +22,34 @@ function once<K extends object, V>(compute: (key: K) => V): (key: K) => V {
   };
 }
 
-/** Lists of objects by some key of theirs, each in the order of names. */
-type Lists<V> = Map<string, readonly V[]>;
+/**
+ * Objects by some key of theirs, each list in the order of names. Nearly every list is of one: such a one is kept as itself,
+ * since a hundred thousand arrays of one object take more memory than the objects' own fields.
+ */
+type Lists<V> = Map<string, V | readonly V[]>;
+
+function isMany<V>(found: V | readonly V[] | undefined): found is readonly V[] {
+  return Array.isArray(found);
+}
+
+function listOf<V>(lists: Lists<V>, key: string): readonly V[] {
+  const found = lists.get(key);
+  if (found === undefined) return [];
+  return isMany(found) ? found : [found];
+}
+
+function keepList<V>(lists: Lists<V>, key: string, list: readonly V[]): void {
+  const [first, second] = list;
+  if (first === undefined) lists.delete(key);
+  else lists.set(key, second === undefined ? first : list);
+}
+
+/** The list with one more, in the order of names. */
+function ordered<V extends { readonly meta: Meta }>(list: readonly V[], value: V): readonly V[] {
+  const name = keyOf(value.meta);
+  const at = list.findIndex(({ meta }) => keyOf(meta) > name);
+  return at === -1 ? [...list, value] : list.toSpliced(at, 0, value);
+}
 
 function listed<V extends { readonly meta: Meta }>(
   keysOf: (value: V) => readonly string[],
@@ -32,17 +58,17 @@ function listed<V extends { readonly meta: Meta }>(
     create: () => new Map(),
     add: (lists, value) => {
       for (const key of keysOf(value)) {
-        const before = lists.get(key) ?? [];
-        const name = keyOf(value.meta);
-        const at = before.findIndex(({ meta }) => keyOf(meta) > name);
-        lists.set(key, at === -1 ? [...before, value] : before.toSpliced(at, 0, value));
+        if (!lists.has(key)) {
+          lists.set(key, value);
+          continue;
+        }
+        keepList(lists, key, ordered(listOf(lists, key), value));
       }
     },
     remove: (lists, value) => {
       for (const key of keysOf(value)) {
-        const rest = (lists.get(key) ?? []).filter((other) => other !== value);
-        if (rest.length === 0) lists.delete(key);
-        else lists.set(key, rest);
+        const rest = listOf(lists, key).filter((other) => other !== value);
+        keepList(lists, key, rest);
       }
     },
   };
@@ -65,26 +91,48 @@ const slicesByService = indexed(
   listed((slice: EndpointSlice) => [keyOf({ namespace: slice.meta.namespace, name: slice.service })]),
 );
 
-/** Key of what an endpoint is, among the targets of endpoints. */
-function targetKey(kind: "Pod" | "ExternalWorkload", name: NamespacedName): string {
-  return `${kind}/${keyOf(name)}`;
+/** Slices by what their endpoints are. Each kind and namespace has a map of its own, whose keys are the names that endpoints have anyway. */
+type Targets = Map<string, Lists<EndpointSlice>>;
+
+function placeOf(kind: "Pod" | "ExternalWorkload", namespace: string): string {
+  return `${kind}/${namespace}`;
 }
 
-const slicesByTarget = indexed(
-  listed((slice: EndpointSlice) => [
-    ...new Set(
-      slice.endpoints.flatMap(({ target }) => (target === undefined ? [] : targetKey(target.kind, target))),
-    ),
-  ]),
-);
+const slicesByTarget = indexed<EndpointSlice, Targets>({
+  create: () => new Map(),
+  add: (targets, slice) =>
+    eachTarget(slice, (place, name) => {
+      const lists = targets.get(place) ?? new Map<string, EndpointSlice | readonly EndpointSlice[]>();
+      targets.set(place, lists);
+      const before = listOf(lists, name);
+      if (!before.includes(slice)) keepList(lists, name, ordered(before, slice));
+    }),
+  remove: (targets, slice) =>
+    eachTarget(slice, (place, name) => {
+      const lists = targets.get(place);
+      if (lists === undefined) return;
+      keepList(
+        lists,
+        name,
+        listOf(lists, name).filter((other) => other !== slice),
+      );
+      if (lists.size === 0) targets.delete(place);
+    }),
+});
+
+function eachTarget({ endpoints }: EndpointSlice, visit: (place: string, name: string) => void): void {
+  for (const { target } of endpoints)
+    if (target !== undefined) visit(placeOf(target.kind, target.namespace), target.name);
+}
 
 /** The slices that have the workload as an endpoint. */
 export function slicesWith(
   snapshot: Snapshot,
   kind: "Pod" | "ExternalWorkload",
-  name: NamespacedName,
+  { namespace, name }: NamespacedName,
 ): readonly EndpointSlice[] {
-  return slicesByTarget(snapshot.EndpointSlice).get(targetKey(kind, name)) ?? [];
+  const lists = slicesByTarget(snapshot.EndpointSlice).get(placeOf(kind, namespace));
+  return lists === undefined ? [] : listOf(lists, name);
 }
 
 const serversByNamespace = indexed(listed((server: Server) => [server.meta.namespace]));
@@ -115,21 +163,22 @@ const tlsByParent = once((routes: ReadonlyMap<string, TlsRoute>) => byParent(rou
 const tcpByParent = once((routes: ReadonlyMap<string, TcpRoute>) => byParent(routes));
 
 export function findServiceByIp(snapshot: Snapshot, ip: string): Service | undefined {
-  return serviceByIp(snapshot.Service).get(ip)?.[0];
+  return listOf(serviceByIp(snapshot.Service), ip)[0];
 }
 
 export function findPodByIp(snapshot: Snapshot, ip: string): Pod | undefined {
-  return podByIp(snapshot.Pod)
-    .get(ip)
-    ?.reduce((holder, pod) => (isLaterHolder(pod, holder) ? pod : holder));
+  return listOf(podByIp(snapshot.Pod), ip).reduce<Pod | undefined>(
+    (holder, pod) => (holder === undefined || isLaterHolder(pod, holder) ? pod : holder),
+    undefined,
+  );
 }
 
 export function findWorkloadByIp(snapshot: Snapshot, ip: string): ExternalWorkload | undefined {
-  return workloadByIp(snapshot.ExternalWorkload).get(ip)?.[0];
+  return listOf(workloadByIp(snapshot.ExternalWorkload), ip)[0];
 }
 
 export function slicesOf(snapshot: Snapshot, service: NamespacedName): readonly EndpointSlice[] {
-  return slicesByService(snapshot.EndpointSlice).get(keyOf(service)) ?? [];
+  return listOf(slicesByService(snapshot.EndpointSlice), keyOf(service));
 }
 
 /** Routes with a parentRef to the named object, whatever port or section they name. */
@@ -179,7 +228,7 @@ export function serversOf(
   target: Target,
   port: number,
 ): readonly Server[] {
-  return (serversByNamespace(snapshot.Server).get(target.meta.namespace) ?? []).filter(
+  return listOf(serversByNamespace(snapshot.Server), target.meta.namespace).filter(
     (server) =>
       server.of === target.of &&
       selects(server.selector, target.meta.labels) &&

@@ -60,6 +60,8 @@ export class Sharer {
           meta: this.#meta(object.meta),
           serviceAccount: this.#words.share(object.serviceAccount),
           nodeName: this.#word(object.nodeName),
+          // An array that was filled bit by bit has room for sixteen more; a copy has none.
+          ips: object.ips.slice(),
           hostIps: this.#lists.share(object.hostIps),
           ports: this.#ports.share(object.ports),
           probes: this.#probes.share(object.probes),

@@ -60,7 +60,8 @@ export async function writeProduct({ root, proxy, images, cache }: Product): Pro
       {
         source,
         packages: join(root, "node_modules"),
-        debs: await fetchDebs(pins, join(cache, "debs")),
+        architecture: architecture(),
+        debs: await fetchDebs(pins, { dir: join(cache, "debs"), architecture: architecture() }),
         node: await readFile(join(root, "node_modules", `node-linux-${process.arch}`, "bin", "node")),
         description: "The control plane of the Hauberk service mesh.",
       },

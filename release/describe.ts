@@ -1,79 +1,116 @@
-/** What is in each image, and what it was made from. */
-import { execFile } from "node:child_process";
+/** What is in each part of a release, and what it was made from. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { checksumsOf, cargoComponents } from "@hauberk/sbom/cargo.ts";
+import type { Digest } from "@hauberk/crypto/digest.ts";
 import type { Component, Inventory } from "@hauberk/sbom/component.ts";
 import { NODE_CRYPTO, PROXY_CRYPTO } from "@hauberk/sbom/crypto.ts";
 import { debComponents } from "@hauberk/sbom/deb.ts";
 import { npmComponents, parseLock } from "@hauberk/sbom/npm.ts";
 import type { Material } from "./attest/provenance.ts";
 import { digestOfFile } from "./build/step.ts";
+import type { Deb } from "./image/deb.ts";
+import type { Inputs } from "./inputs.ts";
+import type { Descriptor } from "./oci/model.ts";
+import type { Architecture } from "./platform.ts";
 import type { Source } from "./source.ts";
-import { PLATFORM, type Imaged, type Inputs } from "./stages.ts";
 
-const run = promisify(execFile);
-
-const METADATA_BYTES_MAX = 128 * 1024 * 1024;
-const TARGET = "x86_64-unknown-linux-gnu";
-
-async function crates(source: Source): Promise<readonly Component[]> {
-  const manifest = join(source.dir, "proxy", "Cargo.toml");
-  const args = ["metadata", "--format-version=1", "--locked", `--filter-platform=${TARGET}`];
-  const { stdout } = await run("cargo", [...args, "--manifest-path", manifest], {
-    maxBuffer: METADATA_BYTES_MAX,
-  });
-  const lock = await readFile(join(source.dir, "proxy", "Cargo.lock"), "utf8");
-  return cargoComponents(stdout, "hauberk-proxy", checksumsOf(lock));
+interface About {
+  readonly source: Source;
+  readonly name: string;
+  readonly architecture?: Architecture;
 }
 
-/** The parts of an image. */
-export async function inventoryOf(
-  { name, bundled }: Imaged,
-  source: Source,
-  inputs: Inputs,
-): Promise<Inventory> {
-  const whole = {
-    name: `hauberk-${name}`,
+function headOf({ source, name, architecture }: About) {
+  return {
+    name,
     version: source.version,
     description: `Hauberk ${source.version}, commit ${source.commit}`,
+    ...(architecture === undefined ? {} : { architecture }),
   };
-  if (name === "proxy") return { ...whole, components: await crates(source), crypto: PROXY_CRYPTO };
-  const lock = parseLock(await readFile(join(source.dir, "package-lock.json"), "utf8"));
-  const node = `node_modules/node-linux-${PLATFORM.node}`;
-  const components = [
-    ...npmComponents(lock, [...bundled, node]),
-    ...debComponents(inputs.debs, inputs.distribution),
-  ];
-  return { ...whole, components, crypto: NODE_CRYPTO };
 }
 
-/** Everything that went into an image and that a builder could look up again. */
+/** The data plane's image: one binary of these crates. */
+export function proxyInventory(about: About, crates: readonly Component[]): Inventory {
+  return { ...headOf(about), kind: "container", components: crates, crypto: PROXY_CRYPTO };
+}
+
+/** A Node program with the packages that were bundled into it, Node itself, and Debian's packages where it is an image. */
+export async function nodeInventory(
+  about: About,
+  {
+    folders,
+    debs,
+    distribution,
+  }: { readonly folders: readonly string[]; readonly debs: readonly Deb[]; readonly distribution: string },
+): Promise<Inventory> {
+  const lock = parseLock(await readFile(join(about.source.dir, "package-lock.json"), "utf8"));
+  const components = [...npmComponents(lock, folders), ...debComponents(debs, distribution)];
+  const kind = debs.length > 0 ? "container" : "application";
+  return { ...headOf(about), kind, components, crypto: NODE_CRYPTO };
+}
+
+const hex = (digest: Digest) => digest.slice("sha256:".length);
+
+/** Printed files, and the images that they install. */
+export function artifactInventory(
+  about: About,
+  {
+    files,
+    images,
+    repository,
+  }: {
+    readonly files: ReadonlyMap<string, Digest>;
+    readonly images: readonly { readonly name: string; readonly whole: Descriptor }[];
+    readonly repository: string;
+  },
+): Inventory {
+  const { version } = about.source;
+  const printed = [...files].map(([path, digest]): Component => ({
+    kind: "file",
+    name: path,
+    version,
+    purl: `pkg:generic/hauberk/${path}@${version}?checksum=${digest}`,
+    license: "Apache-2.0",
+    sha256: hex(digest),
+    dependsOn: [],
+  }));
+  const installed = images
+    .filter(({ name }) => name !== "cli" && about.name !== "crds" && about.name !== "hauberk-crds")
+    .map(({ name, whole }): Component => ({
+      kind: "container",
+      name: `hauberk-${name}`,
+      version,
+      purl: `pkg:oci/${name}@${encodeURIComponent(whole.digest)}?repository_url=${encodeURIComponent(`${repository}/${name}`)}`,
+      license: "Apache-2.0",
+      sha256: hex(whole.digest),
+      dependsOn: [],
+    }));
+  return { ...headOf(about), kind: "application", components: [...printed, ...installed], crypto: [] };
+}
+
+const LOCKS = ["package-lock.json", "proxy/Cargo.lock", "release/image/debs.json"] as const;
+
+/** Everything that went into a part and that a builder could look up again. */
 export async function materialsOf(
   inventory: Inventory,
   source: Source,
-  inputs: Inputs,
+  { toolchain }: Inputs,
 ): Promise<readonly Material[]> {
-  const locks = ["package-lock.json", "proxy/Cargo.lock", "release/image/debs.json"];
   const pinned = await Promise.all(
-    locks.map(async (name) => {
+    LOCKS.map(async (name) => {
       const digest = await digestOfFile(join(source.dir, name));
       return { uri: `pkg:generic/${name}`, name, digest: { sha256: digest.slice("sha256:".length) } };
     }),
   );
-  const compiler = await digestOfFile(join(inputs.toolchain.dir, "bin", "rustc"));
+  const compiler = await digestOfFile(join(toolchain.dir, "bin", "rustc"));
   const parts = inventory.components.flatMap(({ purl, sha256, sha512 }): readonly Material[] => {
     if (sha256 !== undefined) return [{ uri: purl, digest: { sha256 } }];
     return sha512 === undefined ? [] : [{ uri: purl, digest: { sha512 } }];
   });
-  return [
-    ...pinned,
-    {
-      uri: `pkg:generic/rustc`,
-      name: inputs.toolchain.version,
-      digest: { sha256: compiler.slice("sha256:".length) },
-    },
-    ...parts,
-  ];
+  const rustc = {
+    uri: "pkg:generic/rustc",
+    name: toolchain.version,
+    digest: { sha256: compiler.slice("sha256:".length) },
+  };
+  return [...pinned, rustc, ...parts];
 }

@@ -16,7 +16,7 @@ import { makeSigner, partyOf, publicPem, readSigner, readTrust, writeTrust } fro
 import type { Keyless } from "./sign/configuration.ts";
 import { IN_TOTO, Predicate, writeStatement } from "./attest/statement.ts";
 import { sealedJson } from "./attest/bundle.ts";
-import { readDescription, writeDescription, type Release } from "./channel/release.ts";
+import { contentsOf, readDescription, writeDescription, type Release } from "./channel/release.ts";
 import { fileOf } from "./image/read.ts";
 import { Layout } from "./oci/layout.ts";
 import { Index, parseDocument, platformName } from "./oci/model.ts";
@@ -68,10 +68,12 @@ async function proxiesOf(layout: Layout): Promise<ReadonlyMap<string, string>> {
   return found;
 }
 
-/** @throws if the report is of other programs than those of the release. */
-async function demandTested(report: Report, layout: Layout, { commit }: Release): Promise<void> {
-  const { reasons } = coverageOf(report, { commit, proxies: await proxiesOf(layout) });
+/** The platforms that no suite was run on. @throws if the report is of other programs than those of the release. */
+async function demandTested(report: Report, layout: Layout, { commit }: Release): Promise<readonly string[]> {
+  const proxies = await proxiesOf(layout);
+  const { reasons, platforms } = coverageOf(report, { commit, proxies });
   if (reasons.length > 0) throw new GateError(`tests-of-another: ${reasons.join("; ")}`);
+  return [...proxies.keys()].filter((platform) => !platforms.includes(platform));
 }
 
 /** All parts of an image with the builder's statements, or an error that lists what is not met. */
@@ -99,9 +101,10 @@ export async function passGate(gated: Gated): Promise<void> {
   const { report, digest: reportDigest } = await readReport(gated.report);
   const layout = await Layout.open(join(gated.dir, "images"));
   const release = readDescription(await readFile(join(gated.dir, "release.json")));
-  await demandTested(report, layout, release);
+  const untested = await demandTested(report, layout, release);
   const found = new Map<string, ReadonlyMap<Digest, readonly Digest[]>>();
-  for (const name of Object.keys(release.images)) found.set(name, await verified(layout, name, believed));
+  for (const name of Object.keys(contentsOf(release)))
+    found.set(name, await verified(layout, name, believed));
   const { keyless } = gated;
   const keys = gated.isNew ? await makeSigner(gated.keys) : await readSigner(gated.keys);
   const signer: Signer = keyless === undefined ? keys : { ...keys, seal: keyless.seal };
@@ -117,6 +120,7 @@ export async function passGate(gated: Gated): Promise<void> {
       policy: digest(Buffer.from(trustText)),
       report,
       reportDigest,
+      untested,
     });
   }
   await writeFile(join(gated.dir, "trust.json"), writeTrust(trust));
@@ -137,9 +141,10 @@ async function sign(
     readonly policy: Digest;
     readonly report: Report;
     readonly reportDigest: Digest;
+    readonly untested: readonly string[];
   },
 ): Promise<void> {
-  const { gated, name, parts, release, signer, policy, report, reportDigest } = what;
+  const { gated, name, parts, release, signer, policy, report, reportDigest, untested } = what;
   for (const [part, inputs] of parts) {
     const stored = await layout.document(part);
     if (stored === undefined) throw new GateError(`${part} is gone`);
@@ -153,14 +158,14 @@ async function sign(
         inputs,
         level: gated.level,
       }),
-      testResult: testResult(report, reportDigest),
+      testResult: testResult(report, reportDigest, untested),
     };
     await attest(
       layout,
       { subject: stored.descriptor, name: `hauberk-${name}`, claims },
       { signer, at: release.at },
     );
-    if (part !== release.images[name]) continue;
+    if (part !== contentsOf(release)[name]) continue;
     const payload = writeStatement(
       { name: `hauberk-${name}`, digest: part },
       Predicate.summary,

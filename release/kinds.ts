@@ -1,35 +1,40 @@
-/** The custom resource definitions of a release, as its own command line prints them. */
-import { execFile } from "node:child_process";
-import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { promisify } from "node:util";
-import type { BuiltAlike } from "./build/twice.ts";
+/** What a release consists of. A kind that is added here is made, described, signed, published and verified like the others. */
 
-const run = promisify(execFile);
+/** Images, which clusters run. */
+export const IMAGES = ["proxy", "controller", "cli"] as const;
+export type ImageName = (typeof IMAGES)[number];
 
-/** Printing takes a second; anything near this is a hang. */
-const PRINT_MS_MAX = 120_000;
-const KINDS_BYTES_MAX = 32 * 1024 * 1024;
+/** What is no image and lies in the same registry: charts, as Helm pulls them, definitions, and the command line as an archive. */
+export const CHARTS = ["hauberk-crds", "hauberk-control-plane", "hauberk-cni"] as const;
+export const ARTIFACTS = [...CHARTS, "crds", "hauberk-cli"] as const;
+export type ArtifactName = (typeof ARTIFACTS)[number];
 
-/** What `hauberk install --crds` of the program in `output` prints. `dir` is used and removed. */
-export async function printKinds(
-  output: BuiltAlike,
-  { dir, node, manifest }: { readonly dir: string; readonly node: string; readonly manifest: Buffer },
-): Promise<Buffer> {
-  await mkdir(dir, { recursive: true });
-  try {
-    for (const name of output.outputs.keys()) {
-      if (name.endsWith(".js")) await copyFile(join(output.dir, name), join(dir, name));
-    }
-    await writeFile(join(dir, "package.json"), manifest);
-    const args = [join(dir, "hauberk.js"), "install", "--crds", "--ignore-cluster"];
-    const { stdout } = await run(node, args, {
-      timeout: PRINT_MS_MAX,
-      maxBuffer: KINDS_BYTES_MAX,
-      encoding: "buffer",
-    });
-    return stdout;
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
+/** Everything. */
+export const KINDS = [...IMAGES, ...ARTIFACTS] as const;
+export type KindName = (typeof KINDS)[number];
+
+export function isImageName(name: string): name is ImageName {
+  return IMAGES.some((image) => image === name);
+}
+
+export function isKindName(name: string): name is KindName {
+  return KINDS.some((kind) => kind === name);
+}
+
+/** What each needs to be there first: charts name images by digest, and the command line prints charts and definitions. */
+export const NEEDS: Readonly<Record<KindName, readonly KindName[]>> = {
+  proxy: [],
+  controller: [],
+  cli: [],
+  "hauberk-crds": ["cli"],
+  "hauberk-control-plane": ["cli", "controller", "proxy"],
+  "hauberk-cni": ["cli", "proxy"],
+  crds: ["cli"],
+  "hauberk-cli": ["cli"],
+};
+
+/** The kinds that can be made where `names` are asked for: everything whose needs are asked for, too. */
+export function kindsOf(names: readonly KindName[]): readonly KindName[] {
+  const asked = names.length === 0 ? KINDS : names;
+  return asked.filter((name) => NEEDS[name].every((need) => asked.includes(need)));
 }

@@ -2,9 +2,11 @@
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { packRelease } from "./airgap/pack.ts";
 import { readTrust } from "./attest/keys.ts";
 import { CHANNEL_USAGE, runChannel, UsageError } from "./channel/command.ts";
 import { passGate } from "./gate.ts";
+import { isKindName, KINDS, type KindName } from "./kinds.ts";
 import { makeRelease } from "./make.ts";
 import { readKeyless } from "./sign/configuration.ts";
 import { Layout } from "./oci/layout.ts";
@@ -12,13 +14,12 @@ import { writePolicies } from "./policies.ts";
 import { rebuild } from "./rebuild.ts";
 import { publishImage } from "./publish.ts";
 import { unpack } from "./unpack.ts";
-import { readDescription } from "./channel/release.ts";
+import { nameOfPlatform, PLATFORMS, type Platform } from "./platform.ts";
+import { contentsOf, readDescription } from "./channel/release.ts";
 import {
   describeRelease,
   failures,
-  IMAGES,
   isFolder,
-  isImageName,
   repositoryOf,
   verifyRelease,
   type Place,
@@ -26,11 +27,12 @@ import {
 
 const USAGE = `usage:
   npm run release -- --out DIR --keys DIR [--new-keys] [--revision REV] [--builder URI] [--source URI]
-      [--repository HOST/PATH] [--advisories DIR] [--only IMAGE ...]
+      [--repository HOST/PATH] [--advisories DIR] [--only NAME ...] [--platform linux/amd64 ...]
   npm run release -- gate DIR --keys DIR [--new-keys] --trust FILE --conformance REPORT [--gate URI] [--level 1|2]
   npm run release -- verify DIR|REPOSITORY --trust FILE [--tag TAG] [--plain-http]
   npm run release -- policies HOST/PATH --trust FILE --out DIR
   npm run release -- rebuild DIR
+  npm run release -- bundle DIR CHANNEL-REPO --out FILE
   npm run release -- unpack DIR --out FOLDER
   npm run release -- publish DIR REPOSITORY --tag TAG [--plain-http]
 
@@ -38,30 +40,42 @@ ${CHANNEL_USAGE.trimStart()}
 Whoever makes or lets out a release signs with certificates, too, given --signing-config FILE --trusted-root FILE
 --certificate-identity URI --certificate-oidc-issuer URL [--identity-token FILE].
 
-REPOSITORY is HOST[:PORT]/PATH; the images are PATH/proxy, PATH/controller and PATH/cli. A password for it comes from
+REPOSITORY is HOST[:PORT]/PATH; what a release consists of lies at PATH/NAME: ${KINDS.join(", ")}. A password for it comes from
 REGISTRY_USERNAME and REGISTRY_PASSWORD.
 `;
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
-/** The images that a command is about: those that are named, or those that the release has. */
-async function imagesOf(where: string, only: readonly string[]): Promise<readonly string[]> {
-  const wrong = only.find((name) => !isImageName(name));
-  if (wrong !== undefined) throw new UsageError(`there is no image ${wrong}: ${IMAGES.join(", ")}`);
-  if (only.length > 0) return only;
-  if (!isFolder(where)) return IMAGES;
-  return Object.keys(readDescription(await readFile(join(resolve(where), "release.json"))).images);
+function kindsNamed(only: readonly string[]): readonly KindName[] {
+  const wrong = only.find((name) => !isKindName(name));
+  if (wrong !== undefined) throw new UsageError(`there is no ${wrong} in a release: ${KINDS.join(", ")}`);
+  return only.filter(isKindName);
+}
+
+function platformsNamed(names: readonly string[]): readonly Platform[] {
+  const wrong = names.find((name) => PLATFORMS.every((platform) => nameOfPlatform(platform) !== name));
+  const known = PLATFORMS.map(nameOfPlatform).join(", ");
+  if (wrong !== undefined) throw new UsageError(`there is no release for ${wrong}: ${known}`);
+  return PLATFORMS.filter((platform) => names.length === 0 || names.includes(nameOfPlatform(platform)));
+}
+
+/** The parts that a command is about: those that are named, or those that the release has. */
+async function partsOf(where: string, only: readonly string[]): Promise<readonly string[]> {
+  if (only.length > 0) return kindsNamed(only);
+  if (!isFolder(where)) return KINDS;
+  return Object.keys(contentsOf(readDescription(await readFile(join(resolve(where), "release.json")))));
 }
 
 async function verify(place: Place, trustFile: string, only: readonly string[]): Promise<number> {
   const trust = readTrust(await readFile(trustFile, "utf8"));
-  const images = await verifyRelease(place, trust, await imagesOf(place.where, only));
+  const images = await verifyRelease(place, trust, await partsOf(place.where, only));
   process.stdout.write(describeRelease(images, trust));
   return failures(images) === 0 ? 0 : 1;
 }
 
 async function compare(dir: string): Promise<number> {
-  const compared = await rebuild(dir, resolve(import.meta.dirname, ".."));
+  const root = resolve(import.meta.dirname, "..");
+  const compared = await rebuild(dir, { root, platforms: platformsNamed(values.platform), say });
   for (const { name, released, rebuilt } of compared) {
     const verdict = released === rebuilt ? "√ the same" : `× rebuilt as ${rebuilt}`;
     process.stdout.write(`${name} ${released} ${verdict}\n`);
@@ -71,7 +85,7 @@ async function compare(dir: string): Promise<number> {
 
 async function publish(dir: string, place: Place, only: readonly string[]): Promise<number> {
   const layout = await Layout.open(join(dir, "images"));
-  for (const name of await imagesOf(dir, only)) {
+  for (const name of await partsOf(dir, only)) {
     const to = repositoryOf(place, name);
     try {
       const { index, attached } = await publishImage(layout, { name, to, tag: place.tag });
@@ -100,6 +114,7 @@ const { values, positionals } = parseArgs({
     gate: { type: "string", default: "https://hauberk.io/gate/v1" },
     level: { type: "string", default: "1" },
     only: { type: "string", multiple: true, default: [] },
+    platform: { type: "string", multiple: true, default: [] },
     channel: { type: "string", default: "stable" },
     root: { type: "string" },
     state: { type: "string" },
@@ -137,13 +152,13 @@ async function gate(dir: string): Promise<number> {
 }
 
 async function make(): Promise<number> {
-  await imagesOf("", values.only);
   await makeRelease({
     out: resolve(needed(values.out, "--out")),
     keys: resolve(needed(values.keys, "--keys")),
     isNew: values["new-keys"],
     revision: values.revision,
-    only: values.only.filter(isImageName),
+    only: kindsNamed(values.only),
+    platforms: platformsNamed(values.platform),
     advisories: values.advisories === undefined ? undefined : resolve(values.advisories),
     naming: { builderId: values.builder, sourceUri: values.source, repository: values.repository },
     keyless: await readKeyless(values),
@@ -177,6 +192,13 @@ async function main(): Promise<number> {
     }
     case "rebuild":
       return compare(resolve(needed(from, "a release")));
+    case "bundle": {
+      const file = resolve(needed(values.out, "--out"));
+      const channel = resolve(needed(to, "the repository of its channel"));
+      const { version } = await packRelease(resolve(needed(from, "a release")), { channel, file });
+      process.stdout.write(`${file}: Hauberk ${version}\n`);
+      return 0;
+    }
     case "unpack":
       await unpack(resolve(needed(from, "a release")), resolve(needed(values.out, "--out")));
       return 0;

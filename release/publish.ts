@@ -32,22 +32,24 @@ export interface Published {
   readonly attached: number;
 }
 
-/** Pushes the image `name` and gives its index the tag. The tag comes last: what it names is complete. */
+/** Pushes what is called `name`, an index or a single manifest, and gives it the tag. The tag comes last: what it names is complete. */
 export async function publishImage(
   layout: Layout,
   { name, to, tag }: { readonly name: string; readonly to: Repository; readonly tag: string },
 ): Promise<Published> {
   const stored = await layout.document(name);
-  if (stored?.descriptor.mediaType !== MediaType.index)
-    throw new Error(`${layout.name} has no image ${name}`);
-  const images = parseDocument(Index, stored.bytes, name).manifests;
+  if (stored === undefined) throw new Error(`${layout.name} has no ${name}`);
+  const { mediaType } = stored.descriptor;
   let attached = 0;
+  // What is of no platform, as a chart, is a manifest and no index.
+  if (mediaType !== MediaType.index) await pushImage(layout, to, stored.descriptor);
+  const images = mediaType === MediaType.index ? parseDocument(Index, stored.bytes, name).manifests : [];
   for (const image of images) {
     await pushImage(layout, to, image);
     attached += await pushReferrers(layout, to, image);
   }
-  const { descriptor } = await to.pushDocument(stored.bytes, { mediaType: MediaType.index });
+  const { descriptor } = await to.pushDocument(stored.bytes, { mediaType });
   attached += await pushReferrers(layout, to, descriptor);
-  await to.pushDocument(stored.bytes, { mediaType: MediaType.index, reference: tag });
+  await to.pushDocument(stored.bytes, { mediaType, reference: tag });
   return { index: descriptor, attached };
 }

@@ -5,14 +5,14 @@ import { TESTED_PROGRAM } from "./attest/gate.ts";
 import { fileOf } from "./image/read.ts";
 import { Layout } from "./oci/layout.ts";
 import { digestOf, Index, parseDocument, platformName } from "./oci/model.ts";
-import { PLATFORM } from "./stages.ts";
+import { nameOfPlatform, platformHere } from "./platform.ts";
 
 /** Writes this machine's binary of the release in `dir` into `out`, and prints its digest. */
 export async function unpack(dir: string, out: string): Promise<void> {
   const layout = await Layout.open(join(dir, "images"));
   const index = await layout.document("proxy");
   if (index === undefined) throw new Error(`${dir} has no image proxy`);
-  const wanted = `linux/${PLATFORM.oci}`;
+  const wanted = nameOfPlatform(platformHere());
   const { manifests } = parseDocument(Index, index.bytes, "proxy");
   const image = manifests.find(({ platform }) => platformName(platform) === wanted);
   if (image === undefined) throw new Error(`the image proxy is not there for ${wanted}`);

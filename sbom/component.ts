@@ -2,7 +2,7 @@
 
 /** One part: a package of a distribution, of npm, of crates.io, or a file of ours. */
 export interface Component {
-  readonly kind: "library" | "application" | "file";
+  readonly kind: "library" | "application" | "file" | "container";
   /** Group or scope, without its `@`. */
   readonly group?: string;
   readonly name: string;
@@ -44,6 +44,10 @@ export interface CryptoAsset {
 
 /** The parts of one image or of the whole release. */
 export interface Inventory {
+  /** What it is itself. */
+  readonly kind: "container" | "application";
+  /** Absent where it is of no one platform. */
+  readonly architecture?: "amd64" | "arm64";
   readonly name: string;
   readonly version: string;
   readonly description: string;
@@ -53,7 +57,7 @@ export interface Inventory {
 
 /** All parts of several inventories, each once. */
 export function merge(
-  whole: Pick<Inventory, "name" | "version" | "description">,
+  whole: Omit<Inventory, "components" | "crypto">,
   parts: readonly Inventory[],
 ): Inventory {
   const components = new Map(parts.flatMap((part) => part.components.map((one) => [one.purl, one] as const)));

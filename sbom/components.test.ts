@@ -16,6 +16,7 @@ const sha = (digit: string) => digit.repeat(64);
 
 function inventory(): Inventory {
   return {
+    kind: "container",
     name: "image",
     version: "1.0.0",
     description: "for tests",
@@ -117,7 +118,10 @@ for (const version of VERSIONS) {
 }
 
 void test("merged inventories list each part once", () => {
-  const whole = merge({ name: "all", version: "1", description: "" }, [inventory(), inventory()]);
+  const whole = merge({ kind: "application", name: "all", version: "1", description: "" }, [
+    inventory(),
+    inventory(),
+  ]);
   assert.equal(whole.components.length, 3);
   assert.equal(whole.crypto.length, PROXY_CRYPTO.length);
 });

@@ -15,6 +15,7 @@ const KINDS = {
   library: Enums.ComponentType.Library,
   application: Enums.ComponentType.Application,
   file: Enums.ComponentType.File,
+  container: Enums.ComponentType.Container,
 } as const;
 
 function hashesOf({ sha256, sha512 }: Component): Models.HashDictionary {
@@ -46,7 +47,9 @@ function componentOf(one: Component): Models.Component {
   return component;
 }
 
-function assetOf(asset: CryptoAsset) {
+const PROCESSORS = { amd64: "x86_64", arm64: "armv8-a" } as const;
+
+function assetOf(asset: CryptoAsset, { architecture }: Inventory) {
   return {
     type: "cryptographic-asset",
     "bom-ref": `crypto/${asset.name.toLowerCase()}@${asset.module}`,
@@ -57,7 +60,7 @@ function assetOf(asset: CryptoAsset) {
         primitive: asset.primitive,
         parameterSetIdentifier: asset.parameterSet,
         executionEnvironment: "software-plain-ram",
-        implementationPlatform: "x86_64",
+        implementationPlatform: architecture === undefined ? "generic" : PROCESSORS[architecture],
         cryptoFunctions: asset.functions,
         nistQuantumSecurityLevel: asset.quantumLevel,
       },
@@ -79,7 +82,7 @@ function serialOf(text: string): string {
  */
 export async function cycloneDx(inventory: Inventory, version: Version): Promise<string> {
   const bom = new Models.Bom();
-  const root = new Models.Component(Enums.ComponentType.Container, inventory.name, {
+  const root = new Models.Component(KINDS[inventory.kind], inventory.name, {
     version: inventory.version,
     description: inventory.description,
     bomRef: "image",
@@ -106,7 +109,7 @@ export async function cycloneDx(inventory: Inventory, version: Version): Promise
     bomFormat: "CycloneDX",
     specVersion: version,
     version: 1,
-    components: [...(normal.components ?? []), ...inventory.crypto.map(assetOf)],
+    components: [...(normal.components ?? []), ...inventory.crypto.map((asset) => assetOf(asset, inventory))],
   };
   const text = JSON.stringify(
     { ...document, serialNumber: serialOf(JSON.stringify(document)) },

@@ -1,5 +1,6 @@
 import { AuditExportCommand, AuditShowCommand, AuditVerifyCommand } from "./command/audit.ts";
 import { AuthzCommand } from "./command/authz.ts";
+import { BundlePushCommand } from "./command/bundle.ts";
 import { CheckCommand } from "./command/check.ts";
 import { CompletionCommand } from "./command/completion.ts";
 import {
@@ -46,6 +47,7 @@ export const COMMANDS = {
   "audit:show": AuditShowCommand,
   "audit:verify": AuditVerifyCommand,
   authz: AuthzCommand,
+  "bundle:push": BundlePushCommand,
   check: CheckCommand,
   completion: CompletionCommand,
   "compliance:diff": ComplianceDiffCommand,

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { CONTROL_PLANE_CHART } from "./component/control_plane.ts";
 import { CRDS_CHART } from "./crd/chart.ts";
 import { chartFiles } from "./helm.ts";
-import { DEFAULTS, HIGH_AVAILABILITY, STRICT } from "./values/values.ts";
+import { DEFAULTS, HIGH_AVAILABILITY, mergeTrees, STRICT } from "./values/values.ts";
 
 const files = new Map(chartFiles("1.2.3").map(({ path, content }) => [path, content]));
 
@@ -36,6 +36,19 @@ test("the charts' values are the command line's, and so are those of its modes",
   assert.deepEqual(read("hauberk-control-plane/values.yaml"), DEFAULTS);
   assert.deepEqual(read("hauberk-control-plane/values-ha.yaml"), HIGH_AVAILABILITY);
   assert.deepEqual(read("hauberk-control-plane/values-strict.yaml"), STRICT);
+});
+
+test("a release's charts name its images by digest, and nothing else changes", () => {
+  const image = { name: "images.test/proxy", version: "1.2.3@sha256:0" };
+  const given = { controllerImage: "images.test/controller", proxy: { image } };
+  const made = new Map(chartFiles("1.2.3", given).map(({ path, content }) => [path, content]));
+  const changed = [...made].filter(([path, content]) => files.get(path) !== content).map(([path]) => path);
+  assert.deepEqual(changed, ["hauberk-cni/values.yaml", "hauberk-control-plane/values.yaml"]);
+  assert.deepEqual(parse(made.get("hauberk-control-plane/values.yaml") ?? ""), mergeTrees(DEFAULTS, given));
+  const { image: plugin } = z
+    .looseObject({ image: z.looseObject({}) })
+    .parse(parse(made.get("hauberk-cni/values.yaml") ?? ""));
+  assert.deepEqual({ ...plugin, pullPolicy: "" }, { ...image, pullPolicy: "" });
 });
 
 test("the schema refuses values that nobody reads, and lets Helm's own through", () => {

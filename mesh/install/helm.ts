@@ -8,7 +8,7 @@ import { CRDS_CHART } from "./crd/chart.ts";
 import { canonicalJson } from "./template/print.ts";
 import { aboutOf } from "./values/leaf.ts";
 import { Values } from "./values/schema.ts";
-import { HIGH_AVAILABILITY, STRICT, isTree, type Tree } from "./values/values.ts";
+import { HIGH_AVAILABILITY, STRICT, isTree, mergeTrees, type Tree } from "./values/values.ts";
 
 /** One file of a chart; the path begins with the chart's name. */
 export interface ChartFile {
@@ -19,13 +19,18 @@ export interface ChartFile {
 /** The oldest cluster that a chart installs on. */
 const KUBE_VERSION = ">=1.31.0-0";
 
-/** Every file of every chart. */
-export function chartFiles(version: string): readonly ChartFile[] {
+/** What the plugin's chart is given of the control plane's values: the proxy's image, which holds the plugin. */
+function pluginOf({ proxy }: Tree): Tree {
+  return isTree(proxy) && isTree(proxy["image"]) ? { image: proxy["image"] } : {};
+}
+
+/** Every file of every chart. `given` are values of the control plane that stand in the place of defaults: a release's images. */
+export function chartFiles(version: string, given: Tree = {}): readonly ChartFile[] {
   return [
     ...filesOf(CRDS_CHART, version, [{ path: "values.yaml", content: "{}\n" }]),
-    ...filesOf(CNI_CHART, version, valueFiles(CniValues)),
+    ...filesOf(CNI_CHART, version, valueFiles(CniValues, pluginOf(given))),
     ...filesOf(CONTROL_PLANE_CHART, version, [
-      ...valueFiles(Values),
+      ...valueFiles(Values, given),
       { path: "values-ha.yaml", content: modeFile("ha", HIGH_AVAILABILITY) },
       { path: "values-strict.yaml", content: modeFile("strict", STRICT) },
       { path: "templates/validate.yaml", content: VALIDATE },
@@ -63,20 +68,24 @@ const VALIDATE = `{{- $tls := .Values.identity.issuer.tls }}
 `;
 
 /** Every value with its default and what it means, and what Helm checks values by. */
-function valueFiles(schema: z.ZodObject): readonly ChartFile[] {
+function valueFiles(schema: z.ZodObject, given: Tree): readonly ChartFile[] {
   return [
-    { path: "values.yaml", content: `${valueLines(schema, "").join("\n")}\n` },
+    { path: "values.yaml", content: `${valueLines(schema, given, "").join("\n")}\n` },
     { path: "values.schema.json", content: schemaFile(schema) },
   ];
 }
 
-function valueLines(schema: z.ZodObject, pad: string): readonly string[] {
+function valueLines(schema: z.ZodObject, given: Tree, pad: string): readonly string[] {
   return Object.entries(schema.shape).flatMap(([name, child]) => {
     const about = aboutOf(child);
-    if (about !== undefined)
-      return [`${pad}# ${about.description}`, `${pad}${name}: ${canonicalJson(about.fallback)}`];
+    const over = given[name];
+    if (about !== undefined) {
+      const value = isTree(about.fallback) && isTree(over) ? mergeTrees(about.fallback, over) : over;
+      return [`${pad}# ${about.description}`, `${pad}${name}: ${canonicalJson(value ?? about.fallback)}`];
+    }
     if (!(child instanceof z.ZodObject)) return [];
-    return [`${pad}# ${child.description ?? ""}`, `${pad}${name}:`, ...valueLines(child, `${pad}  `)];
+    const below = valueLines(child, isTree(over) ? over : {}, `${pad}  `);
+    return [`${pad}# ${child.description ?? ""}`, `${pad}${name}:`, ...below];
   });
 }
 

@@ -90,7 +90,12 @@ const line = (one: z.infer<typeof Suite>) =>
   `${one.suite}: ${one.asUsual} of ${one.cases.length} as required`;
 
 /** in-toto test result v0.1: a suite with cases that are excused for a stated reason warns, one with findings fails. */
-export function testResult({ tested, suites }: Report, digest: Digest): Record<string, unknown> {
+export function testResult(
+  { tested, suites }: Report,
+  digest: Digest,
+  /** Platforms whose binary was built and not run. */
+  untested: readonly string[] = [],
+): Record<string, unknown> {
   const failed = suites.filter(({ findings }) => findings.length > 0);
   const passed = suites.filter(({ findings, excused }) => findings.length === 0 && excused === 0);
   const warned = suites.filter(({ findings, excused }) => findings.length === 0 && excused > 0);
@@ -102,7 +107,10 @@ export function testResult({ tested, suites }: Report, digest: Digest): Record<s
       { name: "source", digest: { gitCommit: tested.source.commit } },
     ],
     passedTests: passed.map(line),
-    warnedTests: warned.map((one) => `${line(one)}, ${one.excused} otherwise for a stated reason`),
+    warnedTests: [
+      ...warned.map((one) => `${line(one)}, ${one.excused} otherwise for a stated reason`),
+      ...untested.map((platform) => `${platform}: built of the same commit; no suite was run on it`),
+    ],
     failedTests: failed.map(
       (one) => `${line(one)}: ${one.findings.map((finding) => finding.case).join(", ")}`,
     ),

@@ -62,9 +62,11 @@ async function buildOnce(step: Omit<Step, "out" | "work">, base: string): Promis
   return { dir: out, outputs: await digestsBelow(out) };
 }
 
-/** Runs `step` twice below `dir`, the second time somewhere else. @throws if an output differs, or there is none. */
+/** Runs `step` twice at once below `dir`, in folders of different names. @throws if an output differs, or there is none. */
 export async function buildTwice(step: Omit<Step, "out" | "work">, dir: string): Promise<BuiltAlike> {
-  const first = await buildOnce(step, join(dir, step.name));
-  const another = await buildOnce(step, join(dir, "again", `${step.name}-elsewhere`));
+  const [first, another] = await Promise.all([
+    buildOnce(step, join(dir, step.name)),
+    buildOnce(step, join(dir, "again", `${step.name}-elsewhere`)),
+  ]);
   return BuiltAlike.of(step.name, first, another);
 }

@@ -29,6 +29,8 @@ const release = (version: string, changes: Partial<Release> = {}): Release => ({
   at: "2026-11-01T00:00:00.000Z",
   repository: "images.test/hauberk",
   images: { proxy: `sha256:${"1".repeat(64)}` },
+  artifacts: {},
+  absent: [],
   upgradeFrom: "0.1.0",
   crds: [],
   fixes: [],

@@ -31,7 +31,7 @@ export function kindsIn(yaml: string): Release["crds"] {
 /** What the channel says of the release. Its time is the commit's: a rebuild says the same. */
 export function describeRelease(
   source: Source,
-  made: Pick<Release, "repository" | "images" | "fixes" | "conformance" | "crds">,
+  made: Pick<Release, "repository" | "images" | "artifacts" | "absent" | "fixes" | "conformance" | "crds">,
 ): Release {
   return {
     version: source.version,

@@ -19,6 +19,8 @@ const TO: Release = {
   at: "2026-11-01T00:00:00.000Z",
   repository: "images.test/hauberk",
   images: { proxy: digest("d"), controller: digest("b") },
+  artifacts: {},
+  absent: [],
   upgradeFrom: "1.1.0",
   crds: [
     { name: "servers.policy.linkerd.io", storageVersion: "v1beta3", digest: digest("e") },

@@ -97,10 +97,13 @@ function skewOf(installed: Installed, to: Release): Planned | undefined {
   return refuse("skew-proxy", detail);
 }
 
+/** Images that a cluster runs; the command line's is for pipelines. */
+const runsIn = ({ images }: Release) => Object.entries(images).filter(([name]) => name !== "cli");
+
 /** The plan to go to `to`, or the reason why not. `isRollback` allows an older version. */
 export function plan(installed: Installed, to: Release, { isRollback = false } = {}): Planned {
   if (to.version === installed.version) {
-    const isSame = Object.entries(to.images).every(([name, digest]) => installed.images[name] === digest);
+    const isSame = runsIn(to).every(([name, digest]) => installed.images[name] === digest);
     if (isSame) return { kind: "current", version: to.version };
   }
   if (gt(installed.version, to.version) && !isRollback)
@@ -119,7 +122,7 @@ export function plan(installed: Installed, to: Release, { isRollback = false } =
     plan: {
       from: installed.version,
       to: to.version,
-      images: Object.entries(to.images)
+      images: runsIn(to)
         .map(([name, after]) => ({ name, before: installed.images[name], after }))
         .filter(({ before, after }) => before !== after),
       migrations: to.crds.flatMap(({ name, storageVersion }): readonly Migration[] => {

@@ -18,6 +18,10 @@ export const Release = z.strictObject({
   repository: z.string(),
   /** Digest of each image's index. */
   images: z.record(z.string(), Sha256),
+  /** Digest of what is no image: charts, definitions, archives of the command line. */
+  artifacts: z.record(z.string(), Sha256).default({}),
+  /** What it does not hold, and why. */
+  absent: z.array(z.strictObject({ name: z.string(), platform: z.string(), reason: z.string() })).default([]),
   /** The oldest version that may go to this one directly. */
   upgradeFrom: Version,
   /** Custom resource definitions: their digests, and the version that each stores. */
@@ -30,6 +34,11 @@ export const Release = z.strictObject({
   ),
 });
 export type Release = z.infer<typeof Release>;
+
+/** Everything that is verified, published and copied, by name. */
+export function contentsOf({ images, artifacts }: Release): Readonly<Record<string, string>> {
+  return { ...images, ...artifacts };
+}
 
 const List = z.strictObject({
   channel: z.enum(["stable", "edge"]),

@@ -1,6 +1,6 @@
 /** Layers and a configuration, as an image in a layout. The same inputs give the same digest. */
 import { gzipSync } from "fflate";
-import { MediaType, digestOf, jsonBytes, type Descriptor, type Manifest } from "../oci/model.ts";
+import { MediaType, digestOf, jsonBytes, type Descriptor, type Digest, type Manifest } from "../oci/model.ts";
 import type { Layout } from "../oci/layout.ts";
 import { archive, type Entry } from "./tar.ts";
 
@@ -29,12 +29,26 @@ export interface ImageSpec {
  * Compresses in JavaScript: what zlib makes of the same bytes depends on the processor and on Node's release, and
  * an image's digest must not.
  */
-function compress(bytes: Uint8Array): Buffer {
+export function compress(bytes: Uint8Array): Buffer {
   return Buffer.from(gzipSync(bytes, { level: 9, mtime: 0 }));
 }
 
+/** Compressed layers that were made already, by the digest of what is in them: images of one release share most. */
+export type Compressed = Map<Digest, Buffer>;
+
+function compressOnce(plain: Buffer, done: Compressed): Buffer {
+  const digest = digestOf(plain);
+  const compressed = done.get(digest) ?? compress(plain);
+  done.set(digest, compressed);
+  return compressed;
+}
+
 /** Writes the image and gives its descriptor, which no index of the layout names yet. */
-export async function writeImage(layout: Layout, spec: ImageSpec): Promise<Descriptor> {
+export async function writeImage(
+  layout: Layout,
+  spec: ImageSpec,
+  done: Compressed = new Map(),
+): Promise<Descriptor> {
   const created = new Date(spec.epochSeconds * 1000).toISOString();
   const layers: Descriptor[] = [];
   const diffIds: string[] = [];
@@ -44,7 +58,7 @@ export async function writeImage(layout: Layout, spec: ImageSpec): Promise<Descr
     layers.push(
       spec.compression === "none"
         ? await layout.put(plain, MediaType.plainLayer)
-        : await layout.put(compress(plain), MediaType.layer),
+        : await layout.put(compressOnce(plain, done), MediaType.layer),
     );
   }
   const config = {

@@ -14,7 +14,8 @@ export interface Release {
   readonly epochSeconds: number;
 }
 
-function labels(title: string, description: string, { version, commit, epochSeconds }: Release) {
+/** Labels of an image, and annotations of everything else. */
+export function labels(title: string, description: string, { version, commit, epochSeconds }: Release) {
   return {
     "org.opencontainers.image.title": title,
     "org.opencontainers.image.description": description,

@@ -8,7 +8,8 @@ import type { Store } from "../oci/store.ts";
 /** Node itself is 120 MB; a layer that unpacks to more than this is none of ours. */
 const LAYER_BYTES_MAX = 512 * 1024 * 1024;
 
-async function fileIn(layer: Uint8Array, path: string): Promise<Buffer | undefined> {
+/** A file of an archive; of several of one name, the last. */
+export async function fileIn(layer: Uint8Array, path: string): Promise<Buffer | undefined> {
   const reader = extract();
   reader.end(layer);
   let found: Buffer | undefined;

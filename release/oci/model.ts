@@ -2,7 +2,7 @@
 import { digest, isDigest, type Digest } from "@hauberk/crypto/digest.ts";
 import { z } from "zod";
 
-export { digest as digestOf, type Digest };
+export { digest as digestOf, isDigest, type Digest };
 
 export const MediaType = {
   manifest: "application/vnd.oci.image.manifest.v1+json",

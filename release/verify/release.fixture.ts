@@ -118,6 +118,8 @@ export async function makeSmall(
     at: AT,
     repository: "images.test",
     images: { proxy: index.digest },
+    artifacts: {},
+    absent: [],
     upgradeFrom: "0.0.0",
     crds: [],
     fixes: [],

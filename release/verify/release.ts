@@ -3,20 +3,12 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { digest } from "@hauberk/crypto/digest.ts";
-import { readDescription, type Release } from "../channel/release.ts";
+import { contentsOf, readDescription, type Release } from "../channel/release.ts";
 import { Layout } from "../oci/layout.ts";
 import { Repository } from "../oci/registry.ts";
 import { describeChecks } from "./report.ts";
 import type { Expected, Party, Trust } from "./trust.ts";
 import { verifyImage, type Check } from "./verify.ts";
-
-/** Names of the images of a whole release. */
-export const IMAGES = ["proxy", "controller", "cli"] as const;
-export type ImageName = (typeof IMAGES)[number];
-
-export function isImageName(name: string): name is ImageName {
-  return IMAGES.some((image) => image === name);
-}
 
 /** Where a release lies. */
 export interface Place {
@@ -41,8 +33,9 @@ export function isFolder(where: string): boolean {
 }
 
 /** What a release's description says that its image `name` is. */
-function describedAs({ version, commit, images }: Release, name: string): Expected {
-  return { artifact: name, version, commit, digest: images[name] };
+function describedAs(release: Release, name: string): Expected {
+  const { version, commit } = release;
+  return { artifact: name, version, commit, digest: contentsOf(release)[name] };
 }
 
 /** A tag that is a version promises it. */
@@ -66,18 +59,20 @@ async function checksOf(place: Place, name: string, trust: Trust): Promise<reado
 }
 
 /**
- * All images that a channel's description names, in the registry at `place`: what an upgrade demands before it changes
+ * All parts that a channel's description names, or those that are asked for, in the registry at `place`: what an upgrade demands before it changes
  * anything. @throws as {@link verifyRelease}
  */
 export async function verifyDescribed(
   release: Release,
   { where, isPlainHttp }: Pick<Place, "where" | "isPlainHttp">,
   trust: Trust,
+  names: readonly string[] = Object.keys(contentsOf(release)),
 ): Promise<readonly ImageChecks[]> {
   if (trust.gate === undefined)
     throw new Error("trust: it names no gate, and a release that nobody let out is not accepted");
   const found: ImageChecks[] = [];
-  for (const [name, digest] of Object.entries(release.images)) {
+  for (const [name, digest] of Object.entries(contentsOf(release))) {
+    if (!names.includes(name)) continue;
     const repository = repositoryOf({ where, tag: digest, isPlainHttp }, name);
     try {
       const expected = describedAs(release, name);

@@ -168,6 +168,11 @@ const DEMANDS: readonly Demand[] = [
 /** What an image says of itself (image specification, "Image Configuration"). */
 const Config = z.object({ os: z.string(), architecture: z.string() });
 
+function platformIn(configuration: Buffer, name: string): string {
+  const { os, architecture } = parseDocument(Config, configuration, name);
+  return `${os}/${architecture}`;
+}
+
 interface Part {
   readonly part: string;
   readonly digest: Digest;
@@ -177,16 +182,21 @@ interface Part {
 
 /** The parts of an image: its index, and what the index names. Every blob is read and compared with its name. */
 async function partsOf(store: Store, index: Descriptor, bytes: Buffer): Promise<readonly Part[]> {
-  if (index.mediaType !== MediaType.index) return [{ part: "image", digest: index.digest }];
+  if (index.mediaType !== MediaType.index) {
+    const { config, layers } = parseDocument(Manifest, bytes, index.digest);
+    for (const { digest } of [config, ...layers]) await store.blob(digest);
+    return [{ part: "artifact", digest: index.digest }];
+  }
   const parts: Part[] = [{ part: "index", digest: index.digest }];
   for (const child of parseDocument(Index, bytes, index.digest).manifests) {
     const stored = await store.document(child.digest);
     if (stored === undefined) throw new Error(`${child.digest} is named and not there`);
     const { config, layers } = parseDocument(Manifest, stored.bytes, child.digest);
-    const { os, architecture } = parseDocument(Config, await store.blob(config.digest), config.digest);
+    const configuration = await store.blob(config.digest);
     for (const { digest } of layers) await store.blob(digest);
     const said = platformName(child.platform);
-    const is = `${os}/${architecture}`;
+    // What is no image has no configuration that could speak of a platform.
+    const is = config.mediaType === MediaType.config ? platformIn(configuration, config.digest) : said;
     parts.push({ part: said, digest: child.digest, ...(is === said ? {} : { otherwise: is }) });
   }
   return parts;

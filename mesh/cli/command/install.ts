@@ -8,6 +8,7 @@ import { controlPlaneManifests, kindsManifests } from "@hauberk/mesh/install/man
 import { printObjects } from "@hauberk/mesh/install/output.ts";
 import { mergeTrees, parseValues, withoutEffect, type Tree } from "@hauberk/mesh/install/values/values.ts";
 import { ClusterOptions, clusterFlags, connectCluster } from "../cluster-flags.ts";
+import { bundleFlags } from "../bundle-flags.ts";
 import { otherFlags, valueFlags, valuesOf } from "../install-flags.ts";
 import { MeshCommand } from "../mesh-command.ts";
 import { cliVersion } from "../version.ts";
@@ -15,6 +16,9 @@ import { cliVersion } from "../version.ts";
 const Options = z.strictObject({
   ...ClusterOptions,
   charts: z.string().min(1).optional(),
+  bundle: z.string().min(1).optional(),
+  root: z.string().min(1).optional(),
+  mirror: z.string().min(1).optional(),
   crds: z.boolean(),
   "ignore-cluster": z.boolean(),
   output: z.enum(["yaml", "json"]),
@@ -35,7 +39,14 @@ export class InstallCommand extends MeshCommand {
     ...clusterFlags,
     ...valueFlags,
     charts: Flags.string({
-      summary: "Write the Helm charts of this version below a folder, and print nothing.",
+      summary:
+        "Write the Helm charts of this version below a folder, with the values that are given, and print nothing.",
+    }),
+    ...bundleFlags,
+    root: Flags.string({ summary: "The root document of the bundle's channel.", helpGroup: "BUNDLE" }),
+    mirror: Flags.string({
+      summary: "HOST/PATH that the bundle was pushed to: hauberk bundle push.",
+      helpGroup: "BUNDLE",
     }),
     crds: Flags.boolean({ summary: "Print the kinds.", default: false }),
     "ignore-cluster": Flags.boolean({ summary: "Do not ask the cluster.", default: false }),
@@ -45,11 +56,27 @@ export class InstallCommand extends MeshCommand {
   async run(): Promise<void> {
     const flags = { ...(await this.parse(InstallCommand)).flags };
     const options = Options.parse(otherFlags(flags));
-    if (options.charts !== undefined) return writeCharts(options.charts);
-    const given = await valuesOf(flags);
+    const given = mergeTrees(await this.#pins(options), await valuesOf(flags));
+    if (options.charts !== undefined) return writeCharts(options.charts, given);
     const place = { namespace: options["linkerd-namespace"], version: cliVersion() };
     const rendered = options.crds ? kindsManifests(place) : await this.#controlPlane(options, given);
     this.log(printObjects(rendered, options.output).trimEnd());
+  }
+
+  /** The images of a bundle that is proven, by digest, as they lie in the mirror. */
+  async #pins({ bundle, root, mirror }: Options): Promise<Tree> {
+    if (bundle === undefined || root === undefined || mirror === undefined) return {};
+    const { pinned, withBelieved } = await import("../bundle.ts");
+    return withBelieved(bundle, { root, channel: "stable" }, (_dir, { release }) => {
+      if (release.version !== cliVersion())
+        this.error(
+          `cli-version: the bundle is ${release.version}, and this program ${cliVersion()}: take the one in it`,
+          {
+            exit: 1,
+          },
+        );
+      return Promise.resolve(pinned(release, mirror));
+    });
   }
 
   async #controlPlane(options: Options, given: Tree): Promise<readonly Rendered[]> {
@@ -89,9 +116,9 @@ export class InstallCommand extends MeshCommand {
   }
 }
 
-async function writeCharts(folder: string): Promise<void> {
+async function writeCharts(folder: string, given: Tree): Promise<void> {
   const { chartFiles } = await import("@hauberk/mesh/install/helm.ts");
-  for (const { path, content } of chartFiles(cliVersion())) {
+  for (const { path, content } of chartFiles(cliVersion(), given)) {
     const file = join(folder, path);
     await mkdir(dirname(file), { recursive: true });
     await writeFile(file, content);

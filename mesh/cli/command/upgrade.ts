@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { Flags } from "@oclif/core";
 import { z } from "zod";
 import { KEPT, objectsOf, readInstalled, type Installed } from "@hauberk/mesh/install/installed.ts";
@@ -10,6 +11,8 @@ import { mergeTrees, parseValues, type Tree } from "@hauberk/mesh/install/values
 import type { KubeClient } from "@hauberk/mesh/source/kube/client.ts";
 import { RESOURCES } from "@hauberk/mesh/source/kube/resource.ts";
 import { ClusterOptions, clusterFlags, connectCluster } from "../cluster-flags.ts";
+import { bundleFlags } from "../bundle-flags.ts";
+import type { ChannelUpgrade } from "../upgrade/run.ts";
 import { otherFlags, valueFlags, valuesOf } from "../install-flags.ts";
 import { EXIT, MeshCommand } from "../mesh-command.ts";
 import { cliVersion } from "../version.ts";
@@ -29,6 +32,7 @@ const Options = z.strictObject({
   "migrate-crds": z.boolean(),
   channel: z.enum(CHANNELS).optional(),
   "channel-url": z.string().min(1).optional(),
+  bundle: z.string().min(1).optional(),
   root: z.string().min(1).optional(),
   mirror: z.string().min(1).optional(),
   "plain-http": z.boolean(),
@@ -50,6 +54,7 @@ export class UpgradeCommand extends MeshCommand {
     "<%= config.bin %> upgrade --migrate-crds",
     "<%= config.bin %> upgrade | kubectl apply -f -",
     "<%= config.bin %> upgrade --channel stable --channel-url https://HOST/PATH --dry-run",
+    "<%= config.bin %> upgrade --bundle hauberk-1.0.0.bundle.tar --root 1.root.json --mirror HOST/PATH",
   ];
   static override flags = {
     ...clusterFlags,
@@ -74,6 +79,7 @@ export class UpgradeCommand extends MeshCommand {
       summary: "Where the channel's repository is: https: or file:.",
       helpGroup: "CHANNEL",
     }),
+    ...bundleFlags,
     root: Flags.string({ summary: "The channel's root document, for the first time.", helpGroup: "CHANNEL" }),
     mirror: Flags.string({ summary: "HOST/PATH of a mirror of the images.", helpGroup: "CHANNEL" }),
     "plain-http": Flags.boolean({
@@ -95,11 +101,13 @@ export class UpgradeCommand extends MeshCommand {
     const flags = { ...(await this.parse(UpgradeCommand)).flags };
     const options = Options.parse(otherFlags(flags));
     if (options["migrate-crds"]) return this.#migrate(options);
-    const { channel, "channel-url": url } = options;
+    const { channel, "channel-url": url, bundle } = options;
     if (options.rollback && options.to === undefined)
       this.error("--rollback goes to a version: --to", { exit: EXIT.usage });
+    const given = await valuesOf(flags);
+    if (bundle !== undefined) return this.#unpacked(options, { bundle, given });
     if (channel !== undefined && url !== undefined)
-      return this.#follow(options, { channel, url, given: await valuesOf(flags) });
+      return this.#follow(options, { channel, repository: { url }, given });
     const place = { namespace: options["linkerd-namespace"], version: cliVersion() };
     if (options.crds) {
       this.log(printObjects(kindsManifests(place), options.output).trimEnd());
@@ -108,7 +116,6 @@ export class UpgradeCommand extends MeshCommand {
     const installed = await this.#installed(options);
     for (const path of installed.dropped)
       this.warn(`the value ${path} has no meaning any more; it is left out`);
-    const given = await valuesOf(flags);
     const values = parseValues(mergeTrees(installed.values, given));
     if (authorityOf(values, Date.now()).type === "missing") {
       this.error("the installation has no issuer: the Secret linkerd-identity-issuer is missing", {
@@ -148,9 +155,32 @@ export class UpgradeCommand extends MeshCommand {
     });
   }
 
+  /** From a bundle: its channel is a copy, and its images lie in the mirror. */
+  async #unpacked(
+    options: Options,
+    { bundle, given }: { readonly bundle: string; readonly given: Tree },
+  ): Promise<void> {
+    const [{ withBundle }, { CHANNEL_DIR }] = await Promise.all([
+      import("@hauberk/release/airgap/unpack.ts"),
+      import("@hauberk/release/airgap/pack.ts"),
+    ]);
+    const { channel = "stable" } = options;
+    await withBundle(bundle, (dir) =>
+      this.#follow(options, { channel, repository: { copy: join(dir, CHANNEL_DIR) }, given }),
+    );
+  }
+
   #follow(
     options: Options,
-    { channel, url, given }: { readonly channel: ChannelName; readonly url: string; readonly given: Tree },
+    {
+      channel,
+      repository,
+      given,
+    }: {
+      readonly channel: ChannelName;
+      readonly repository: ChannelUpgrade["repository"];
+      readonly given: Tree;
+    },
   ): Promise<void> {
     return this.#with(options, async (client) => {
       const { upgradeFromChannel } = await import("../upgrade/run.ts");
@@ -158,8 +188,9 @@ export class UpgradeCommand extends MeshCommand {
         client,
         namespace: options["linkerd-namespace"],
         channel,
-        url,
+        repository,
         given,
+        words: process.argv.slice(2),
         root: options.root,
         registry: options.mirror,
         isPlainHttp: options["plain-http"],
@@ -177,6 +208,9 @@ export class UpgradeCommand extends MeshCommand {
         case "dry-run":
         case "declined":
           this.log(ENDINGS[ended.kind]);
+          return;
+        case "handed-over":
+          if (ended.code !== 0) this.exit(ended.code);
           return;
         case "refused":
           this.error(`${ended.refusal}: ${ended.detail}\nnothing was changed`, { exit: EXIT.unwell });

@@ -1,7 +1,8 @@
 /** What a release's attestations say, each verified. */
 import type { Evidence, Release } from "@hauberk/compliance/evidence/evidence.ts";
 import { readTrust } from "@hauberk/release/attest/keys.ts";
-import { IMAGES, verifyRelease, type ImageChecks, type Place } from "@hauberk/release/verify/release.ts";
+import { IMAGES } from "@hauberk/release/kinds.ts";
+import { verifyRelease, type ImageChecks, type Place } from "@hauberk/release/verify/release.ts";
 import { z } from "zod";
 import { learn } from "./learn.ts";
 

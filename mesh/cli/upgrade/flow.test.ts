@@ -14,6 +14,8 @@ const release = (version: string, changes: Partial<Release> = {}): Release => ({
   at: "2026-11-01T00:00:00.000Z",
   repository: "images.test/hauberk",
   images: { proxy: digest(version.charAt(2)) },
+  artifacts: {},
+  absent: [],
   upgradeFrom: "1.0.0",
   crds: [],
   fixes: [{ id: `CVE-${version}`, component: "openssl" }],
@@ -45,6 +47,7 @@ function world(changes: Partial<World<string>> = {}) {
       return Promise.resolve({ list, trust: "{}", releases });
     },
     verify: () => Promise.resolve([]),
+    handOver: () => Promise.resolve(undefined),
     agree: () => Promise.resolve(true),
     apply: ({ version }) => {
       done.push(`apply ${version}`);
@@ -97,6 +100,29 @@ void test("whatever is refused changes nothing, is named and is recorded", async
     const [act] = acts;
     assert.ok(act?.kind === "refused" && act.refusal === name, name);
   }
+});
+
+void test("a program of another version proves the release's own command line, and lets it go on", async () => {
+  const order: string[] = [];
+  const artifacts = { "hauberk-cli": digest("e"), "hauberk-crds": digest("d") };
+  const { made, done, acts } = world({
+    cliVersion: "1.1.0",
+    follow: async (wanted) => {
+      const offer = await world().made.follow(wanted);
+      return { ...offer, releases: new Map([["1.2.0", release("1.2.0", { artifacts })]]) };
+    },
+    verify: (_release, _trust, names) => {
+      order.push(`verify ${names.join(" ")}`);
+      return Promise.resolve([]);
+    },
+    handOver: ({ version }) => {
+      order.push(`hand over to ${version}`);
+      return Promise.resolve(3);
+    },
+  });
+  assert.deepEqual(await upgrade(made, WANTED), { kind: "handed-over", code: 3 });
+  assert.deepEqual(order, ["verify proxy hauberk-cli", "hand over to 1.2.0"]);
+  assert.deepEqual([done, acts], [[], []], "the other program does and records everything");
 });
 
 void test("a dry run and an operator who does not agree change and record nothing", async () => {

@@ -8,6 +8,7 @@ import { ChannelError, type Offer } from "@hauberk/release/channel/follow.ts";
 import { describePlan, newestOf, plan, type Installed, type Plan } from "@hauberk/release/channel/plan.ts";
 import { descriptionOf, type ChannelName } from "@hauberk/release/channel/roles.ts";
 import { compare } from "semver";
+import { CLI_ARCHIVE } from "./handover.ts";
 import { writeDescription, type List, type Release } from "@hauberk/release/channel/release.ts";
 
 /** What an operator asked for. */
@@ -22,8 +23,10 @@ export interface Wanted {
 /** The world of an upgrade. */
 export interface World<A> {
   readonly cliVersion: string;
-  /** Why the images of a release are refused, empty if they are not. */
-  verify(release: Release, trust: string): Promise<readonly string[]>;
+  /** Why parts of a release are refused, empty if they are not. */
+  verify(release: Release, trust: string, names: readonly string[]): Promise<readonly string[]>;
+  /** Lets the release's own command line go on; its exit code, or `undefined` where there is none that could. */
+  handOver(release: Release): Promise<number | undefined>;
   follow(wanted: (list: List) => readonly string[]): Promise<Offer>;
   installed(): Promise<Installed>;
   /** Whether the operator agrees to the plan. */
@@ -39,6 +42,8 @@ export interface World<A> {
 /** How it ended. */
 export type Ended =
   | { readonly kind: "upgraded" | "current" | "declined" | "dry-run" }
+  /** The release's own command line went on, and ended with this code. */
+  | { readonly kind: "handed-over"; readonly code: number }
   | { readonly kind: "refused"; readonly refusal: string; readonly detail: string }
   | { readonly kind: "rolled-back"; readonly reason: string };
 
@@ -110,6 +115,23 @@ async function carryOut<A>(world: World<A>, release: Release, agreed: Plan): Pro
   return wrong.join("; ");
 }
 
+const archivesOf = ({ artifacts }: Release) => Object.keys(artifacts).filter((name) => name === CLI_ARCHIVE);
+
+/**
+ * What a release's manifests are, its own command line knows: this program only proves that one, and lets it go on. It is the one
+ * that plans, asks, applies and records.
+ */
+async function handOver<A>(
+  world: World<A>,
+  versions: { readonly from: string; readonly to: string },
+  release: Release,
+): Promise<Ended> {
+  const code = await world.handOver(release);
+  if (code !== undefined) return { kind: "handed-over", code };
+  const detail = `this program is ${world.cliVersion}, and only that of ${release.version} renders it; the release holds none that can be run here`;
+  return refuse(world, versions, { refusal: "cli-version", detail });
+}
+
 /** Runs it. Refusals of the channel are refusals of the upgrade. */
 export async function upgrade<A>(world: World<A>, wanted: Wanted): Promise<Ended> {
   const running = await world.installed();
@@ -131,15 +153,14 @@ export async function upgrade<A>(world: World<A>, wanted: Wanted): Promise<Ended
   const planned = plan(installed, release, { isRollback: wanted.isRollback });
   if (planned.kind === "current") return { kind: "current" };
   if (planned.kind === "refused") return refuse(world, versions, planned);
-  const unproven = await world.verify(release, offer.trust);
+  const isOurs = release.version === world.cliVersion;
+  const needed = [...Object.keys(release.images), ...(isOurs ? [] : archivesOf(release))];
+  const unproven = await world.verify(release, offer.trust, needed);
   if (unproven.length > 0)
     return refuse(world, versions, { refusal: "evidence-refused", detail: unproven.join("; ") });
+  if (!isOurs) return handOver(world, versions, release);
   const text = describePlan(planned.plan);
   world.say(text);
-  if (release.version !== world.cliVersion) {
-    const detail = `this program is ${world.cliVersion} and renders only its own version: take hauberk ${release.version}`;
-    return refuse(world, versions, { refusal: "cli-version", detail });
-  }
   if (wanted.isDryRun) return { kind: "dry-run" };
   if (!(await world.agree(text))) return { kind: "declined" };
   const failure = await carryOut(world, release, planned.plan);

@@ -9,14 +9,17 @@ import type { KubeClient } from "@hauberk/mesh/source/kube/client.ts";
 import { RESOURCES } from "@hauberk/mesh/source/kube/resource.ts";
 import { readTrust } from "@hauberk/release/attest/keys.ts";
 import { follow } from "@hauberk/release/channel/follow.ts";
-import type { Release } from "@hauberk/release/channel/release.ts";
+import { followCopy } from "@hauberk/release/airgap/follow.ts";
+import { contentsOf, type Release } from "@hauberk/release/channel/release.ts";
 import { repositoryOf, verifyDescribed } from "@hauberk/release/verify/release.ts";
 import { z } from "zod";
 import { AuditStore } from "../audit/store.ts";
+import { pinned } from "../bundle.ts";
 import { migrateKinds } from "../upgrade-preflight.ts";
 import { applyAll, ApplyError, takeBack, waitRolledOut, type Applied } from "./apply.ts";
 import { approve, digestsOf } from "./approve.ts";
 import { PartlyApplied, upgrade, type Ended, type Wanted, type World } from "./flow.ts";
+import { CLI_ARCHIVE, handOver, wasHandedOver } from "./handover.ts";
 import { readInstalled } from "./installed.ts";
 import { clusterMemory } from "./memory.ts";
 
@@ -27,7 +30,8 @@ const ROLLOUT_MS_MAX = 300_000;
 export interface ChannelUpgrade extends Wanted {
   readonly client: KubeClient;
   readonly namespace: string;
-  readonly url: string;
+  /** Where the channel's repository is: an address, or the folder of a copy that nobody renews. */
+  readonly repository: { readonly url: string } | { readonly copy: string };
   /** File of a root document, needed while the cluster remembers none. */
   readonly root: string | undefined;
   /** A mirror of the images, instead of where the release says that they lie. */
@@ -35,6 +39,8 @@ export interface ChannelUpgrade extends Wanted {
   readonly isPlainHttp: boolean;
   readonly isAgreed: boolean;
   readonly cliVersion: string;
+  /** What this program was called with, for the one that it may hand over to. */
+  readonly words: readonly string[];
   /** Values that change with the upgrade. */
   readonly given: Tree;
   /** What is not well, empty if all is. */
@@ -62,20 +68,6 @@ async function agree(isAgreed: boolean): Promise<boolean> {
   }
 }
 
-/** Images by digest, behind the version that people read. */
-function pinned(release: Release, registry: string): Tree {
-  const version = (name: string) => {
-    const digest = release.images[name];
-    return digest === undefined ? release.version : `${release.version}@${digest}`;
-  };
-  return {
-    linkerdVersion: release.version,
-    controllerImage: `${registry}/controller`,
-    controllerImageVersion: version("controller"),
-    proxy: { image: { name: `${registry}/proxy`, version: version("proxy") } },
-  };
-}
-
 async function objectsFor(asked: ChannelUpgrade, release: Release, registry: string) {
   const { client, namespace, given } = asked;
   const kept = await Promise.all(
@@ -92,7 +84,11 @@ async function objectsFor(asked: ChannelUpgrade, release: Release, registry: str
   };
 }
 
-async function verifyImages(asked: ChannelUpgrade, release: Release, trustText: string) {
+async function verifyParts(
+  asked: ChannelUpgrade,
+  release: Release,
+  { trustText, names }: { readonly trustText: string; readonly names: readonly string[] },
+) {
   const trust = readTrust(trustText);
   if (trust.gate === undefined) return ["the channel names no gate"];
   const { isPlainHttp, registry } = asked;
@@ -100,6 +96,7 @@ async function verifyImages(asked: ChannelUpgrade, release: Release, trustText: 
     release,
     { where: registry ?? release.repository, isPlainHttp },
     trust,
+    names,
   );
   const refused: string[] = [];
   for (const { name, checks } of images) {
@@ -107,10 +104,24 @@ async function verifyImages(asked: ChannelUpgrade, release: Release, trustText: 
       if (!outcome.ok) refused.push(`${name} ${part} ${demand}: ${outcome.refusal}: ${outcome.detail}`);
     }
     asked.say(
-      `${refused.length === 0 ? "√" : "×"} ${name} ${release.images[name] ?? ""}: ${checks.length} demands`,
+      `${refused.length === 0 ? "√" : "×"} ${name} ${contentsOf(release)[name] ?? ""}: ${checks.length} demands`,
     );
   }
   return refused;
+}
+
+/** Lets the release's own program go on, unless that is what was just done. */
+async function goOn(asked: ChannelUpgrade, release: Release): Promise<number | undefined> {
+  const digest = release.artifacts[CLI_ARCHIVE];
+  if (digest === undefined || wasHandedOver(release.version)) return undefined;
+  const where = asked.registry ?? release.repository;
+  const store = repositoryOf({ where, tag: digest, isPlainHttp: asked.isPlainHttp }, CLI_ARCHIVE);
+  try {
+    asked.say(`hauberk ${release.version} goes on`);
+    return await handOver(store, release, asked.words);
+  } finally {
+    await store.close();
+  }
 }
 
 async function approveProxy(asked: ChannelUpgrade, release: Release): Promise<void> {
@@ -154,7 +165,7 @@ async function checkAfter({ client, namespace, check }: ChannelUpgrade): Promise
 
 /** Follows the channel and upgrades the cluster. */
 export async function upgradeFromChannel(asked: ChannelUpgrade): Promise<Ended> {
-  const { client, namespace, url, channel } = asked;
+  const { client, namespace, repository, channel: name } = asked;
   const root = asked.root === undefined ? undefined : await readFile(asked.root);
   const memory = clusterMemory(client, namespace);
   const audit = new AuditStore(client, namespace);
@@ -162,8 +173,12 @@ export async function upgradeFromChannel(asked: ChannelUpgrade): Promise<Ended> 
     cliVersion: asked.cliVersion,
     say: asked.say,
     installed: () => readInstalled(client, namespace),
-    follow: (wanted) => follow({ url, name: channel, memory, root }, wanted),
-    verify: (release, trust) => verifyImages(asked, release, trust),
+    follow: (wanted) =>
+      "url" in repository
+        ? follow({ url: repository.url, name, memory, root }, wanted)
+        : followCopy({ dir: repository.copy, name, memory, root, now: new Date() }, wanted),
+    verify: (release, trustText, names) => verifyParts(asked, release, { trustText, names }),
+    handOver: (release) => goOn(asked, release),
     agree: () => agree(asked.isAgreed),
     apply: (release) => apply(asked, release),
     check: () => checkAfter(asked),

@@ -18,6 +18,7 @@ import { kubernetes, operations } from "./kubernetes/suite.ts";
 import { prepare as prepareCluster } from "./kubernetes/world.ts";
 import { leak } from "./leak/suite.ts";
 import { manifests } from "./manifests/suite.ts";
+import { oscal } from "./oscal/suite.ts";
 import type { Orders } from "./orders.ts";
 import type { Pair } from "./pair/pair.ts";
 import { policyView } from "./policy-view/suite.ts";
@@ -117,6 +118,8 @@ export const SUITES: readonly Suite[] = [
     isAskedFor: true,
     run: ({ isLong }) => postQuantum(isLong ? 100_000 : 2_000),
   },
+  // By its name: it needs Maven, and Python packages of a hundred megabytes.
+  { name: "oscal", lane: "beside", needs: [], isAskedFor: true, run: () => oscal() },
   // By its name: Helm's engine takes minutes to build where it was never built.
   { name: "manifests", lane: "beside", needs: [], isAskedFor: true, run: () => manifests() },
   // On a cluster; the first of them by its name, until all of its acts have been seen to hold on two nodes.

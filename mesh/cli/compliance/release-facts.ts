@@ -1,8 +1,11 @@
 /** What a release's attestations say, each verified. */
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import type { Evidence, Release } from "@hauberk/compliance/evidence/evidence.ts";
 import { readTrust } from "@hauberk/release/attest/keys.ts";
+import { readDescription } from "@hauberk/release/channel/release.ts";
 import { IMAGES } from "@hauberk/release/kinds.ts";
-import { verifyRelease, type ImageChecks, type Place } from "@hauberk/release/verify/release.ts";
+import { isFolder, verifyRelease, type ImageChecks, type Place } from "@hauberk/release/verify/release.ts";
 import { z } from "zod";
 import { learn } from "./learn.ts";
 
@@ -92,13 +95,19 @@ function releaseOf(
   };
 }
 
+/** A folder says which images it has; a registry has all that a release has. */
+async function namesIn(where: string): Promise<readonly string[]> {
+  if (!isFolder(where)) return IMAGES;
+  return Object.keys(readDescription(await readFile(join(resolve(where), "release.json"))).images);
+}
+
 /** Verifies a release as `hauberk verify` does. */
 export function learnRelease(asked: AskedRelease | undefined): Promise<Evidence["release"]> {
   const question = { query: "verify the release (hauberk verify)", object: asked?.where ?? "no release" };
   return learn(question, async () => {
     if (asked === undefined) throw new Error("no release and trust file are named (--release, --trust)");
     const trust = readTrust(asked.trust);
-    const names = asked.names.length > 0 ? asked.names : IMAGES;
+    const names = asked.names.length > 0 ? asked.names : await namesIn(asked.where);
     const images = await verifyRelease(asked, trust, names);
     const value = releaseOf(asked.where, { images, builder: trust.builder.id, gate: trust.gate?.id ?? "" });
     return { value };

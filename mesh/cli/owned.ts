@@ -57,9 +57,21 @@ export const NAMESPACED_KINDS: readonly OwnedKind[] = [
 export async function owned(
   client: KubeClient,
   kinds: readonly OwnedKind[],
-  { controlPlane, namespace }: { readonly controlPlane: string; readonly namespace?: string },
+  {
+    controlPlane,
+    namespace,
+    revision,
+  }: {
+    readonly controlPlane: string;
+    readonly namespace?: string;
+    /** A label selector of revisions; absent: of all of them. */
+    readonly revision?: string;
+  },
 ): Promise<readonly Owned[]> {
-  const labelSelector = `linkerd.io/control-plane-ns=${controlPlane}`;
+  const labelSelector = [
+    `linkerd.io/control-plane-ns=${controlPlane}`,
+    ...(revision === undefined ? [] : [revision]),
+  ].join(",");
   const found = await Promise.all(
     kinds.map(async ({ kind, type }) => {
       const objects = await listed(client, type, { namespace, labelSelector });

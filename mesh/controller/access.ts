@@ -14,6 +14,7 @@ import {
   TRUST_REQUEST,
   TRUST_ROOTS,
 } from "../identity/trust-objects.ts";
+import { ofRevision } from "../model/revision.ts";
 import type { Access, Verb } from "../source/kube/client.ts";
 import { KUBE_REASON, KubeError } from "../source/kube/error.ts";
 
@@ -232,21 +233,30 @@ export const ACCESS: Readonly<Record<RoleName, readonly Permission[]>> = {
   "proxy-injector": PROXY_INJECTOR,
 };
 
-function allows(permission: Permission, access: Access, ownNamespace: string): boolean {
-  const { group, resources, verbs, scope, names } = permission;
+/** Whose client is guarded. */
+interface Guarded {
+  /** The control plane's. */
+  readonly namespace: string;
+  readonly revision: string | undefined;
+}
+
+function allows(permission: Permission, access: Access, of: Guarded): boolean {
+  const { group, resources, verbs, scope } = permission;
+  const names = permission.names?.map((name) => ofRevision(name, of.revision));
   return (
     group === access.group &&
     resources.includes(access.resource) &&
     verbs.includes(access.verb) &&
-    (scope === "cluster" || access.namespace === ownNamespace) &&
+    (scope === "cluster" || access.namespace === of.namespace) &&
     (names === undefined || access.name === undefined || names.includes(access.name))
   );
 }
 
 /** A client's guard: refuses what the table does not grant to `role`, before the API server would. */
-export function guardOf(role: RoleName, ownNamespace: string): (access: Access) => void {
+export function guardOf(role: RoleName, ownNamespace: string, revision?: string): (access: Access) => void {
+  const of: Guarded = { namespace: ownNamespace, revision };
   return (access) => {
-    if (ACCESS[role].some((permission) => allows(permission, access, ownNamespace))) return;
+    if (ACCESS[role].some((permission) => allows(permission, access, of))) return;
     const { verb, group, resource, namespace, name } = access;
     const what = group === "" ? resource : `${resource}.${group}`;
     const where = [namespace, name].filter((part) => part !== undefined).join("/");

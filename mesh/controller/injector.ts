@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { startWebhook, type Webhook } from "../admission/webhook.ts";
+import { REVISION, ofRevision } from "../model/revision.ts";
 import { followCluster, type FollowedCluster } from "../proxy-injector/cluster.ts";
 import { INJECTOR_CONFIGURATION, INJECTOR_PATH, INJECTOR_SERVICE } from "../proxy-injector/registration.ts";
 import { injectorWebhook } from "../proxy-injector/webhook.ts";
@@ -21,6 +22,7 @@ const FLAGS = {
   listen: { type: "string" },
   "admin-listen": { type: "string" },
   version: { type: "string" },
+  revision: { type: "string" },
 } as const;
 
 const Flags = z.strictObject({
@@ -31,6 +33,8 @@ const Flags = z.strictObject({
   "admin-listen": Listening.prefault("0.0.0.0:9995"),
   /** As `linkerd.io/created-by` says it. */
   version: z.string().min(1).default("unversioned"),
+  /** Absent: the first control plane. */
+  revision: z.string().regex(REVISION, "is no name for a revision").optional(),
 });
 
 /** Starts the role from its flags; resolves when the admin endpoint answers. */
@@ -39,11 +43,12 @@ export async function startInjector(
   { environment, log, stop }: RoleContext,
 ): Promise<Running> {
   const flags = readFlags(args);
-  const namespace = flags["control-plane-namespace"];
+  const { "control-plane-namespace": namespace, revision } = flags;
+  const service = ofRevision(INJECTOR_SERVICE, revision);
   const client = await connect({
     kubeconfig: flags.kubeconfig,
     context: flags.context,
-    guard: guardOf("proxy-injector", namespace),
+    guard: guardOf("proxy-injector", namespace, revision),
     rate: kubeRate(environment),
   });
   const { signal } = stop;
@@ -51,6 +56,7 @@ export async function startInjector(
     {
       client,
       namespace,
+      revision,
       createdBy: `hauberk/proxy-injector ${flags.version}`,
       heard: (event) =>
         event.type === "changed"
@@ -64,11 +70,11 @@ export async function startInjector(
     {
       client,
       namespace,
-      service: INJECTOR_SERVICE,
-      configurations: [{ kind: "mutating", name: INJECTOR_CONFIGURATION }],
+      service,
+      configurations: [{ kind: "mutating", name: ofRevision(INJECTOR_CONFIGURATION, revision) }],
       ...flags.listen,
       handlers: new Map([[INJECTOR_PATH, injector.handle]]),
-      heard: (event) => logWebhook(log, INJECTOR_SERVICE, event),
+      heard: (event) => logWebhook(log, service, event),
     },
     signal,
   );

@@ -17,9 +17,18 @@ export function expectedNames(kind: string, values: Values, namespace: string): 
 }
 
 /** What the control plane makes when it runs, which no rendering has: webhooks' certificates. */
-export const MADE_AT_RUN_TIME: ReadonlySet<string> = new Set(
+export function isMadeAtRunTime(name: string): boolean {
+  return (
+    MADE.has(name) ||
+    // A revision's injector has a certificate of its own.
+    (name.startsWith(`Secret/${INJECTOR_SERVICE}-`) && name.endsWith(CERTIFICATE))
+  );
+}
+
+const CERTIFICATE = "-k8s-tls";
+const MADE: ReadonlySet<string> = new Set(
   [INJECTOR_SERVICE, POLICY_VALIDATOR.service, PROFILE_VALIDATOR.service].map(
-    (service) => `Secret/${service}-k8s-tls`,
+    (service) => `Secret/${service}${CERTIFICATE}`,
   ),
 );
 

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { ofRevision } from "../model/revision.ts";
 import type { KubeClient } from "../source/kube/client.ts";
 import { isStatus } from "../source/kube/error.ts";
 import { RESOURCES, type ResourceType } from "../source/kube/resource.ts";
@@ -40,8 +41,14 @@ export async function readMesh(
   {
     namespace,
     createdBy,
+    revision,
     signal,
-  }: { readonly namespace: string; readonly createdBy: string; readonly signal?: AbortSignal },
+  }: {
+    readonly namespace: string;
+    readonly createdBy: string;
+    readonly revision?: string | undefined;
+    readonly signal?: AbortSignal;
+  },
 ): Promise<Mesh> {
   const read = async (name: string, key: string): Promise<string> => {
     const { data } = ConfigMap.parse(
@@ -52,12 +59,13 @@ export async function readMesh(
     return value;
   };
   const [values, trustAnchorsPem] = await Promise.all([
-    read(CONFIG_MAP, VALUES_KEY),
+    read(ofRevision(CONFIG_MAP, revision), VALUES_KEY),
     read(TRUST_ROOTS, TRUST_ROOTS_KEY),
   ]);
   return {
-    settings: readSettings(values, `ConfigMap ${namespace}/${CONFIG_MAP}`),
+    settings: readSettings(values, `ConfigMap ${namespace}/${ofRevision(CONFIG_MAP, revision)}`),
     namespace,
+    revision,
     trustAnchorsPem,
     trustRootSha256: createHash("sha256").update(trustAnchorsPem).digest("hex"),
     createdBy,
@@ -74,6 +82,8 @@ export interface FollowOptions {
   readonly client: KubeClient;
   /** The control plane's. */
   readonly namespace: string;
+  /** Absent: the first control plane. */
+  readonly revision?: string | undefined;
   readonly createdBy: string;
   readonly heard: (event: MeshEvent) => void;
 }
@@ -92,8 +102,8 @@ export function followCluster(options: FollowOptions, signal: AbortSignal): Foll
   const follow = async (): Promise<void> => {
     while (!signal.aborted) {
       try {
-        const { client, namespace, createdBy } = options;
-        const found = await readMesh(client, { namespace, createdBy, signal });
+        const { client, namespace, createdBy, revision } = options;
+        const found = await readMesh(client, { namespace, createdBy, revision, signal });
         const isNew = JSON.stringify(found) !== JSON.stringify(mesh);
         mesh = found;
         if (isNew) options.heard({ type: "changed", trustRootSha256: found.trustRootSha256 });

@@ -13,6 +13,7 @@ import {
 } from "./containers.ts";
 import { defaultsOf } from "./defaults.ts";
 import { inheritedAnnotations } from "./inherit.ts";
+import { REVISION_LABEL, ofRevision } from "../model/revision.ts";
 import { namedPorts, tcpPorts, type Pod } from "./pod.ts";
 import { trustDomainOf, type EnvVar, type InjectorSettings } from "./settings.ts";
 import { sidecar, type Sidecar, type SidecarConfig } from "./sidecar.ts";
@@ -30,6 +31,8 @@ export interface Mesh {
   readonly settings: InjectorSettings;
   /** The control plane's. */
   readonly namespace: string;
+  /** Which control plane of that namespace; absent: the first. */
+  readonly revision?: string | undefined;
   readonly trustAnchorsPem: string;
   /** Of `trustAnchorsPem`, in hexadecimal. */
   readonly trustRootSha256: string;
@@ -170,6 +173,7 @@ function labels(
   return {
     "linkerd.io/control-plane-ns": mesh.namespace,
     "linkerd.io/workload-ns": namespace,
+    ...(mesh.revision === undefined ? {} : { [REVISION_LABEL]: mesh.revision }),
     ...(owner === undefined || !OWNERS.has(owner.kind)
       ? {}
       : { [`linkerd.io/proxy-${owner.kind.toLowerCase()}`]: owner.name }),
@@ -265,11 +269,11 @@ function environment({ environment: variables, references }: Sidecar): readonly 
 }
 
 function sidecarConfig(mesh: Mesh, uid: number): SidecarConfig {
-  const { settings, namespace } = mesh;
+  const { settings, namespace, revision } = mesh;
   const { clusterDomain, proxy } = settings;
   const trustDomain = trustDomainOf(settings);
   const service = (name: string, port: number, account: string) => ({
-    addr: `${name}.${namespace}.svc.${clusterDomain}.:${port}`,
+    addr: `${ofRevision(name, revision)}.${namespace}.svc.${clusterDomain}.:${port}`,
     name: `${account}.${namespace}.serviceaccount.identity.${namespace}.${trustDomain}`,
   });
   return {

@@ -168,6 +168,54 @@ async function tapped(world: World): Promise<string> {
   return requests[0] ?? "";
 }
 
+/** A second control plane, chosen by a namespace, promoted and removed. */
+async function revised(world: World): Promise<string> {
+  const available = [
+    "-n",
+    MESH,
+    "wait",
+    "--for=condition=Available",
+    "deployment",
+    "--all",
+    "--timeout=240s",
+  ];
+  const restart = async (): Promise<void> => {
+    await line(world, `kubectl -n ${SHOP} rollout restart deployment ${WEB.name}`);
+    await world.rolledOut(SHOP, `deploy/${WEB.name}`, 180);
+  };
+  await line(world, "hauberk install --revision canary --set controllerReplicas=1 | kubectl apply -f -");
+  await world.ask(available);
+  await line(world, `kubectl label namespace ${SHOP} linkerd.io/rev=canary`);
+  await restart();
+  const pods = await world.ask([
+    "-n",
+    SHOP,
+    "get",
+    "pods",
+    "-l",
+    "linkerd.io/rev=canary,app=web",
+    "-o",
+    "name",
+  ]);
+  const early = await world.shell("hauberk uninstall --revision canary");
+  if (early.code === 0) throw new Error("a revision was taken from under its pods");
+  await line(world, "hauberk upgrade | kubectl apply -f -");
+  await world.ask(available);
+  await line(world, `kubectl label namespace ${SHOP} linkerd.io/rev-`);
+  await restart();
+  await line(world, "hauberk uninstall --revision canary | kubectl delete -f -");
+  const left = await world.ask([
+    "-n",
+    MESH,
+    "get",
+    "deployments,services,configmaps,secrets,roles,rolebindings",
+    "-o",
+    "name",
+  ]);
+  if (/canary/.test(left)) throw new Error(`left: ${left}`);
+  return `${pods.split("\n").length} pods were the canary's for a while`;
+}
+
 export const OPERATING: readonly Act[] = [
   {
     name: "hauberk install-cni | kubectl apply -f -",
@@ -240,6 +288,10 @@ export const OPERATING: readonly Act[] = [
   {
     name: "B-03: hauberk proxy upgrade changes proxies where they run: no request fails",
     play: (world) => underLoad(world, () => upgradeInPlace(world)),
+  },
+  {
+    name: "a second control plane is chosen by a label, promoted and removed: no request fails",
+    play: (world) => underLoad(world, () => revised(world)),
   },
   { name: "identity, stat, edges, diagnostics and check --proxy, through the API server", play: looked },
   { name: "viz tap, through the API server", play: tapped },

@@ -7,6 +7,8 @@ import { authorityOf, newAuthority } from "@hauberk/mesh/install/issuer.ts";
 import { controlPlaneManifests, kindsManifests } from "@hauberk/mesh/install/manifests.ts";
 import { printObjects } from "@hauberk/mesh/install/output.ts";
 import { mergeTrees, parseValues, withoutEffect, type Tree } from "@hauberk/mesh/install/values/values.ts";
+import { REVISION } from "@hauberk/mesh/model/revision.ts";
+import { RESOURCES } from "@hauberk/mesh/source/kube/resource.ts";
 import { ClusterOptions, clusterFlags, connectCluster } from "../cluster-flags.ts";
 import { bundleFlags } from "../bundle-flags.ts";
 import { otherFlags, valueFlags, valuesOf } from "../install-flags.ts";
@@ -21,6 +23,7 @@ const Options = z.strictObject({
   mirror: z.string().min(1).optional(),
   crds: z.boolean(),
   "ignore-cluster": z.boolean(),
+  revision: z.string().regex(REVISION, "is no name for a revision").optional(),
   output: z.enum(["yaml", "json"]),
 });
 type Options = z.infer<typeof Options>;
@@ -34,6 +37,7 @@ export class InstallCommand extends MeshCommand {
     "<%= config.bin %> install --crds | kubectl apply -f -",
     "<%= config.bin %> install | kubectl apply -f -",
     "<%= config.bin %> install --ha -f values.yaml | kubectl apply -f -",
+    "<%= config.bin %> install --revision canary | kubectl apply -f -",
   ];
   static override flags = {
     ...clusterFlags,
@@ -50,6 +54,9 @@ export class InstallCommand extends MeshCommand {
     }),
     crds: Flags.boolean({ summary: "Print the kinds.", default: false }),
     "ignore-cluster": Flags.boolean({ summary: "Do not ask the cluster.", default: false }),
+    revision: Flags.string({
+      summary: "Print a second control plane, for namespaces with the label linkerd.io/rev of this value.",
+    }),
     output: Flags.string({ char: "o", summary: "How to print.", options: ["yaml", "json"], default: "yaml" }),
   };
 
@@ -59,6 +66,7 @@ export class InstallCommand extends MeshCommand {
     const given = mergeTrees(await this.#pins(options), await valuesOf(flags));
     if (options.charts !== undefined) return writeCharts(options.charts, given);
     const place = { namespace: options["linkerd-namespace"], version: cliVersion() };
+    if (options.revision !== undefined) return this.#revision(options, options.revision, given);
     const rendered = options.crds ? kindsManifests(place) : await this.#controlPlane(options, given);
     this.log(printObjects(rendered, options.output).trimEnd());
   }
@@ -99,6 +107,35 @@ export class InstallCommand extends MeshCommand {
         : {};
     const values = parseValues(mergeTrees(mergeTrees(given, made), learnt));
     return controlPlaneManifests({ namespace, version: cliVersion() }, values);
+  }
+
+  /** A revision has the values of the control plane that is there, but for those that are given. */
+  async #revision(options: Options, revision: string, given: Tree): Promise<void> {
+    const [{ revisionManifests }, { KEPT, readInstalled }] = await Promise.all([
+      import("@hauberk/mesh/install/revision.ts"),
+      import("@hauberk/mesh/install/installed.ts"),
+    ]);
+    const namespace = options["linkerd-namespace"];
+    const client = await connectCluster(options);
+    try {
+      const found = await Promise.all(
+        KEPT.map(({ kind, name }) =>
+          client.find({
+            type: kind === "Secret" ? RESOURCES.secrets : RESOURCES.configMaps,
+            namespace,
+            name,
+          }),
+        ),
+      );
+      const { values } = readInstalled(found.filter((object) => object !== undefined));
+      const rendered = controlPlaneManifests(
+        { namespace, version: cliVersion() },
+        parseValues(mergeTrees(values, given)),
+      );
+      this.log(printObjects(revisionManifests(rendered, revision), options.output).trimEnd());
+    } finally {
+      await client.close();
+    }
   }
 
   /** What the cluster has, or why nothing may be installed in it. */

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { KEPT, readInstalled } from "@hauberk/mesh/install/installed.ts";
 import { controlPlaneManifests, kindsManifests } from "@hauberk/mesh/install/manifests.ts";
-import { MADE_AT_RUN_TIME, namesIn } from "@hauberk/mesh/install/names.ts";
+import { isMadeAtRunTime, namesIn } from "@hauberk/mesh/install/names.ts";
 import { parseValues } from "@hauberk/mesh/install/values/values.ts";
+import { REVISION_LABEL } from "@hauberk/mesh/model/revision.ts";
 import { RESOURCES } from "@hauberk/mesh/source/kube/resource.ts";
 import { ClusterOptions, clusterFlags, connectCluster } from "../cluster-flags.ts";
 import { MeshCommand } from "../mesh-command.ts";
@@ -39,12 +40,19 @@ export class PruneCommand extends MeshCommand {
         ...controlPlaneManifests(place, parseValues(values)),
       ]);
       const found = [
-        ...(await owned(client, NAMESPACED_KINDS, { controlPlane: namespace, namespace })),
-        ...(await owned(client, [...CLUSTER_KINDS, ...CUSTOM_KINDS], { controlPlane: namespace })),
+        ...(await owned(client, NAMESPACED_KINDS, {
+          controlPlane: namespace,
+          namespace,
+          revision: `!${REVISION_LABEL}`,
+        })),
+        ...(await owned(client, [...CLUSTER_KINDS, ...CUSTOM_KINDS], {
+          controlPlane: namespace,
+          revision: `!${REVISION_LABEL}`,
+        })),
       ];
       const left = found.filter(({ kind, metadata }) => {
         const name = `${kind}/${metadata.name}`;
-        return !wanted.has(name) && !MADE_AT_RUN_TIME.has(name);
+        return !wanted.has(name) && !isMadeAtRunTime(name);
       });
       if (left.length > 0) this.log(ownedStream(left));
     } finally {

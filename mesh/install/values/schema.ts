@@ -3,6 +3,7 @@
  * file is good here; defaults differ where ours are measured or safer. Strict: a value that nobody reads is a mistake.
  */
 import { z } from "zod";
+import { REVISION_LABEL } from "../../model/revision.ts";
 import { debugContainer, networkValidator, proxy, proxyInit } from "./proxy.ts";
 import { CIDRS, count, flag, json, labels, record, resources, text, words } from "./leaf.ts";
 
@@ -149,6 +150,8 @@ export const Values = z.strictObject({
         matchExpressions: [
           ...OPT_OUT.matchExpressions,
           { key: "kubernetes.io/metadata.name", operator: "NotIn", values: ["kube-system", "cert-manager"] },
+          // Namespaces of a revision are its injector's.
+          { key: REVISION_LABEL, operator: "DoesNotExist" },
         ],
       },
       "Namespaces whose pods the webhook is asked about.",

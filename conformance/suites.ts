@@ -24,6 +24,7 @@ import type { Pair } from "./pair/pair.ts";
 import { policyView } from "./policy-view/suite.ts";
 import type { SuiteResult } from "./report.ts";
 import { postQuantum } from "./post-quantum/suite.ts";
+import { progressive } from "./progressive/suite.ts";
 import { slow } from "./slow/suite.ts";
 import { storm } from "./storm/suite.ts";
 import { installTools, type Tools } from "./tools.ts";
@@ -137,6 +138,14 @@ export const SUITES: readonly Suite[] = [
     needs: ["cluster"],
     isAskedFor: true,
     run: ({ only }) => operations(only, say),
+  },
+  // By its name: Flagger takes minutes to build where it was never built.
+  {
+    name: "progressive",
+    lane: "alone",
+    needs: ["cluster"],
+    isAskedFor: true,
+    run: ({ out }) => progressive(join(out, "progressive"), say),
   },
   {
     name: "gateway-api",

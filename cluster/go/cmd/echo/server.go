@@ -16,7 +16,9 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -71,6 +73,17 @@ func here(port, from string) seen {
 	return seen{version: os.Getenv("VERSION"), port: port, from: address, pod: pod}
 }
 
+var asked atomic.Int64
+
+// fails says whether a request is one of those that this version gets wrong: with FAIL_EVERY=N every Nth, but for probes.
+func fails(r *http.Request) bool {
+	every, err := strconv.ParseInt(os.Getenv("FAIL_EVERY"), 10, 64)
+	if err != nil || every < 1 || strings.HasPrefix(r.UserAgent(), "kube-probe/") {
+		return false
+	}
+	return asked.Add(1)%every == 0
+}
+
 func serveHTTP(listener net.Listener, port string, isSecured bool) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -80,6 +93,9 @@ func serveHTTP(listener net.Listener, port string, isSecured bool) error {
 		s := here(port, r.RemoteAddr)
 		s.host, s.url, s.method, s.proto, s.headers = r.Host, r.URL.RequestURI(), r.Method, r.Proto, r.Header
 		w.Header().Set("content-type", "text/plain")
+		if fails(r) {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
 		_, _ = io.WriteString(w, text(s.lines()))
 	})}
 	go drain(&server)

@@ -42,6 +42,29 @@ export interface CryptoAsset {
   readonly module: string;
 }
 
+/** A protocol that a program speaks, with the suites that it offers. */
+export interface CryptoProtocol {
+  readonly kind: "protocol";
+  readonly name: string;
+  readonly type: "tls";
+  readonly version: string;
+  /** Each with the names of algorithms that are among the assets of the same module. */
+  readonly suites: readonly { readonly name: string; readonly algorithms: readonly string[] }[];
+  readonly module: string;
+}
+
+/** A kind of certificate that a program makes or presents when it runs; none lies in a release. */
+export interface CryptoCertificate {
+  readonly kind: "certificate";
+  readonly name: string;
+  /** Name of the algorithm that signs it, among the assets of the same module. */
+  readonly signedWith: string;
+  readonly module: string;
+}
+
+/** Whatever a bill of materials says of cryptography. */
+export type Crypto = CryptoAsset | CryptoProtocol | CryptoCertificate;
+
 /** The parts of one image or of the whole release. */
 export interface Inventory {
   /** What it is itself. */
@@ -52,7 +75,7 @@ export interface Inventory {
   readonly version: string;
   readonly description: string;
   readonly components: readonly Component[];
-  readonly crypto: readonly CryptoAsset[];
+  readonly crypto: readonly Crypto[];
 }
 
 /** All parts of several inventories, each once. */

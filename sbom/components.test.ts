@@ -4,7 +4,7 @@ import { join } from "node:path";
 import test from "node:test";
 import { cargoComponents, checksumsOf } from "./cargo.ts";
 import { merge, type Inventory } from "./component.ts";
-import { PROXY_CRYPTO, PROXY_GROUPS } from "./crypto.ts";
+import { NODE_CRYPTO, PROXY_CRYPTO, PROXY_GROUPS, PROXY_SUITES } from "./crypto.ts";
 import { cycloneDx, VERSIONS } from "./cyclonedx.ts";
 import { debComponents } from "./deb.ts";
 import { npmComponents, parseLock } from "./npm.ts";
@@ -138,4 +138,26 @@ void test("the data plane's groups are those that its provider offers, in its or
   );
   const listed = new Set(PROXY_CRYPTO.map(({ name }) => name));
   assert.ok(PROXY_GROUPS.every((name) => listed.has(name)));
+});
+
+void test("the data plane's suites are those that its provider offers", () => {
+  const provider = readFileSync(join(ROOT, "proxy", "tls", "src", "provider", "aead.rs"), "utf8");
+  const offered = [...provider.matchAll(/SupportedCipherSuite::Tls13\(&(\w+)\)/g)].map((match) => match[1]);
+  assert.ok(offered.length > 0);
+  assert.deepEqual(
+    offered,
+    PROXY_SUITES.map(({ name }) => name),
+  );
+});
+
+void test("what a protocol or a certificate uses is itself listed, of the same module", () => {
+  for (const assets of [PROXY_CRYPTO, NODE_CRYPTO]) {
+    const algorithms = new Set(assets.flatMap((one) => ("kind" in one ? [] : [`${one.name} ${one.module}`])));
+    for (const one of assets) {
+      if (!("kind" in one)) continue;
+      const used =
+        one.kind === "protocol" ? one.suites.flatMap((suite) => suite.algorithms) : [one.signedWith];
+      for (const name of used) assert.ok(algorithms.has(`${name} ${one.module}`), `${one.name}: ${name}`);
+    }
+  }
 });

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { Enums, Models, SPDX, Serialize, Spec, Validation } from "@cyclonedx/cyclonedx-library";
-import type { Component, CryptoAsset, Inventory } from "./component.ts";
+import type { Component, Crypto, Inventory } from "./component.ts";
 
 export const VERSIONS = ["1.6", "1.7"] as const;
 export type Version = (typeof VERSIONS)[number];
@@ -49,12 +49,12 @@ function componentOf(one: Component): Models.Component {
 
 const PROCESSORS = { amd64: "x86_64", arm64: "armv8-a" } as const;
 
-function assetOf(asset: CryptoAsset, { architecture }: Inventory) {
-  return {
-    type: "cryptographic-asset",
-    "bom-ref": `crypto/${asset.name.toLowerCase()}@${asset.module}`,
-    name: asset.name,
-    cryptoProperties: {
+/** How one cryptographic asset names another. */
+const assetRef = (name: string, module: string) => `crypto/${name.toLowerCase()}@${module}`;
+
+function propertiesOf(asset: Crypto, { architecture }: Inventory) {
+  if (!("kind" in asset))
+    return {
       assetType: "algorithm",
       algorithmProperties: {
         primitive: asset.primitive,
@@ -65,7 +65,32 @@ function assetOf(asset: CryptoAsset, { architecture }: Inventory) {
         nistQuantumSecurityLevel: asset.quantumLevel,
       },
       ...(asset.oid === undefined ? {} : { oid: asset.oid }),
-    },
+    };
+  const { module } = asset;
+  if (asset.kind === "certificate")
+    return {
+      assetType: "certificate",
+      certificateProperties: {
+        certificateFormat: "X.509",
+        signatureAlgorithmRef: assetRef(asset.signedWith, module),
+      },
+    };
+  const suites = asset.suites.map(({ name, algorithms }) => ({
+    name,
+    algorithms: algorithms.map((algorithm) => assetRef(algorithm, module)),
+  }));
+  return {
+    assetType: "protocol",
+    protocolProperties: { type: asset.type, version: asset.version, cipherSuites: suites },
+  };
+}
+
+function assetOf(asset: Crypto, inventory: Inventory) {
+  return {
+    type: "cryptographic-asset",
+    "bom-ref": assetRef(asset.name, asset.module),
+    name: asset.name,
+    cryptoProperties: propertiesOf(asset, inventory),
     properties: [{ name: "hauberk:crypto:module", value: asset.module }],
   };
 }

@@ -19,6 +19,7 @@ import type { Layout } from "./oci/layout.ts";
 import { makeAll } from "./pipeline.ts";
 import type { Platform } from "./platform.ts";
 import type { Keyless } from "./sign/configuration.ts";
+import { signSimply } from "./sign/tags.ts";
 import { exportSource, type Source } from "./source.ts";
 import type { Made, Part } from "./stages.ts";
 
@@ -128,7 +129,9 @@ const outputName = ({ platform }: Part, name: string) =>
   name.includes(".") ? name : `${platform ?? "any"}/${name}`;
 
 async function attestKind(layout: Layout, made: Made, context: Context): Promise<void> {
-  const { signer, out, source } = context;
+  const { signer, out, source, naming } = context;
+  const at = new Date(source.epochSeconds * 1000).toISOString();
+  const reference = `${naming.repository}/${made.name}`;
   const whole = wholeOf(made);
   await writeBoms(out, made.name, whole.inventory);
   const others = made.parts.filter(({ descriptor }) => descriptor.digest !== whole.descriptor.digest);
@@ -139,11 +142,9 @@ async function attestKind(layout: Layout, made: Made, context: Context): Promise
         join(out, `${made.name}.openvex.json`),
         `${JSON.stringify(claims.vex, undefined, 2)}\n`,
       );
-    await attest(
-      layout,
-      { subject: part.descriptor, name: `hauberk-${made.name}`, claims },
-      { signer, at: new Date(source.epochSeconds * 1000).toISOString() },
-    );
+    const subject = part.descriptor;
+    await attest(layout, { subject, name: `hauberk-${made.name}`, claims }, { signer, at });
+    await signSimply(layout, subject, { reference, key: signer.classical, at });
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Layout } from "./oci/layout.ts";
 import { Index, Manifest, MediaType, parseDocument, type Descriptor } from "./oci/model.ts";
 import type { Repository } from "./oci/registry.ts";
+import { pushTags } from "./sign/tags.ts";
 
 async function pushImage(layout: Layout, to: Repository, image: Descriptor): Promise<void> {
   const bytes = await layout.blob(image.digest);
@@ -10,7 +11,7 @@ async function pushImage(layout: Layout, to: Repository, image: Descriptor): Pro
   await to.pushDocument(bytes, { mediaType: image.mediaType });
 }
 
-/** Attaches in the registry what is attached in the layout. */
+/** Attaches in the registry what is attached in the layout, and once more in the shape before referrers. */
 async function pushReferrers(layout: Layout, to: Repository, subject: Descriptor): Promise<number> {
   const referrers = await layout.referrers(subject.digest);
   for (const referrer of referrers) {
@@ -23,6 +24,7 @@ async function pushReferrers(layout: Layout, to: Repository, subject: Descriptor
       annotations: referrer.annotations ?? {},
     });
   }
+  await pushTags(layout, to, subject.digest);
   return referrers.length;
 }
 

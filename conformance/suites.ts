@@ -27,6 +27,7 @@ import { postQuantum } from "./post-quantum/suite.ts";
 import { progressive } from "./progressive/suite.ts";
 import { slow } from "./slow/suite.ts";
 import { storm } from "./storm/suite.ts";
+import { supplyChain } from "./supply-chain/suite.ts";
 import { installTools, type Tools } from "./tools.ts";
 
 /** Says what goes on, while it goes on. */
@@ -123,6 +124,14 @@ export const SUITES: readonly Suite[] = [
   { name: "oscal", lane: "beside", needs: [], isAskedFor: true, run: () => oscal() },
   // By its name: Helm's engine takes minutes to build where it was never built.
   { name: "manifests", lane: "beside", needs: [], isAskedFor: true, run: () => manifests() },
+  // By its name: cosign and its like take ten minutes of a processor to build where they were never built.
+  {
+    name: "supply-chain",
+    lane: "beside",
+    needs: [],
+    isAskedFor: true,
+    run: ({ only }) => supplyChain(only, say),
+  },
   // On a cluster; the first of them by its name, until all of its acts have been seen to hold on two nodes.
   {
     name: "kubernetes",

@@ -15,7 +15,7 @@ import {
   type Target,
 } from "./metadata.ts";
 import { addRelease, readList, writeDescription, writeList, type Release } from "./release.ts";
-import { CHANNELS, descriptionOf, listOf, TRUST_TARGET, type ChannelName } from "./roles.ts";
+import { CHANNELS, descriptionOf, listOf, SIGSTORE_TARGET, TRUST_TARGET, type ChannelName } from "./roles.ts";
 
 const METADATA = "metadata";
 const TARGETS = "targets";
@@ -73,6 +73,8 @@ async function putTargets(dir: string, targets: readonly Target[]): Promise<void
   for (const { path, bytes } of targets) {
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     await put(join(dir, TARGETS, storedName(path, sha256)), bytes);
+    // `cosign initialize` looks for targets below the metadata.
+    if (path === SIGSTORE_TARGET) await put(join(dir, METADATA, TARGETS, storedName(path, sha256)), bytes);
   }
 }
 
@@ -97,6 +99,16 @@ export async function refreshTimestamp(dir: string, ring: Keyring, now: Date): P
   await put(path, document.bytes);
 }
 
+const WithSigstore = z.looseObject({ sigstore: z.unknown().optional() });
+
+/** What the top-level targets vouch for: whom to believe, and the trust root in it once more, for cosign. */
+function trustTargets(trust: string): readonly Target[] {
+  const { sigstore } = WithSigstore.parse(JSON.parse(trust));
+  const whom = { path: TRUST_TARGET, bytes: Buffer.from(trust) };
+  if (sigstore === undefined) return [whom];
+  return [whom, { path: SIGSTORE_TARGET, bytes: Buffer.from(JSON.stringify(sigstore)) }];
+}
+
 /**
  * Makes an empty repository, which vouches for `trust`: whom a verifier of images is to believe.
  * @throws if there is one already, or keys are missing.
@@ -107,7 +119,7 @@ export async function createRepository(
 ): Promise<void> {
   if ((await latest(dir, "root")) > 0) throw new Error("there is a repository already");
   const root = rootDocument(1, ring, now);
-  const top: readonly Target[] = [{ path: TRUST_TARGET, bytes: Buffer.from(trust) }];
+  const top = trustTargets(trust);
   await putTargets(dir, top);
   await putDocument(dir, "root", root);
   await putDocument(dir, "targets", targetsDocument(1, top, ring, now));

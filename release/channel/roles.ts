@@ -38,3 +38,5 @@ export const listOf = (channel: ChannelName) => `${channel}/releases.json`;
 export const descriptionOf = (channel: ChannelName, version: string) => `${channel}/hauberk-${version}.json`;
 /** The builders and gates whom a verifier of images believes. */
 export const TRUST_TARGET = "trust.json";
+/** The trust root of the Sigstore that parties sign by, where there is one; the name by which cosign looks for it. */
+export const SIGSTORE_TARGET = "trusted_root.json";

@@ -74,8 +74,11 @@ async function layersOf(store: Store, subject: Digest) {
   return { sig: signatures, att: attestations };
 }
 
+/** What a registry must take. */
+type Taking = Pick<Repository, "pushBlob" | "pushDocument">;
+
 /** Writes both tags of `subject` into a registry, from what is attached to it in `from`. */
-export async function pushTags(from: Store, to: Repository, subject: Digest): Promise<void> {
+export async function pushTags(from: Store, to: Taking, subject: Digest): Promise<void> {
   for (const [suffix, layers] of Object.entries(await layersOf(from, subject))) {
     if (layers.length === 0) continue;
     const listed: Descriptor[] = [];

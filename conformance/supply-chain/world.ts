@@ -1,6 +1,6 @@
 /** A fresh release, signed in every way, in a real registry, with its channel: what the stock tools are asked about. */
 import type { ChildProcess } from "node:child_process";
-import { appendFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join, normalize } from "node:path";
@@ -10,7 +10,6 @@ import { startSigstore, type Sigstore } from "./sigstore.ts";
 
 /** The only image of the release: it needs no compiler, and the command line prints the custom resource definitions. */
 export const IMAGE = "cli";
-const NODE = join(TREE, "node_modules", ".bin", "node");
 
 const Description = z.object({ version: z.string(), images: z.record(z.string(), z.string()) });
 const IndexDocument = z.object({ manifests: z.array(z.object({ digest: z.string() })).min(1) });
@@ -35,12 +34,10 @@ export interface World {
   readonly hauberk: (...args: readonly string[]) => readonly [string, readonly string[]];
 }
 
-/** A checkout of what is committed: releases are made of that alone, whatever is being worked on here. */
+/** A checkout of what is committed, with nothing of what is being worked on here: a release is made of that alone. */
 async function checkOut(dir: string): Promise<string> {
   const checkout = join(dir, "checkout");
   await must("git", ["clone", "--quiet", "--shared", TREE, checkout]);
-  await symlink(join(TREE, "node_modules"), join(checkout, "node_modules"));
-  await appendFile(join(checkout, ".git", "info", "exclude"), "node_modules\n");
   return checkout;
 }
 
@@ -80,8 +77,9 @@ async function writeReport(dir: string, checkout: string): Promise<string> {
 
 async function makeRelease(dir: string, checkout: string, sigstore: Sigstore, repository: string) {
   const out = join(dir, "release");
+  const setup = [join(checkout, "setup.mjs"), "--run", "release", "--"];
   const release = (...args: readonly string[]) =>
-    must(NODE, [join(checkout, "release", "main.ts"), ...args], { msMax: RELEASE_MS_MAX });
+    must("node", [...setup, ...args], { msMax: RELEASE_MS_MAX });
   const keyless = async (workload: string) => {
     const token = join(dir, `${workload}.token`);
     await writeFile(token, sigstore.issuer.token(workload));
@@ -152,7 +150,10 @@ export async function withWorld<T>(say: Say, work: (world: World) => Promise<T>)
       channelUrl: url,
       checkout,
       ...(await partsOf(out)),
-      hauberk: (...args) => [NODE, [join(checkout, "mesh", "cli", "bin", "hauberk.ts"), ...args]],
+      hauberk: (...args) => [
+        join(checkout, "node_modules", ".bin", "node"),
+        [join(checkout, "mesh", "cli", "bin", "hauberk.ts"), ...args],
+      ],
     });
   } finally {
     for (const close of closing.toReversed()) await close();

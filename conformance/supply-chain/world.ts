@@ -93,7 +93,8 @@ async function makeRelease(dir: string, checkout: string, sigstore: Sigstore, re
     void writeFile(join(dir, "builder.token"), sigstore.issuer.token("builder"));
   }, 120_000);
   try {
-    await release("--only", IMAGE, "--out", out, ...builder, ...named, ...(await keyless("builder")));
+    const asked = ["--only", IMAGE, "--platform", "linux/amd64", "--out", out];
+    await release(...asked, ...builder, ...named, ...(await keyless("builder")));
   } finally {
     clearInterval(renewing);
   }

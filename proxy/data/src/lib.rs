@@ -89,10 +89,10 @@ const fn bytes_of<A, B, C, F: Future>(_: fn(A, B, C) -> F) -> usize {
     size_of::<F>()
 }
 
-/// What an open connection may hold beside its buffers and its session. What is larger and brief is boxed: a request, a
-/// handshake, a connection of HTTP/2.
-const OUTBOUND_BYTES_MAX: usize = 2_816;
-const INBOUND_BYTES_MAX: usize = 3_584;
+/// What every connection holds whatever it does: with the runtime's own, half a KiB. What it does is in a box of its own size,
+/// and what is larger and brief in a box of its own time: the way there, a request, a handshake.
+const OUTBOUND_BYTES_MAX: usize = 256;
+const INBOUND_BYTES_MAX: usize = 320;
 const _: () = assert!(bytes_of(outbound::connection) <= OUTBOUND_BYTES_MAX);
 const _: () = assert!(bytes_of(inbound::connection) <= INBOUND_BYTES_MAX);
 

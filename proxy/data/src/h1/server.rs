@@ -18,7 +18,6 @@ use crate::drain::{DrainBell, DrainListener};
 use crate::exchange::{Handler, Reply, Request};
 use crate::heads::{self, RequestMeta, ResponseMeta};
 use crate::idle::Idle;
-use crate::io::Io;
 use crate::respond;
 
 /// Bytes of an unwanted request body that are read away so that the connection can go on; more cost less to cut.
@@ -29,9 +28,9 @@ const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long the rest of an unwanted body, or the client's close, is waited for.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Serves a connection until the client closes, an error, or the drain.
-pub(crate) async fn serve<H: Handler>(io: Io, limits: &Limits, drain: DrainBell, handler: Rc<H>) {
-    let conn = Conn::new(io);
+/// Serves a connection until the client closes, an error, or the drain. What is brief or rare is boxed: an idle connection is
+/// in here, and there may be thousands.
+pub(crate) async fn serve<H: Handler>(conn: Rc<Conn>, limits: &Limits, drain: DrainBell, handler: Rc<H>) {
     let mut drained = drain.listen();
     let wire = wire_limits(limits);
     loop {
@@ -40,18 +39,21 @@ pub(crate) async fn serve<H: Handler>(io: Io, limits: &Limits, drain: DrainBell,
             Next::Head(head) => head,
             Next::Over => break,
             Next::Malformed(error) => {
-                refuse(&conn, error, &*handler).await;
+                Box::pin(refuse(&conn, error, &*handler)).await;
                 break;
             }
         };
         let request = begin(&conn, head, limits, &drain);
         // Boxed, so that a connection without a request holds nothing of one.
         Box::pin(Rc::clone(&handler).handle(request)).await;
-        if !conn.body_written.get() || !conn.reusable.get() || !rest_of_body(&conn).await {
+        if !conn.body_written.get() || !conn.reusable.get() {
+            break;
+        }
+        if !conn.body_read.get() && !Box::pin(rest_of_body(&conn)).await {
             break;
         }
     }
-    linger(&conn).await;
+    Box::pin(linger(&conn)).await;
 }
 
 enum Next {
@@ -171,9 +173,6 @@ async fn refuse<H: Handler>(conn: &Rc<Conn>, error: H1Error, handler: &H) {
 
 /// Reads away what is left of a request body after its answer. False: the connection cannot go on.
 async fn rest_of_body(conn: &Rc<Conn>) -> bool {
-    if conn.body_read.get() {
-        return true;
-    }
     let Some(left) = conn.unread.take() else { return false };
     let mut body = Incoming::resume(conn, left);
     if body.owes_continue() {

@@ -10,17 +10,17 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Accepted, ClientTls, InboundError, accept_tls, app_address, opaque};
+use super::{Accepted, ClientTls, InboundError, Rest, accept_tls, app_address, opaque};
 use crate::io::{Io, Socket, Stream};
 use crate::worker::Worker;
 
 /// Handles a connection whose original destination is the proxy's own port.
-pub(super) async fn connection(
+pub(super) async fn open(
     worker: &Rc<Worker>,
     stream: TcpStream,
     client: SocketAddr,
     target: SocketAddr,
-) -> Result<(), InboundError> {
+) -> Result<Rest, InboundError> {
     let (mut stream, handshake, session) =
         accept_tls(worker, client, Socket::new(Bytes::new(), stream)).await?;
     let tls = ClientTls::of(handshake.peer.as_ref());
@@ -56,7 +56,7 @@ pub(super) async fn connection(
     io.unread(seen.freeze());
     let app = app_address(target.ip(), port.number);
     let accepted = Accepted { worker: Rc::clone(worker), port, client, tls, target, app };
-    forward(accepted, io, header.protocol).await
+    proceed(accepted, io, header.protocol).await
 }
 
 /// The port of this workload that the header asks for.
@@ -70,14 +70,10 @@ fn local_port(header: &TransportHeader, own: u16) -> Result<u16, InboundError> {
     Ok(header.port.get())
 }
 
-async fn forward(
-    accepted: Accepted,
-    mut io: Io,
-    session: Option<SessionProtocol>,
-) -> Result<(), InboundError> {
+async fn proceed(accepted: Accepted, io: Io, session: Option<SessionProtocol>) -> Result<Rest, InboundError> {
     match session {
-        Some(SessionProtocol::Http1) => accepted.http1(io).await,
-        Some(SessionProtocol::Http2) => accepted.http2(io).await,
+        Some(SessionProtocol::Http1) => Ok(accepted.http1(io)),
+        Some(SessionProtocol::Http2) => Ok(accepted.http2(io)),
         None => {
             let plan = accepted.port.policy(&accepted.worker).await?;
             // The client says "bytes". Where requests are judged, saying so must not be a way around it.
@@ -85,7 +81,7 @@ async fn forward(
                 // Boxed: rare, and larger than all the rest.
                 return Box::pin(super::redirected::detected(accepted, io)).await;
             }
-            opaque::connection(&accepted, &mut io, None).await
+            opaque::open(accepted, io, None).await
         }
     }
 }

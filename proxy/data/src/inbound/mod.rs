@@ -12,8 +12,10 @@ mod redirected;
 mod requirements;
 mod token;
 
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::rc::Rc;
 
 use hauberk_model::authorize::{Client, Tls};
@@ -31,22 +33,33 @@ pub(crate) use external::Denied;
 pub(crate) use gate::Gate;
 pub(crate) use port::{Port, Ports};
 
+/// What is left to do once it is known what a connection is. Boxed, and made by the phase before, so that an open connection
+/// holds the room of what it does and of nothing that it has done or might have been.
+type Rest = Pin<Box<dyn Future<Output = Result<(), InboundError>>>>;
+
 /// Handles one accepted connection to its end.
 pub(crate) async fn connection(worker: Rc<Worker>, stream: TcpStream, client: SocketAddr) {
     let target = match worker.origin(&stream) {
         Ok(target) => target,
         Err(_) => return worker.errors.inbound_tcp("original_destination"),
     };
-    let handled = if target.port() == worker.inbound_port.get() {
-        direct::connection(&worker, stream, client, target).await
+    let opened = if target.port() == worker.inbound_port.get() {
+        Box::pin(direct::open(&worker, stream, client, target)).await
     } else {
-        // Boxed: it is the larger one, and peers of the mesh do not come this way.
-        Box::pin(redirected::connection(&worker, stream, client, target)).await
+        Box::pin(redirected::open(&worker, stream, client, target)).await
     };
-    if let Err(error) = handled {
+    let ended = match opened {
+        Ok(rest) => rest.await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ended {
         log::debug!("inbound connection refused: {error}; client={client} target={target}");
         worker.errors.inbound_tcp(error.label());
     }
+}
+
+fn nothing() -> Rest {
+    Box::pin(std::future::ready(Ok(())))
 }
 
 /// Why a connection was closed without being forwarded to its end.
@@ -181,20 +194,23 @@ impl Accepted {
     }
 
     /// Serves HTTP/1 on `io`.
-    async fn http1(self, io: Io) -> Result<(), InboundError> {
-        let worker = Rc::clone(&self.worker);
+    fn http1(self, io: Io) -> Rest {
+        let (worker, conn) = (Rc::clone(&self.worker), h1::Conn::new(io));
         let handler = Rc::new(http::Inbound::new(self));
-        h1::serve(io, &worker.config.limits, worker.drain.clone(), handler).await;
-        Ok(())
+        Box::pin(async move {
+            h1::serve(conn, &worker.config.limits, worker.drain.clone(), handler).await;
+            Ok(())
+        })
     }
 
     /// Serves HTTP/2 on `io`.
-    async fn http2(self, io: Io) -> Result<(), InboundError> {
+    fn http2(self, io: Io) -> Rest {
         let worker = Rc::clone(&self.worker);
         let handler = Rc::new(http::Inbound::new(self));
-        // Boxed: a connection of HTTP/1 or of bytes need not carry the room for it.
-        Ok(Box::pin(h2::serve(io, &worker.config.limits, worker.drain.clone(), handler, &worker.heads))
-            .await?)
+        Box::pin(async move {
+            let drain = worker.drain.clone();
+            Ok(h2::serve(io, &worker.config.limits, drain, handler, &worker.heads).await?)
+        })
     }
 }
 

@@ -9,18 +9,18 @@ use hauberk_model::inbound::{InboundPolicy, InboundProtocol};
 use hauberk_wire::detect::Detection;
 use tokio::net::TcpStream;
 
-use super::{Accepted, ClientTls, InboundError, accept_tls, app_address, opaque};
+use super::{Accepted, ClientTls, InboundError, Rest, accept_tls, app_address, nothing, opaque};
 use crate::io::{Io, Socket, Stream};
 use crate::sniff::{Look, Sniffed, sniff_both};
 use crate::worker::Worker;
 
 /// Handles a connection that was meant for `target`.
-pub(super) async fn connection(
+pub(super) async fn open(
     worker: &Rc<Worker>,
     stream: TcpStream,
     client: SocketAddr,
     target: SocketAddr,
-) -> Result<(), InboundError> {
+) -> Result<Rest, InboundError> {
     let port = worker.ports.obtain(worker, target.port());
     let app = app_address(target.ip(), target.port());
     let tls = ClientTls::None;
@@ -49,7 +49,7 @@ pub(super) async fn connection(
 }
 
 /// mTLS straight to the application's port, with the name of this workload: ends here.
-async fn terminated(mut accepted: Accepted, io: Io) -> Result<(), InboundError> {
+async fn terminated(mut accepted: Accepted, io: Io) -> Result<Rest, InboundError> {
     let worker = Rc::clone(&accepted.worker);
     let socket = io.into_socket().ok_or(InboundError::Loop)?;
     let (stream, handshake, session) = accept_tls(&worker, accepted.client, socket).await?;
@@ -60,7 +60,7 @@ async fn terminated(mut accepted: Accepted, io: Io) -> Result<(), InboundError> 
 }
 
 /// Looks at the first bytes, and serves by what they are and what the policy expects.
-pub(super) async fn detected(accepted: Accepted, mut io: Io) -> Result<(), InboundError> {
+pub(super) async fn detected(accepted: Accepted, mut io: Io) -> Result<Rest, InboundError> {
     let policy = accepted.port.policy(&accepted.worker).await?;
     let sniffed = match &policy.protocol {
         InboundProtocol::Opaque | InboundProtocol::Tls => Sniffed::Silent,
@@ -77,21 +77,21 @@ pub(super) async fn detected(accepted: Accepted, mut io: Io) -> Result<(), Inbou
 
 async fn by_protocol(
     accepted: Accepted,
-    mut io: Io,
+    io: Io,
     policy: &InboundPolicy,
     sniffed: Sniffed,
-) -> Result<(), InboundError> {
+) -> Result<Rest, InboundError> {
     accepted.port.count_detected(&accepted.worker, &sniffed);
     let judge = judge_of(policy);
     match (&policy.protocol, sniffed) {
-        (_, Sniffed::Closed) => Ok(()),
+        (_, Sniffed::Closed) => Ok(nothing()),
         (InboundProtocol::Opaque | InboundProtocol::Tls, sniffed) => {
-            opaque::judged(&accepted, &mut io, sniffed.into_server(), judge).await
+            opaque::judged(accepted, io, sniffed.into_server(), judge).await
         }
-        (_, Sniffed::Protocol(Detection::Http1)) => accepted.http1(io).await,
-        (_, Sniffed::Protocol(Detection::Http2)) => accepted.http2(io).await,
+        (_, Sniffed::Protocol(Detection::Http1)) => Ok(accepted.http1(io)),
+        (_, Sniffed::Protocol(Detection::Http2)) => Ok(accepted.http2(io)),
         (_, sniffed @ (Sniffed::Protocol(_) | Sniffed::ServerFirst(_) | Sniffed::Silent)) => {
-            opaque::judged(&accepted, &mut io, sniffed.into_server(), judge).await
+            opaque::judged(accepted, io, sniffed.into_server(), judge).await
         }
     }
 }

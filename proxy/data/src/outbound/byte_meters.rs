@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use hauberk_observe::families as f;
@@ -37,9 +38,9 @@ impl ByteMeters {
     }
 
     /// Counts a connection, and its end when the answer is dropped.
-    pub(super) fn opened(&self, hostname: Option<Arc<str>>) -> Opened<'_> {
+    pub(super) fn opened(self: &Rc<Self>, hostname: Option<Arc<str>>) -> Opened {
         self.count((hostname.clone(), None));
-        Opened { meters: self, hostname, error: "cancelled" }
+        Opened { meters: Rc::clone(self), hostname, error: "cancelled" }
     }
 
     fn count(&self, key: Key) {
@@ -63,20 +64,20 @@ impl ByteMeters {
 }
 
 /// A connection that is counted as open.
-pub(super) struct Opened<'m> {
-    meters: &'m ByteMeters,
+pub(super) struct Opened {
+    meters: Rc<ByteMeters>,
     hostname: Option<Arc<str>>,
     error: &'static str,
 }
 
-impl Opened<'_> {
+impl Opened {
     /// It has ended so; no text: well.
     pub(super) fn ended(mut self, error: &'static str) {
         self.error = error;
     }
 }
 
-impl Drop for Opened<'_> {
+impl Drop for Opened {
     fn drop(&mut self) {
         self.meters.count((self.hostname.take(), Some(self.error)));
     }

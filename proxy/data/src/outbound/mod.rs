@@ -22,8 +22,10 @@ mod said;
 mod target;
 mod tls;
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -31,8 +33,8 @@ use bytes::Bytes;
 use hauberk_wire::detect::Detection;
 use tokio::net::TcpStream;
 
-use self::opaque::OpaqueError;
-use self::plan::{BytesPlan, Plan, Protocol, TlsPlan};
+use self::opaque::{Carried, OpaqueError};
+use self::plan::{BytesPlan, Protocol, TlsPlan};
 use self::target::Target;
 use crate::h1;
 use crate::h2;
@@ -74,15 +76,24 @@ impl OutboundError {
     }
 }
 
+/// What is left to do once it is known what a connection is. Boxed, and made by the phase before, so that an open connection
+/// holds the room of what it does and of nothing that it has done or might have been.
+type Rest = Pin<Box<dyn Future<Output = Result<(), OutboundError>>>>;
+
 /// Handles one accepted connection to its end.
 pub(crate) async fn connection(worker: Rc<Worker>, stream: TcpStream, client: SocketAddr) {
-    if let Err(error) = handle(&worker, stream, client).await {
+    let ended = match Box::pin(open(&worker, stream, client)).await {
+        Ok(rest) => rest.await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ended {
         log::debug!("outbound connection ended: {error}; client={client}");
         worker.errors.outbound_tcp(error.label());
     }
 }
 
-async fn handle(worker: &Rc<Worker>, stream: TcpStream, client: SocketAddr) -> Result<(), OutboundError> {
+/// Finds out what a connection is, and what is to be done with it.
+async fn open(worker: &Rc<Worker>, stream: TcpStream, client: SocketAddr) -> Result<Rest, OutboundError> {
     let addr = worker.origin(&stream).map_err(OutboundError::Origin)?;
     let local = crate::origin::canonical(stream.local_addr()?);
     if would_loop(addr, local, &worker.config.own_ips) {
@@ -92,7 +103,18 @@ async fn handle(worker: &Rc<Worker>, stream: TcpStream, client: SocketAddr) -> R
     let socket = Socket::new(Bytes::new(), stream);
     let io = Io::new(Stream::Plain(socket), Some(Rc::clone(&target.client)));
     let plan = target.first_plan(worker).await.ok_or(OutboundError::NoPolicy(addr))?;
-    serve(worker, &target, &plan, io, client).await
+    match &plan.protocol {
+        Protocol::Detect { timeout, opaque, tls, .. } => {
+            detect(worker, &target, (opaque, tls.as_deref()), *timeout, io, client).await
+        }
+        Protocol::Http1(_) => Ok(http1(worker, &target, io, client)),
+        Protocol::Http2(_) | Protocol::Grpc(_) => Ok(http2(worker, &target, io, client)),
+        Protocol::Opaque(plan) => Ok(bytes(&target, opaque::carry(worker, plan, None, io).await?)),
+        Protocol::Tls(tls) => match tls::serve(worker, tls, io).await? {
+            Some(carried) => Ok(bytes(&target, carried)),
+            None => Ok(nothing()),
+        },
+    }
 }
 
 /// Whether forwarding to `addr` would come back to the listener that `local` belongs to.
@@ -102,36 +124,18 @@ fn would_loop(addr: SocketAddr, local: SocketAddr, own: &[std::net::IpAddr]) -> 
         && (ip == local.ip() || ip.is_loopback() || ip.is_unspecified() || own.contains(&ip))
 }
 
-async fn serve(
-    worker: &Rc<Worker>,
-    target: &Rc<Target>,
-    plan: &Rc<Plan>,
-    mut io: Io,
-    client: SocketAddr,
-) -> Result<(), OutboundError> {
-    match &plan.protocol {
-        Protocol::Detect { timeout, opaque, tls, .. } => {
-            detect(worker, target, (opaque, tls.as_deref()), *timeout, io, client).await
-        }
-        Protocol::Http1(_) => http1(worker, target, io, client).await,
-        Protocol::Http2(_) | Protocol::Grpc(_) => http2(worker, target, io, client).await,
-        Protocol::Opaque(opaque) => Ok(opaque::carry(worker, opaque, None, &mut io).await?),
-        Protocol::Tls(tls) => tls::serve(worker, tls, io).await,
-    }
-}
-
 /// Looks at the first bytes. While there are none, the server is asked whether it speaks first.
 async fn detect(
     worker: &Rc<Worker>,
     target: &Rc<Target>,
-    (opaque, tls): (&BytesPlan, Option<&TlsPlan>),
+    (plan, tls): (&BytesPlan, Option<&TlsPlan>),
     within: Duration,
     mut io: Io,
     client: SocketAddr,
-) -> Result<(), OutboundError> {
+) -> Result<Rest, OutboundError> {
     let mut load = None;
     let early = async || {
-        let connected = opaque::connect(worker, opaque).await.ok()?;
+        let connected = opaque::connect(worker, plan).await.ok()?;
         let (io, held) = connected.into_parts();
         load = Some(held);
         Some(io)
@@ -139,43 +143,54 @@ async fn detect(
     let sniffed = sniff_both(&mut io, Look::All, within, early).await?;
     target.count_detected(worker, &sniffed);
     match sniffed {
-        Sniffed::Closed => Ok(()),
-        Sniffed::Protocol(Detection::Http1) => http1(worker, target, io, client).await,
-        Sniffed::Protocol(Detection::Http2) => http2(worker, target, io, client).await,
+        Sniffed::Closed => Ok(nothing()),
+        Sniffed::Protocol(Detection::Http1) => Ok(http1(worker, target, io, client)),
+        Sniffed::Protocol(Detection::Http2) => Ok(http2(worker, target, io, client)),
         Sniffed::Protocol(other) if let Some(tls) = tls => {
             let hello = if let Detection::Tls(hello) = &other { Some(hello) } else { None };
-            tls::forward(worker, tls, hello, io).await
+            Ok(bytes(target, tls::connect(worker, tls, hello, io).await?))
         }
         sniffed @ (Sniffed::Protocol(_) | Sniffed::Silent | Sniffed::ServerFirst(_)) => {
             let server = match (sniffed.into_server(), load) {
                 (Some(server), Some(load)) => Some(opaque::Connected::from_parts(server, load)),
                 (_, _) => None,
             };
-            Ok(opaque::carry(worker, opaque, server, &mut io).await?)
+            Ok(bytes(target, opaque::carry(worker, plan, server, io).await?))
         }
     }
 }
 
-async fn http1(
-    worker: &Rc<Worker>,
-    target: &Rc<Target>,
-    io: Io,
-    client: SocketAddr,
-) -> Result<(), OutboundError> {
-    let handler = Rc::new(http::Outbound::new(worker, target, client));
-    h1::serve(io, &worker.config.limits, worker.drain.clone(), handler).await;
-    Ok(())
+fn nothing() -> Rest {
+    Box::pin(std::future::ready(Ok(())))
 }
 
-async fn http2(
-    worker: &Rc<Worker>,
-    target: &Rc<Target>,
-    io: Io,
-    client: SocketAddr,
-) -> Result<(), OutboundError> {
+/// Bytes both ways. The target stays in use as long.
+fn bytes(target: &Rc<Target>, mut carried: Carried) -> Rest {
+    let target = Rc::clone(target);
+    Box::pin(async move {
+        let error = carried.forward().await;
+        carried.open.ended(error);
+        drop(target);
+        Ok(())
+    })
+}
+
+fn http1(worker: &Rc<Worker>, target: &Rc<Target>, io: Io, client: SocketAddr) -> Rest {
     let handler = Rc::new(http::Outbound::new(worker, target, client));
-    // Boxed: a connection of HTTP/1 or of bytes need not carry the room for it.
-    Ok(Box::pin(h2::serve(io, &worker.config.limits, worker.drain.clone(), handler, &worker.heads)).await?)
+    let (worker, conn) = (Rc::clone(worker), h1::Conn::new(io));
+    Box::pin(async move {
+        h1::serve(conn, &worker.config.limits, worker.drain.clone(), handler).await;
+        Ok(())
+    })
+}
+
+fn http2(worker: &Rc<Worker>, target: &Rc<Target>, io: Io, client: SocketAddr) -> Rest {
+    let handler = Rc::new(http::Outbound::new(worker, target, client));
+    let worker = Rc::clone(worker);
+    Box::pin(async move {
+        let drain = worker.drain.clone();
+        Ok(h2::serve(io, &worker.config.limits, drain, handler, &worker.heads).await?)
+    })
 }
 
 #[cfg(test)]

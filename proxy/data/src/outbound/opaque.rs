@@ -7,6 +7,7 @@ use hauberk_model::balance::{Affinity, EndpointKey, Outcome, Wanted};
 use hauberk_model::retry::ATTEMPTS_MAX;
 
 use super::backend::{Load, NoEndpoint};
+use super::byte_meters::Opened;
 use super::endpoint::{DialError, Session};
 use super::plan::{BytesPlan, Refused, Rule};
 use crate::copy::{CopyError, both_ways};
@@ -62,8 +63,7 @@ impl Connected {
 /// [`OpaqueError`]; no byte of the client was sent.
 pub(crate) async fn connect(worker: &Rc<Worker>, plan: &BytesPlan) -> Result<Connected, OpaqueError> {
     match &plan.rule {
-        // Boxed: brief, and large beside the copying that follows.
-        Ok(rule) => Box::pin(connect_by(worker, rule)).await,
+        Ok(rule) => connect_by(worker, rule).await,
         Err(refused) => Err(OpaqueError::Refused(refused.clone())),
     }
 }
@@ -104,18 +104,27 @@ async fn connect_by(worker: &Rc<Worker>, rule: &Rule) -> Result<Connected, Opaqu
     }
 }
 
-/// Copies until both sides have ended; returns the error that metrics show, empty if there was none.
-pub(crate) async fn forward(client: &mut Io, mut server: Connected) -> &'static str {
-    let (outcome, error) = match both_ways(client, &mut server.io).await {
-        Ok(()) => (Outcome::Success, ""),
-        Err(CopyError::Client(_)) => (Outcome::Success, "client"),
-        Err(CopyError::Server(_)) => (Outcome::Failure, "server"),
-    };
-    server.load.end(outcome);
-    error
+/// A connection that is carried: the client's end, the server's, and what counts it.
+pub(super) struct Carried {
+    pub(super) client: Io,
+    pub(super) server: Connected,
+    pub(super) open: Opened,
 }
 
-/// Carries a connection by `plan`, over `server` if that was connected already.
+impl Carried {
+    /// Copies until both sides have ended.
+    pub(super) async fn forward(&mut self) -> &'static str {
+        let (outcome, error) = match both_ways(&mut self.client, &mut self.server.io).await {
+            Ok(()) => (Outcome::Success, ""),
+            Err(CopyError::Client(_)) => (Outcome::Success, "client"),
+            Err(CopyError::Server(_)) => (Outcome::Failure, "server"),
+        };
+        self.server.load.end(outcome);
+        error
+    }
+}
+
+/// Connects by `plan`, over `server` if that was connected already.
 ///
 /// # Errors
 /// [`OpaqueError`]; no byte of the client was sent.
@@ -123,18 +132,15 @@ pub(super) async fn carry(
     worker: &Rc<Worker>,
     plan: &BytesPlan,
     server: Option<Connected>,
-    client: &mut Io,
-) -> Result<(), OpaqueError> {
+    client: Io,
+) -> Result<Carried, OpaqueError> {
     let open = plan.meters.opened(None);
     let connected = match server {
         Some(server) => Ok(server),
         None => connect(worker, plan).await,
     };
     match connected {
-        Ok(server) => {
-            open.ended(forward(client, server).await);
-            Ok(())
-        }
+        Ok(server) => Ok(Carried { client, server, open }),
         Err(error) => {
             open.ended(error.label());
             Err(error)

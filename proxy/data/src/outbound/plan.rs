@@ -73,7 +73,7 @@ pub(crate) struct GrpcPlan {
 /// The route of bytes.
 pub(crate) struct BytesPlan {
     pub(crate) rule: Result<Rc<Rule>, Refused>,
-    pub(super) meters: ByteMeters,
+    pub(super) meters: Rc<ByteMeters>,
 }
 
 /// Routes of TLS, by server name.
@@ -81,7 +81,7 @@ pub(crate) struct TlsPlan {
     pub(crate) routes: Arc<[TlsRoute]>,
     pub(super) rules: Vec<BytesPlan>,
     /// Of connections that no route takes.
-    pub(super) unrouted: ByteMeters,
+    pub(super) unrouted: Rc<ByteMeters>,
 }
 
 /// Why bytes are not forwarded.
@@ -222,8 +222,8 @@ impl Resolver<'_> {
         }
     }
 
-    fn byte_meters(&self, kind: ByteKind, route: &Metadata) -> ByteMeters {
-        ByteMeters::new(&self.worker.registry, kind, self.labels(route))
+    fn byte_meters(&self, kind: ByteKind, route: &Metadata) -> Rc<ByteMeters> {
+        Rc::new(ByteMeters::new(&self.worker.registry, kind, self.labels(route)))
     }
 
     /// `parent_*` and `route_*`.

@@ -7,30 +7,34 @@ use hauberk_wire::client_hello::ClientHello;
 use hauberk_wire::detect::Detection;
 
 use super::OutboundError;
-use super::opaque::{self, OpaqueError};
+use super::opaque::{self, Carried, OpaqueError};
 use super::plan::{Refused, TlsPlan};
 use crate::io::Io;
 use crate::sniff::{Sniffed, sniff};
 use crate::worker::Worker;
 
 /// Reads the hello of a connection that must be TLS, and forwards it.
-pub(super) async fn serve(worker: &Rc<Worker>, tls: &TlsPlan, mut io: Io) -> Result<(), OutboundError> {
+pub(super) async fn serve(
+    worker: &Rc<Worker>,
+    tls: &TlsPlan,
+    mut io: Io,
+) -> Result<Option<Carried>, OutboundError> {
     match sniff(&mut io, worker.config.detect_timeout).await? {
-        Sniffed::Protocol(Detection::Tls(hello)) => forward(worker, tls, Some(&hello), io).await,
-        Sniffed::Closed => Ok(()),
+        Sniffed::Protocol(Detection::Tls(hello)) => Ok(Some(connect(worker, tls, Some(&hello), io).await?)),
+        Sniffed::Closed => Ok(None),
         Sniffed::Protocol(_) | Sniffed::ServerFirst(_) | Sniffed::Silent => {
-            forward(worker, tls, None, io).await
+            Ok(Some(connect(worker, tls, None, io).await?))
         }
     }
 }
 
-/// Forwards by `hello`; `None`: there is none that can be read.
-pub(super) async fn forward(
+/// Connects by `hello`; `None`: there is none that can be read.
+pub(super) async fn connect(
     worker: &Rc<Worker>,
     tls: &TlsPlan,
     hello: Option<&ClientHello>,
-    mut io: Io,
-) -> Result<(), OutboundError> {
+    client: Io,
+) -> Result<Carried, OpaqueError> {
     let sni = hello.and_then(|hello| hello.sni.as_deref());
     let hostname = worker.hostnames.label(sni.unwrap_or_default());
     let seen = hello.map_or(Hello::Unreadable, |hello| Hello::Read { sni, encrypted: hello.encrypted });
@@ -43,13 +47,10 @@ pub(super) async fn forward(
         Err(refusal) => Err(OpaqueError::Refused(Refused::Name(refusal))),
     };
     match connected {
-        Ok(server) => {
-            open.ended(opaque::forward(&mut io, server).await);
-            Ok(())
-        }
+        Ok(server) => Ok(Carried { client, server, open }),
         Err(error) => {
             open.ended(error.label());
-            Err(error.into())
+            Err(error)
         }
     }
 }

@@ -175,7 +175,7 @@ async function generateProtos() {
 
 async function buildProxy() {
   const sources = [
-    ...filesBelow(join(ROOT, "proxy"), (name) => /\.(rs|toml|lock)$/.test(name)),
+    ...filesBelow(join(ROOT, "proxy"), (name) => /\.(rs|toml|lock|ld)$/.test(name)),
     // The proxy's extension messages are compiled from the same files as the control plane's.
     ...filesBelow(join(ROOT, "mesh", "api", "proto"), (name) => name.endsWith(".proto")),
   ];

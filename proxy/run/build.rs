@@ -1,5 +1,6 @@
 //! Linker flags of the program.
 
+use std::env;
 use std::process::Command;
 
 /// The first glibc whose static programs apply relocations that are packed so.
@@ -7,10 +8,21 @@ const PACKED_SINCE: (u32, u32) = (2, 36);
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=order.ld");
     // Relocations of the static program as a bitmap: they are read at every start, and took 230 KiB of it.
     if glibc().is_some_and(|version| version >= PACKED_SINCE) {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+    // What runs lies together. Where Rust links with LLD, and code is as it was when the order was measured.
+    let measured = variable("CARGO_CFG_TARGET_ARCH") == "x86_64" && variable("PROFILE") == "release";
+    if measured {
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}/order.ld", variable("CARGO_MANIFEST_DIR"));
+    }
+}
+
+/// What cargo says; empty, if it says nothing.
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_default()
 }
 
 /// The version of the glibc that is linked; `None`: it is none, or nobody says.

@@ -21,23 +21,23 @@ const BINARY = join(ROOT, "proxy/target/bin/hauberk-proxy");
 const CONNECTIONS = 1_000;
 
 /** User instructions per request of the pair, one after the other on one connection, TLS and metrics included. */
-const INSTRUCTIONS = { "HTTP/1.1": 95_000, gRPC: 166_000 } as const satisfies Record<CountedLoad, number>;
+const INSTRUCTIONS = { "HTTP/1.1": 94_000, gRPC: 164_000 } as const satisfies Record<CountedLoad, number>;
 /** As many times as among ten, an evaluation may cost among ten thousand: a table's, not a search's. */
 const POLICY_GROWTH = 2;
 const BINARY_MIB = 11;
 /** Figures of the idle pair, by name: at most so much. */
 const MEMORY: Figures = {
-  "RSS MiB outbound idle": 9.25,
-  "RSS MiB inbound idle": 9.25,
-  "anonymous MiB outbound idle": 1.5,
-  "anonymous MiB inbound idle": 1.5,
-  "KiB/HTTP/1 connection outbound": 4.5,
-  "KiB/opaque mTLS connection outbound": 14,
-  "KiB/opaque mTLS connection inbound": 14,
+  "RSS MiB outbound idle": 7.25,
+  "RSS MiB inbound idle": 7.25,
+  "anonymous MiB outbound idle": 1.4,
+  "anonymous MiB inbound idle": 1.4,
+  "KiB/HTTP/1 connection outbound": 2.5,
+  "KiB/opaque mTLS connection outbound": 12.25,
+  "KiB/opaque mTLS connection inbound": 12.25,
 };
 
-/** What a proxy keeps of 1000 connections after half a minute; with them it had 13 MiB more. */
-const KEPT: Figures = { "MiB kept outbound 30 s after": 2, "MiB kept inbound 30 s after": 2 };
+/** What a proxy keeps of 1000 connections after half a minute; with them it had 11 MiB more. */
+const KEPT: Figures = { "MiB kept outbound 30 s after": 0.8, "MiB kept inbound 30 s after": 0.8 };
 
 /** Peers are told apart by their user, so another user than root cannot redirect them. */
 const skip = process.geteuid?.() === 0 ? false : "the budgets of the pair need root";

@@ -87,7 +87,9 @@ export const TRAFFIC_CHECKS: readonly Check[] = [
           const nameless = inventory.edges.filter(
             (edge) => (edge.client === "" || edge.server === "") && !isBootstrap(edge, system.namespace),
           );
-          const inbound = inventory.plain.filter(({ direction }) => direction === "inbound");
+          const inbound = inventory.plain.filter(
+            ({ direction, scope }) => direction === "inbound" && scope === "mesh",
+          );
           const findings = [
             ...nameless.map((edge) => `${between(edge)}: ${edge.connections} without a client certificate`),
             ...inbound.map(

@@ -28,7 +28,8 @@ const proxy = (pod: string, series: readonly Series[]): Scraped => ({
   identity: `${pod}.id`,
   series,
 });
-const of = (...scraped: readonly Scraped[]) => inventoryOf(scraped, { at: AT, silent: [] });
+const of = (...scraped: readonly Scraped[]) =>
+  inventoryOf(scraped, { at: AT, silent: [], controlPlane: "linkerd" });
 
 void test("a connection that both ends counted is one edge", () => {
   const { edges } = of(proxy("web", [tls("outbound", 7)]), proxy("pay", [tls("inbound", 5)]));
@@ -120,4 +121,23 @@ void test("what a proxy does not say is unknown, never assumed", () => {
   assert.equal(one?.module.mode, "unknown");
   assert.equal(one?.certificate.keyType, "unknown");
   assert.equal(one?.countsDecisions, false);
+});
+
+void test("API servers and nodes at the control plane are told apart; whoever else comes there without TLS is not", () => {
+  const at = (target_port: string): Series => ({
+    name: "inbound_http_authz_allow_total",
+    value: 1,
+    labels: { tls: "no_identity", authz_kind: "default", authz_name: "all-unauthenticated", target_port },
+  });
+  const ports = ["8443", "9996", "8086"].map(at);
+  const { plain } = of({ ...proxy("destination", ports), namespace: "linkerd" }, proxy("web", [at("8443")]));
+  assert.deepEqual(
+    plain.map(({ observer, peer, scope }) => `${observer} ${peer} ${scope}`),
+    [
+      "linkerd/destination port 8086 mesh",
+      "linkerd/destination port 8443 control-plane",
+      "linkerd/destination port 9996 control-plane",
+      "shop/web port 8443 mesh",
+    ],
+  );
 });

@@ -76,8 +76,11 @@ export const PlainEdge = z.strictObject({
   direction: z.enum(["inbound", "outbound"]),
   /** The port that was reached, or the workload or address that was called. */
   peer: z.string(),
-  /** `mesh`: a workload of the cluster; `outside`: an address that discovery does not know. */
-  scope: z.enum(["mesh", "outside"]),
+  /**
+   * `mesh`: a workload of the cluster; `outside`: an address that discovery does not know; `control-plane`: API servers at
+   * webhooks, which have TLS of their own, and nodes that ask for health: neither can have an identity of the mesh.
+   */
+  scope: z.enum(["mesh", "outside", "control-plane"]),
   connections: z.number(),
 });
 export type PlainEdge = z.infer<typeof PlainEdge>;
@@ -132,6 +135,9 @@ export function isPostQuantum(group: string): boolean {
 /** Defaults that every workload has; what they let in is no traffic of applications. */
 const OWN_AUTHORIZATIONS: ReadonlySet<string> = new Set(["probe", "localhost"]);
 const OWNERS = ["deployment", "statefulset", "daemonset", "k8s_job", "replicaset", "pod"] as const;
+
+/** Ports of the control plane that API servers and nodes reach: webhooks, and admin servers with health and metrics. */
+const UNMESHED_PORT = /^(?:8443|9443|99\d\d)$/;
 
 type Labels = Series["labels"];
 
@@ -225,12 +231,16 @@ function workloadIn(labels: Labels): string | undefined {
 }
 
 /** Of one series: traffic without TLS, or nothing of the kind. */
-function plainOf({ name, labels, value }: Series, observer: string): PlainEdge | undefined {
+function plainOf(
+  { name, labels, value }: Series,
+  { observer, isControlPlane }: { readonly observer: string; readonly isControlPlane: boolean },
+): PlainEdge | undefined {
   if (value <= 0 || labels["tls"] === "true") return undefined;
   if (/^inbound_(?:http|tcp)_authz_allow_total$/.test(name)) {
     if (isOwn(labels)) return undefined;
-    const peer = `port ${labels["target_port"] ?? "?"}`;
-    return { observer, direction: "inbound", peer, scope: "mesh", connections: value };
+    const port = labels["target_port"] ?? "?";
+    const scope = isControlPlane && UNMESHED_PORT.test(port) ? "control-plane" : "mesh";
+    return { observer, direction: "inbound", peer: `port ${port}`, scope, connections: value };
   }
   if (name !== "tcp_open_total" || labels["direction"] !== "outbound" || labels["peer"] !== "dst")
     return undefined;
@@ -245,11 +255,14 @@ function plainOf({ name, labels, value }: Series, observer: string): PlainEdge |
   };
 }
 
-function plainEdges(scraped: readonly Scraped[]): readonly PlainEdge[] {
+function plainEdges(scraped: readonly Scraped[], controlPlane: string): readonly PlainEdge[] {
   const edges = new Map<string, PlainEdge>();
   for (const { namespace, pod, series } of scraped) {
     for (const one of series) {
-      const edge = plainOf(one, `${namespace}/${pod}`);
+      const edge = plainOf(one, {
+        observer: `${namespace}/${pod}`,
+        isControlPlane: namespace === controlPlane,
+      });
       if (edge === undefined) continue;
       const key = JSON.stringify([edge.observer, edge.direction, edge.peer, edge.scope]);
       edges.set(key, { ...edge, connections: edge.connections + (edges.get(key)?.connections ?? 0) });
@@ -261,7 +274,16 @@ function plainEdges(scraped: readonly Scraped[]): readonly PlainEdge[] {
 /** What the proxies said, as an inventory. */
 export function inventoryOf(
   scraped: readonly Scraped[],
-  { at, silent }: { readonly at: Date; readonly silent: readonly string[] },
+  {
+    at,
+    silent,
+    controlPlane,
+  }: {
+    readonly at: Date;
+    readonly silent: readonly string[];
+    /** Namespace of the control plane. */
+    readonly controlPlane: string;
+  },
 ): CryptoInventory {
   const proxies = scraped
     .map(proxyOf)
@@ -270,7 +292,7 @@ export function inventoryOf(
     at: at.toISOString(),
     proxies,
     edges: [...edgesOf(scraped)],
-    plain: [...plainEdges(scraped)],
+    plain: [...plainEdges(scraped, controlPlane)],
     silent: [...silent].toSorted(),
   };
 }

@@ -76,7 +76,7 @@ export async function seeCrypto(
   );
   const inventory = inventoryOf(
     scraped.filter((one) => one !== undefined),
-    { at: new Date(), silent },
+    { at: new Date(), silent, controlPlane: world.settings.controlPlaneNamespace },
   );
   return { inventory, answers, digest: digest(Buffer.from(JSON.stringify(answers))) };
 }

@@ -123,14 +123,18 @@ void test("what a proxy does not say is unknown, never assumed", () => {
   assert.equal(one?.countsDecisions, false);
 });
 
+const admitted = (target_port: string): Series => ({
+  name: "inbound_http_authz_allow_total",
+  value: 1,
+  labels: { tls: "no_identity", authz_kind: "default", authz_name: "all-unauthenticated", target_port },
+});
+
 void test("API servers and nodes at the control plane are told apart; whoever else comes there without TLS is not", () => {
-  const at = (target_port: string): Series => ({
-    name: "inbound_http_authz_allow_total",
-    value: 1,
-    labels: { tls: "no_identity", authz_kind: "default", authz_name: "all-unauthenticated", target_port },
-  });
-  const ports = ["8443", "9996", "8086"].map(at);
-  const { plain } = of({ ...proxy("destination", ports), namespace: "linkerd" }, proxy("web", [at("8443")]));
+  const ports = ["8443", "9996", "8086"].map(admitted);
+  const { plain } = of(
+    { ...proxy("destination", ports), namespace: "linkerd" },
+    proxy("web", [admitted("8443")]),
+  );
   assert.deepEqual(
     plain.map(({ observer, peer, scope }) => `${observer} ${peer} ${scope}`),
     [

@@ -2,43 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod request;
+
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use hauberk_model::matching::{self, RequestView};
+use hauberk_model::matching;
 use hauberk_model::metadata::Metadata;
 use hauberk_model::route::{
     GrpcMatch, GrpcRoute, GrpcRule, HeaderMatch, HostMatch, HttpMatch, HttpRoute, HttpRule, NameMatch,
     PathMatch, QueryMatch, ValueMatch, whole,
 };
 use proptest::prelude::*;
-
-#[derive(Clone, Debug)]
-struct Request {
-    method: String,
-    authority: String,
-    path: String,
-    query: Option<String>,
-    headers: Vec<(String, String)>,
-}
-
-impl RequestView for Request {
-    fn method(&self) -> &str {
-        &self.method
-    }
-    fn authority(&self) -> &str {
-        &self.authority
-    }
-    fn path(&self) -> &str {
-        &self.path
-    }
-    fn query(&self) -> Option<&str> {
-        self.query.as_deref()
-    }
-    fn header(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.headers.iter().filter(move |(have, _)| have == name).map(|(_, value)| value.as_bytes())
-    }
-}
+use request::Request;
 
 fn get(path: &str) -> Request {
     let (path, query) =

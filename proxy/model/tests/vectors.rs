@@ -2,44 +2,20 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail where it stands")]
 
+mod request;
+
 use std::sync::Arc;
 
 use hauberk_model::canonical::canonical_path;
-use hauberk_model::matching::{self, RequestView};
+use hauberk_model::matching;
 use hauberk_model::metadata::Metadata;
 use hauberk_model::route::{
     HeaderMatch, HostMatch, HttpMatch, HttpRoute, HttpRule, PathMatch, QueryMatch, ValueMatch, whole,
 };
+use request::Request;
 
 const PATHS: &str = include_str!("../vectors/paths.txt");
 const ROUTES: &str = include_str!("../vectors/routes.txt");
-
-struct Request {
-    method: String,
-    authority: String,
-    path: String,
-    query: Option<String>,
-    headers: Vec<(String, String)>,
-}
-
-impl RequestView for Request {
-    fn method(&self) -> &str {
-        &self.method
-    }
-    fn authority(&self) -> &str {
-        &self.authority
-    }
-    fn path(&self) -> &str {
-        &self.path
-    }
-    fn query(&self) -> Option<&str> {
-        self.query.as_deref()
-    }
-    fn header(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        let named = self.headers.iter().filter(move |(known, _)| known == name);
-        named.map(|(_, value)| value.as_bytes())
-    }
-}
 
 fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
     text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))

@@ -19,7 +19,7 @@ use hauberk_control::defaults::DefaultPolicy;
 use hauberk_control::directory::{Config, Directory};
 use hauberk_control::extension::proto as extension;
 use hauberk_control::stream::Limits;
-use hauberk_control::transport::{Authority, Resolver, Security, Service, maintain};
+use hauberk_control::transport::{Authority, Meters, Resolver, Security, Service, maintain};
 use hauberk_model::discovery::{Discovery as _, Watched};
 use hauberk_model::inbound::{Cidr, InboundProtocol};
 use hauberk_model::limits::Total;
@@ -58,6 +58,7 @@ impl Proxy {
                 authority: Authority::Address(addr),
                 security: Security::Plaintext,
                 mark: None,
+                meters: Meters::unseen(),
             };
             let (channel, task) =
                 maintain(service, Resolver::new("/nowhere".into(), None, None), stop.clone());

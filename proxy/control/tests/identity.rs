@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use fake::{ControlPlane, Step, say};
 use hauberk_control::identity::{self, Config, Ends, Request};
-use hauberk_control::transport::{Authority, Resolver, Security, Service};
+use hauberk_control::transport::{Authority, Meters, Resolver, Security, Service};
 use hauberk_control::trust::Trust;
 use hauberk_model::identity::Identity;
 use hauberk_observe::Registry;
@@ -79,6 +79,7 @@ async fn a_certificate_is_asked_for_until_it_comes_and_renewed_before_it_ends() 
         authority: Authority::Address(plane.addr),
         security: Security::Plaintext,
         mark: None,
+        meters: Meters::unseen(),
     };
     let (publish, mut credentials) = identity::channel();
     let registry = Registry::new(hauberk_observe::Limits::default());

@@ -11,7 +11,7 @@ use fake::{Call, ControlPlane, Step, say};
 use hauberk_control::extension::proto;
 use hauberk_control::identity::{self, Config, Ends, Request};
 use hauberk_control::stream::Limits;
-use hauberk_control::transport::{Authority, Resolver, Security, Service, maintain};
+use hauberk_control::transport::{Authority, Meters, Resolver, Security, Service, maintain};
 use hauberk_control::trust::Trust;
 use hauberk_model::identity::Identity;
 use hauberk_observe::Registry;
@@ -100,6 +100,7 @@ impl Proxy {
             authority: Authority::Address(plane.addr),
             security: Security::Plaintext,
             mark: None,
+            meters: Meters::unseen(),
         };
         let (publish, credentials) = identity::channel();
         let registry = Registry::new(hauberk_observe::Limits::default());

@@ -90,6 +90,7 @@ fn scaled(out: &mut String, value_us: u64, unit: Unit) {
     let (scale, digits) = match unit {
         Unit::Milliseconds => (1_000, 3),
         Unit::Seconds => (1_000_000, 6),
+        Unit::Bytes => (1, 0),
     };
     push(out, format_args!("{}", value_us / scale));
     let rest = value_us % scale;

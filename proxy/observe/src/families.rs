@@ -5,6 +5,7 @@
 //! `target_port`; `srv_*`, `route_*`, `authz_*`, `parent_*` and `backend_*` for the parts of an object's name.
 
 pub mod balancer;
+pub mod frames;
 
 use crate::family::{
     BACKEND_RESPONSE_BOUNDS, CounterFamily, GaugeFamily, HistogramFamily, ROUTE_REQUEST_BOUNDS,
@@ -390,6 +391,12 @@ pub static OUTBOUND_TCP_DETECT_HTTP_RESULTS_TOTAL: CounterFamily = CounterFamily
     help: "Results of outbound protocol detection.",
 };
 
+/// Labels: `protocol` (`http/1`, `http/2`, `tls`, `opaque`, `unknown`), `parent_*`.
+pub static OUTBOUND_TCP_PROTOCOL_CONNECTIONS_TOTAL: CounterFamily = CounterFamily {
+    name: "outbound_tcp_protocol_connections_total",
+    help: "Connections of the application, by the protocol that was configured or detected.",
+};
+
 /// Labels: `session_protocol`, `target_port`, `target_name`, `client_id`.
 pub static INBOUND_TCP_TRANSPORT_HEADER_CONNECTIONS_TOTAL: CounterFamily = CounterFamily {
     name: "inbound_tcp_transport_header_connections_total",
@@ -434,6 +441,12 @@ pub static CONTROL_RESPONSE_LATENCY_MS: HistogramFamily = HistogramFamily::laten
     "control_response_latency_ms",
     "Elapsed times between a control-plane request and the headers of its response.",
 );
+
+/// Labels: `client` (`destination`, `identity`, `policy`, `trace-collector`), `record_type`, `result` (`ok`, `error`).
+pub static CONTROL_DNS_RESOLUTIONS_TOTAL: CounterFamily = CounterFamily {
+    name: "control_dns_resolutions_total",
+    help: "Names of the control plane's services that were looked up, by result.",
+};
 
 /// Labels: `version`, `git_sha`, `profile`, `vendor`, `date`; always 1.
 pub static PROXY_BUILD_INFO: GaugeFamily =

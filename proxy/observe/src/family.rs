@@ -18,7 +18,7 @@ pub struct GaugeFamily {
     pub help: &'static str,
 }
 
-/// A distribution of durations.
+/// A distribution of durations, or of sizes.
 #[derive(Debug)]
 pub struct HistogramFamily {
     /// Name in the exposition.
@@ -27,7 +27,7 @@ pub struct HistogramFamily {
     pub help: &'static str,
     /// The unit of `le` and of the sum.
     pub unit: Unit,
-    /// Upper ends of the buckets in microseconds, each included, ascending; `+Inf` is implied.
+    /// Upper ends of the buckets in microseconds (bytes, if that is the unit), each included, ascending; `+Inf` is implied.
     pub bounds_us: &'static [u64],
     /// For each bit length of a value, the first bucket that it may fall into.
     first: [u8; 65],
@@ -40,7 +40,14 @@ pub enum Unit {
     Milliseconds,
     /// As in its newer ones, and as Prometheus advises.
     Seconds,
+    /// Sizes.
+    Bytes,
 }
+
+/// Frames of bodies: Linkerd's bounds.
+pub(crate) const FRAME_SIZE_BOUNDS: &[u64] = &[128, 1_024, 10_240];
+/// Those, and `+Inf`.
+pub(crate) const FRAME_SIZE_BUCKETS: usize = FRAME_SIZE_BOUNDS.len() + 1;
 
 /// `response_latency_ms`, in microseconds.
 const LATENCY_MS_BOUNDS: &[u64] = &[
@@ -69,6 +76,12 @@ impl HistogramFamily {
     #[must_use]
     pub const fn seconds(name: &'static str, help: &'static str, bounds_us: &'static [u64]) -> Self {
         Self::new(name, help, Unit::Seconds, bounds_us)
+    }
+
+    /// A histogram of the sizes of frames.
+    #[must_use]
+    pub const fn bytes(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, help, Unit::Bytes, FRAME_SIZE_BOUNDS)
     }
 
     #[expect(

@@ -13,8 +13,10 @@ pub mod labels;
 pub mod process;
 pub mod registry;
 pub mod shard;
+pub mod sizes;
 
 pub use family::{CounterFamily, GaugeFamily, HistogramFamily, Unit};
 pub use labels::Labels;
 pub use registry::{Limits, Registry};
 pub use shard::{Counter, Gauge, Histogram};
+pub use sizes::Sizes;

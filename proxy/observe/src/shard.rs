@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::family::HistogramFamily;
+use crate::sizes::Sizes;
 
 /// The numbers behind one handle. Only the handle writes; the registry reads.
 pub(crate) type Cells = Arc<[AtomicU64]>;
@@ -107,5 +108,16 @@ impl Histogram {
         let value_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         bump(&self.cells, self.family.bucket(value_us), 1);
         bump(&self.cells, self.family.bounds_us.len() + 1, value_us);
+    }
+
+    /// Records the frames of one body, in a family of sizes.
+    pub fn gather(&self, sizes: &Sizes) {
+        if sizes.is_empty() {
+            return;
+        }
+        for (bucket, count) in sizes.counts().iter().enumerate().filter(|(_, count)| **count > 0) {
+            bump(&self.cells, bucket, u64::from(*count));
+        }
+        bump(&self.cells, self.family.bounds_us.len() + 1, sizes.bytes());
     }
 }

@@ -7,7 +7,7 @@ use hauberk_control::directory::Directory;
 use hauberk_control::identity::{self, Ends, Request};
 use hauberk_control::otlp::{self, Queue};
 use hauberk_control::tap::Tapping;
-use hauberk_control::transport::{Channel, Resolver, Security, Service, maintain};
+use hauberk_control::transport::{Channel, Meters, Resolver, Security, Service, maintain};
 use hauberk_control::trust::Trust;
 use hauberk_control::{Services, directory};
 use hauberk_model::tap::Taps;
@@ -48,7 +48,7 @@ impl Control {
         let (publish, credentials) = identity::channel();
         let (min, max) = config.dns_ttl;
         let resolver = Resolver::new(config.resolv_conf.clone(), min, max);
-        let start = Start { config, runtime, tasks: &tasks, stop: &stop, resolver: &resolver };
+        let start = Start { config, runtime, tasks: &tasks, stop: &stop, resolver: &resolver, registry };
         let trust = match &config.identity {
             Some(identity) => Some(start.identity(identity, &credentials, publish, registry)?),
             None => None,
@@ -118,6 +118,7 @@ struct Start<'a> {
     tasks: &'a TaskTracker,
     stop: &'a CancellationToken,
     resolver: &'a Resolver,
+    registry: &'a Registry,
 }
 
 impl Start<'_> {
@@ -176,7 +177,8 @@ impl Start<'_> {
     }
 
     fn service(&self, name: &'static str, peer: &Peer, security: Security) -> Service {
-        Service { name, authority: peer.authority.clone(), security, mark: self.config.data.mark }
+        let meters = Meters::new(self.registry, name, &peer.authority, &security);
+        Service { name, authority: peer.authority.clone(), security, mark: self.config.data.mark, meters }
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {

@@ -12,12 +12,13 @@ use h2::client::SendRequest;
 use hauberk_model::backoff::{Attempts, CONTROL_STREAM};
 use http_body::Body as _;
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::client::GrpcService;
 
 use super::dial::{DialError, Service, dial};
+use super::meters::Meters;
 use super::resolve::Resolver;
 use super::response::ResponseBody;
 use crate::causes::chain;
@@ -41,6 +42,7 @@ pub struct Channel {
     current: watch::Receiver<Option<SendRequest<Bytes>>>,
     /// Told when a call found the connection unusable, such as after GOAWAY.
     spent: Arc<Notify>,
+    meters: Meters,
 }
 
 /// Why a call got no response.
@@ -70,7 +72,7 @@ pub fn maintain(
     let spent = Arc::new(Notify::new());
     // An authority is always a valid origin; were it not, calls would go out without one and fail.
     let origin = format!("http://{}", service.authority).parse().unwrap_or_default();
-    let channel = Channel { origin, current, spent: Arc::clone(&spent) };
+    let channel = Channel { origin, current, spent: Arc::clone(&spent), meters: service.meters.clone() };
     let task = async move {
         let keep = keep_open(&service, &resolver, &publish, &spent);
         let _ = stop.run_until_cancelled(keep).await;
@@ -90,6 +92,7 @@ async fn keep_open(
             Ok(opened) => {
                 attempts.succeeded();
                 publish.send_replace(Some(opened.send));
+                let _connected = service.meters.connected();
                 // Streams that are still open when the connection is given up finish in the background.
                 let driver = tokio::spawn(opened.connection);
                 tokio::select! {
@@ -192,13 +195,29 @@ impl Channel {
         self.current.clone().wait_for(Option::is_some).await.is_ok()
     }
 
-    async fn send(
+    async fn send(self, request: http::Request<Body>) -> Result<http::Response<ResponseBody>, ChannelError> {
+        let (meters, began) = (self.meters.clone(), Instant::now());
+        meters.requested();
+        let sent = self.exchange(request).await;
+        match &sent {
+            Ok(response) => {
+                let grpc =
+                    response.headers().get("grpc-status").and_then(|code| code.to_str().ok()?.parse().ok());
+                meters.answered(response.status().as_u16(), grpc, began.elapsed());
+            }
+            Err(_) => meters.failed(),
+        }
+        sent
+    }
+
+    async fn exchange(
         mut self,
         request: http::Request<Body>,
     ) -> Result<http::Response<ResponseBody>, ChannelError> {
         let (head, body) = request.into_parts();
         let body = collect(body).await?;
         let send = {
+            let _waiting = (!self.is_connected()).then(|| self.meters.waits());
             let current = self.current.wait_for(Option::is_some).await.map_err(|_| ChannelError::Closed)?;
             current.clone().ok_or(ChannelError::Closed)?
         };

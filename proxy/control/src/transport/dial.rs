@@ -12,6 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::meters::Meters;
 use super::resolve::{Authority, ResolveError, Resolver};
 
 /// Longest wait for a TCP connection to one address.
@@ -30,6 +31,8 @@ pub struct Service {
     pub security: Security,
     /// Netfilter mark of the connection.
     pub mark: Option<u32>,
+    /// What is told of it.
+    pub meters: Meters,
 }
 
 /// How a service proves itself, and we to it.
@@ -96,7 +99,12 @@ pub(super) async fn dial(
 ) -> Result<(Box<dyn Io>, SocketAddr), DialError> {
     // Waits for a certificate first, so that an address is not looked up hours before it is used.
     let prover = Prover::of(&service.security).await?;
-    let mut addresses = resolver.resolve(&service.authority).await?;
+    let resolved = resolver.resolve(&service.authority).await;
+    if let Authority::Name { .. } = &service.authority {
+        service.meters.looked_up(resolved.is_ok());
+    }
+    let mut addresses = resolved?;
+    service.meters.resolved(addresses.len());
     let count = addresses.len().max(1);
     addresses.rotate_left(round.checked_rem(count).unwrap_or(0));
     let mut last = None;

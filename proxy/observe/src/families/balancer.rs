@@ -1,8 +1,8 @@
-//! Balancers: the same families for each kind of destination.
+//! Balancers: the same families for each kind of destination, and for each service of the control plane.
 
 use crate::{CounterFamily, GaugeFamily};
 
-/// What is told of a balancer. Labels: `backend_*`.
+/// What is told of a balancer. Labels: `backend_*`; of the control plane's services `addr`.
 #[derive(Debug)]
 pub struct BalancerFamilies {
     /// By `endpoint_state` (`ready` or `pending`) too.
@@ -50,3 +50,9 @@ pub static OUTBOUND_HTTP: BalancerFamilies = balancer_families!("outbound_http",
 pub static OUTBOUND_TCP: BalancerFamilies = balancer_families!("outbound_tcp", "connections");
 /// Of TLS connections that are passed through.
 pub static OUTBOUND_TLS: BalancerFamilies = balancer_families!("outbound_tls", "connections");
+/// Of the destination service. One of its addresses is connected; the others are pending.
+pub static CONTROL_DESTINATION: BalancerFamilies = balancer_families!("control_destination", "calls");
+/// Of the identity service, which is connected for one call at a time.
+pub static CONTROL_IDENTITY: BalancerFamilies = balancer_families!("control_identity", "calls");
+/// Of the policy service.
+pub static CONTROL_POLICY: BalancerFamilies = balancer_families!("control_policy", "calls");

@@ -20,8 +20,11 @@ const NEARLY_ALL = 0.95;
 /** How long the connections of one kind may take to go, and how many descriptors of others may stay. */
 const LEFT_MS_MAX = 40_000;
 const LEFT_FILES_MAX = 32;
-/** What a proxy takes for so many it uses again, and hardly gives back (docs/performance.md). */
+/** With so many each kind is weighed in a proxy that began anew. */
 const MANY = 5_000;
+/** How long after its connections a proxy may hold what they needed, and what it may keep: what it needs once for their kind. */
+const GIVEN_BACK_MS_MAX = 30_000;
+const KEPT_KIB_MAX = 4 * 1_024;
 /** Handshakes of one address are bounded: 256 at once, and twice as many that wait. */
 const HANDSHAKES = 3 * 256;
 const PODS = ["server-0"] as const;
@@ -64,7 +67,7 @@ export async function slow(connections: number, only: readonly string[]): Promis
       await left(world, idle, connections);
       cases.push(...(await one(world, kind, connections)));
     }
-    return { suite: "slow", usual: () => "holds", never: [], least: kinds.length * 3, cases };
+    return { suite: "slow", usual: () => "holds", never: [], least: kinds.length * 4, cases };
   } finally {
     await world.close();
   }
@@ -81,6 +84,16 @@ async function left(world: World, idle: Weight, connections: number): Promise<vo
     (await world.mesh.admin(PODS[0], "/ready")).startsWith("HTTP/1.1 200");
   await until("the proxy is back", isReady, LEFT_MS_MAX);
   await victims(world, 2);
+}
+
+/** What a proxy still holds above `before` once its connections are gone, and after how long. */
+async function kept(pid: number, before: Weight): Promise<{ readonly kib: number; readonly ms: number }> {
+  const began = performance.now();
+  for (;;) {
+    const [kib, ms] = [held(pid).kib - before.kib, Math.round(performance.now() - began)];
+    if (kib <= KEPT_KIB_MAX || ms > GIVEN_BACK_MS_MAX) return { kib, ms };
+    await sleep(LOOK_MS);
+  }
 }
 
 /** What a process holds while it has most connections, and has had the time to do something with them. */
@@ -109,6 +122,7 @@ async function one(
   const weighed = weighing(pid, attacker);
   const [answers, tally] = [await served, Tally.parse(await attacker)];
   const during = await weighed;
+  const after = await kept(pid, before);
   const open = Math.max(1, during.files - before.files);
   const each = (during.kib - before.kib) / open;
   const detail = `${tally.opened} opened, ${tally.refused} refused, ${tally.ended} ended, the last after ${tally.lastEndMs} ms`;
@@ -128,6 +142,11 @@ async function one(
       name: `${kind}: a connection is small`,
       outcome: each <= CONNECTION_KIB_MAX && open > fewest ? "holds" : "grew",
       detail: `${each.toFixed(1)} KiB for each of ${open} descriptors; ${detail}`,
+    },
+    {
+      name: `${kind}: what they held is given back`,
+      outcome: after.kib <= KEPT_KIB_MAX ? "holds" : "kept",
+      detail: `${after.kib} KiB above ${before.kib} ${after.ms} ms after their end, ${during.kib} at most`,
     },
     {
       name: `${kind}: ${isClosed ? "all are closed in time" : "all were taken"}`,

@@ -4,6 +4,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { check } from "./app-check.ts";
 import { frame, Frames } from "./frames.ts";
 
+/** An early hint (RFC 8297). */
+export const HINT = "</style.css>; rel=preload; as=style";
+
 /** Serves on `port` without TLS. `note` keeps what happened. */
 export function serveStreams(port: number, replica: string, note: (event: string) => void): void {
   const server = createServer();
@@ -37,6 +40,8 @@ async function plain(
   headers: IncomingHttpHeaders,
   { replica }: World,
 ): Promise<void> {
+  if (headers["expect"] === "100-continue") stream.additionalHeaders({ ":status": 100 });
+  if (headers[":path"] === "/hints") stream.additionalHeaders({ ":status": 103, link: HINT });
   let bytes = 0;
   for await (const part of stream) bytes += part.length;
   stream.respond({ ":status": 200, "content-type": "application/json", "x-replica": replica });

@@ -9,7 +9,7 @@ import { text } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fail } from "./app-faults.ts";
-import { serveStreams } from "./app-streams.ts";
+import { HINT, serveStreams } from "./app-streams.ts";
 import { patterned } from "./pattern.ts";
 import { AppPort } from "./ports.ts";
 
@@ -84,6 +84,12 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     case "early":
       response.writeHead(413, { "content-length": "5" });
       response.end("early");
+      return;
+    // The answer comes after the body: what is heard before it was passed on meanwhile.
+    case "hints":
+      response.writeProcessing();
+      response.writeEarlyHints({ link: HINT, "l5d-proxy-error": "forged" });
+      json(response, { body: await text(request) });
       return;
     case "slow":
       setTimeout(() => json(response, { replica }), Number(argument));

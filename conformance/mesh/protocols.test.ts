@@ -93,6 +93,32 @@ describe("identity and metrics", () => {
     }
   });
 
+  test("bodies, connections and the control plane's services are counted under Linkerd's names", async () => {
+    const body = "x".repeat(5_000);
+    const asked = { method: "POST", path: "/digest", body };
+    assert.equal((await fetchOnce(mesh.place(CLIENT), at(AppPort.http), asked)).status, 200);
+    const counted: readonly (readonly [pod: string, metric: string, part: string, least: number])[] = [
+      [CLIENT, "outbound_http_route_request_frame_size_bytes_sum", "", body.length],
+      [CLIENT, "outbound_http_route_backend_response_frame_size_bytes_count", "", 1],
+      [SERVER, "inbound_http_request_frame_size_bytes_sum", "", body.length],
+      [SERVER, "inbound_http_response_frame_size_bytes_count", "", 1],
+      [SERVER, "inbound_http_response_duration_seconds_count", "", 1],
+      [CLIENT, "outbound_tcp_protocol_connections_total", 'protocol="http/1"', 1],
+      [CLIENT, "control_request_total", "", 1],
+      [CLIENT, "control_response_total", 'classification="success"', 1],
+      [CLIENT, "control_response_latency_ms_count", "", 1],
+      ...["destination", "policy"].flatMap((name) => [
+        [CLIENT, `control_${name}_balancer_endpoints`, 'endpoint_state="ready"', 1] as const,
+        [CLIENT, `control_${name}_balancer_p2c_updates_total`, "", 1] as const,
+      ]),
+      [CLIENT, "control_identity_balancer_p2c_updates_total", "", 1],
+    ];
+    for (const [pod, metric, part, least] of counted) {
+      const found = await mesh.sum(pod, metric, part);
+      assert.ok(found >= least, `${metric}{${part}} of ${pod} is ${found}`);
+    }
+  });
+
   test("response_total and the counters of allowed requests move by one with each request", async () => {
     const before = await counts();
     for (let round = 0; round < 5; round += 1)

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
 import { z } from "zod";
 import type { Address, Place } from "../../pair/pair.ts";
+import { HINT } from "../app-streams.ts";
 import { until, type TestMesh } from "../mesh.ts";
 import { patterned, patternSha256 } from "../pattern.ts";
 import { fetchOnce, head, Wire } from "../wire.ts";
@@ -100,7 +101,11 @@ export function http1(path: () => Path): void {
       wire.close();
     });
 
-    test("a client that expects 100-continue is asked for its body, and the server gets it", async () => {
+    test("a client that expects 100-continue is asked for its body by the server, and the server gets it", async () => {
+      const { mesh, server } = path();
+      const asked = async (): Promise<number> =>
+        (await mesh.events(server)).filter((event) => event === "100-continue asked").length;
+      const before = await asked();
       const wire = await open();
       wire.write(head("POST", "/body", { Host: host(), Expect: "100-continue", "Content-Length": "4" }));
       assert.equal((await wire.response()).status, 100);
@@ -108,7 +113,36 @@ export function http1(path: () => Path): void {
       const response = await wire.response();
       assert.equal(response.status, 200);
       assert.deepEqual(JSON.parse(response.body.toString()), { body: "yes!" });
+      assert.equal((await asked()) - before, 1);
       wire.close();
+    });
+
+    test("a server that refuses an expectation is heard, and no body is asked for", async () => {
+      const wire = await open();
+      wire.write(head("POST", "/refuse", { Host: host(), Expect: "100-continue", "Content-Length": "4" }));
+      const response = await wire.response();
+      assert.equal(response.status, 417);
+      assert.equal(response.headers.get("connection"), "close");
+      await wire.ended();
+    });
+
+    test("102 and 103 come through while the final response is awaited, and HTTP/1.0 is spared them", async () => {
+      const wire = await open();
+      wire.write(head("POST", "/hints", { Host: host(), "Content-Length": "4" }));
+      assert.equal((await wire.response()).status, 102);
+      const hint = await wire.response();
+      assert.equal(hint.status, 103);
+      assert.equal(hint.headers.get("link"), HINT);
+      assert.equal(hint.headers.get("l5d-proxy-error"), null);
+      wire.write("late");
+      const response = await wire.response();
+      assert.equal(response.status, 200);
+      assert.deepEqual(JSON.parse(response.body.toString()), { body: "late" });
+      wire.close();
+      const old = await open();
+      old.write("POST /hints HTTP/1.0\r\nContent-Length: 4\r\n\r\nlate");
+      assert.equal((await old.response()).status, 200);
+      await old.ended();
     });
 
     test("HEAD is answered with a length and no body, and the connection stays in step", async () => {

@@ -11,6 +11,7 @@ import {
 import { after, before, describe, test } from "node:test";
 import { z } from "zod";
 import type { Address, Place } from "../../pair/pair.ts";
+import { HINT } from "../app-streams.ts";
 import { frame, Frames } from "../frames.ts";
 import { until } from "../mesh.ts";
 import type { Path } from "./http1.ts";
@@ -101,6 +102,22 @@ export function streams(path: () => Path): void {
         assert.equal(headers[":status"], 200);
         assert.equal(Plain.parse(JSON.parse(body.toString())).headers[":path"], paths[index]);
       }
+    });
+
+    test("100, and 103 with its fields, come through while the server waits for the body", async () => {
+      const stream = client.request({ ":path": "/hints", ":method": "POST", expect: "100-continue" });
+      const heard: (readonly [unknown, unknown])[] = [];
+      stream.on("headers", (headers) => heard.push([headers[":status"], headers["link"]]));
+      const outcome = finished(stream);
+      await until("both come", async () => heard.length === 2);
+      assert.deepEqual(heard, [
+        [100, undefined],
+        [103, HINT],
+      ]);
+      stream.end("late");
+      const { headers, body } = await outcome;
+      assert.equal(headers[":status"], 200);
+      assert.equal(z.object({ bytes: z.number() }).parse(JSON.parse(body.toString())).bytes, 4);
     });
 
     test("a unary call brings its message, its status and the server's trailers", async () => {

@@ -106,7 +106,7 @@ fn judge(route: &HttpRoute<()>, sent: &[u8]) -> Option<(u8, BytesMut)> {
     };
     let view = View { head: &head, path };
     let answer = if matching::http(routes, &view).is_some() { MATCHED } else { OUTSIDE };
-    let how = RequestOut { expect: false, path_and_query: changed.as_deref(), ..RequestOut::of(&head) };
+    let how = RequestOut { path_and_query: changed.as_deref(), ..RequestOut::of(&head) };
     let mut out = BytesMut::new();
     encode::request(&head, &how, &Edits::strip(&strip::REQUEST_FROM_PEER), &mut out).ok()?;
     Some((answer, out))

@@ -7,9 +7,11 @@ use std::task::{Context, Poll, ready};
 
 use ::h2::Reason;
 use bytes::Bytes;
+use hauberk_observe::Sizes;
 use hauberk_wire::h1::H1Error;
 use hauberk_wire::translate::{TranslateError, forward};
 use http::{HeaderMap, HeaderName};
+use tokio::time::Instant;
 
 use crate::h1;
 use crate::h2;
@@ -166,8 +168,11 @@ pub(crate) struct Pump {
     rescue: Option<fn(Rescue) -> HeaderMap>,
     /// `grpc-status` of the trailers that went through.
     pub(crate) grpc_status: Option<u16>,
-    /// Bytes that went through.
-    pub(crate) bytes: u64,
+    /// What went through.
+    pub(crate) sizes: Sizes,
+    /// When the last of it went, where that is asked for.
+    pub(crate) done_at: Option<Instant>,
+    is_timed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,7 +186,13 @@ enum PumpState {
 impl Pump {
     pub(crate) fn new(body: Body, sink: Sink) -> Self {
         let state = if matches!(sink, Sink::None) { PumpState::Done } else { PumpState::Moving };
-        Self { body, sink, state, rescue: None, grpc_status: None, bytes: 0 }
+        let sizes = Sizes::default();
+        Self { body, sink, state, rescue: None, grpc_status: None, sizes, done_at: None, is_timed: false }
+    }
+
+    /// One that notes when it is done, if there is anything to move.
+    pub(crate) fn timed(body: Body, sink: Sink) -> Self {
+        Self { is_timed: true, ..Self::new(body, sink) }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -234,6 +245,9 @@ impl Pump {
                         ready!(self.sink.poll_flush(cx)).map_err(PumpError::Sink)?;
                     }
                     self.state = PumpState::Done;
+                    if self.is_timed {
+                        self.done_at = Some(Instant::now());
+                    }
                 }
                 PumpState::Moving => {
                     ready!(self.sink.poll_ready(cx)).map_err(PumpError::Sink)?;
@@ -259,7 +273,7 @@ impl Pump {
                 self.state = PumpState::Flushing;
             }
             Ok(Some(Frame::Data(bytes))) => {
-                self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+                self.sizes.add(bytes.len());
                 let end = self.body.is_end();
                 self.sink.data(bytes, end).map_err(PumpError::Sink)?;
                 if end {

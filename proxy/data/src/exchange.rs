@@ -9,6 +9,7 @@ use std::time::Duration;
 use h2::Reason;
 use hauberk_model::status::Failure;
 use hauberk_model::story::RequestId;
+use hauberk_observe::Sizes;
 use hauberk_wire::Edits;
 use hauberk_wire::translate::Honour;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
@@ -55,6 +56,23 @@ impl Reply {
         match self {
             Self::H1(respond) => Ok(Sink::H1(respond.head(head, edits, ends)?)),
             Self::H2(respond) => respond.head(head, edits, ends),
+        }
+    }
+
+    /// Sends an interim response, if the client can hear it.
+    pub(crate) fn interim(&mut self, head: ResponseMeta, edits: &Edits<'_>) {
+        match self {
+            Self::H1(respond) => respond.interim(head, edits),
+            Self::H2(respond) => respond.interim(head, edits),
+        }
+    }
+
+    /// Moves interim responses that are still on their way.
+    pub(crate) fn poll_interims(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Self::H1(respond) => respond.poll_interims(cx),
+            // The connection's own task writes.
+            Self::H2(_) => {}
         }
     }
 
@@ -178,6 +196,15 @@ pub(crate) struct Bounds {
     pub(crate) idle: Option<Duration>,
 }
 
+/// What an exchange has moved.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moved {
+    pub(crate) request: Sizes,
+    pub(crate) response: Sizes,
+    /// When the request was sent to its end; `None` where its head was all, or its end never came.
+    pub(crate) sent: Option<Instant>,
+}
+
 /// Passes the response on, and what is left of the request, until both have ended.
 pub(crate) async fn relay(
     exchange: Box<Exchange>,
@@ -185,7 +212,7 @@ pub(crate) async fn relay(
     edits: &Edits<'_>,
     is_grpc: bool,
     bounds: Bounds,
-) -> (Ended, Fault) {
+) -> (Ended, Fault, Moved) {
     let Exchange { response, body, mut request, hold } = *exchange;
     let status = response.status();
     let head_grpc = response.grpc_status();
@@ -199,11 +226,14 @@ pub(crate) async fn relay(
                 false
             }
         };
-        return (Ended { status, grpc_status: None, complete }, Fault::None);
+        return (Ended { status, grpc_status: None, complete }, Fault::None, Moved::default());
     }
     let sink = match reply.head(response, edits, body.is_end()) {
         Ok(sink) => sink,
-        Err(_) => return (Ended { status, grpc_status: head_grpc, complete: false }, Fault::Client),
+        Err(_) => {
+            let ended = Ended { status, grpc_status: head_grpc, complete: false };
+            return (ended, Fault::Client, Moved::default());
+        }
     };
     let mut down = Pump::new(body, sink);
     if is_grpc {
@@ -214,12 +244,13 @@ pub(crate) async fn relay(
     let complete = fault == Fault::None;
     let grpc_status = down.grpc_status.or(head_grpc);
     let whole = request.is_done() && complete;
+    let moved = Moved { request: request.sizes, response: down.sizes, sent: request.done_at };
     match hold {
         Hold::Connection(lease) => lease.release(whole),
         Hold::Stream(lease) if whole => lease.end((request, down)),
         Hold::Stream(_) => {}
     }
-    (Ended { status, grpc_status, complete }, fault)
+    (Ended { status, grpc_status, complete }, fault, moved)
 }
 
 /// Bytes of a response that nobody sees which are read all the same, so that its server can end it in peace.
@@ -288,7 +319,7 @@ impl Relay<'_> {
                 Err(PumpError::Sink(_)) => Fault::Client,
             });
         }
-        let moved = self.up.bytes.saturating_add(self.down.bytes);
+        let moved = self.up.sizes.bytes().saturating_add(self.down.sizes.bytes());
         if moved != self.moved {
             self.moved = moved;
             self.clock.restart_idle();

@@ -267,7 +267,6 @@ pub(crate) fn for_http2(head: &RequestMeta, on: &Onward<'_>) -> Result<http::Req
                 known: on.known,
                 path_and_query: on.path_and_query,
                 orig_proto: on.to_mesh,
-                expect: false,
             };
             up::request(head, &how, &on.edits)?
         }
@@ -290,12 +289,7 @@ pub(crate) fn write_http1(
 ) -> Result<Framing, TranslateError> {
     match head {
         RequestMeta::H1(head) => {
-            let how = RequestOut {
-                host: on.host,
-                path_and_query: on.path_and_query,
-                expect: false,
-                ..RequestOut::of(head)
-            };
+            let how = RequestOut { host: on.host, path_and_query: on.path_and_query, ..RequestOut::of(head) };
             encode::request(head, &how, &on.edits, out)?;
             Ok(how.body)
         }

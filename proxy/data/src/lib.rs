@@ -19,6 +19,7 @@ mod h2;
 mod heads;
 mod idle;
 mod inbound;
+mod interim;
 mod io;
 mod look;
 mod meters;

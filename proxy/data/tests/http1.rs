@@ -93,8 +93,42 @@ fn a_head_request_has_a_length_and_no_body() {
     });
 }
 
+/// A request whose client sends its body only when it is told to.
+const EXPECTING: &[u8] = b"PUT / HTTP/1.1\r\nHost: web\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
+
 #[test]
-fn a_client_that_expects_100_is_told_to_go_on() {
+fn a_client_that_expects_100_is_told_by_the_application_to_go_on_and_only_once() {
+    run(async {
+        let at = app(|mut stream| async move {
+            let mut seen = Vec::new();
+            let head = head_of(&mut stream, &mut seen).await.unwrap();
+            assert!(head.to_ascii_lowercase().contains("expect: 100-continue\r\n"), "{head}");
+            stream
+                .write_all(b"HTTP/1.1 100 Continue\r\nx-by: app\r\n\r\nHTTP/1.1 100 Again\r\n\r\n")
+                .await
+                .unwrap();
+            while seen.len() < 4 {
+                stream.read_buf(&mut seen).await.unwrap();
+            }
+            assert_eq!(seen, b"body");
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        })
+        .await;
+        let pair = Pair::before(at);
+        let mut client = pair.connect().await;
+        client.write_all(EXPECTING).await.unwrap();
+        let mut seen = Vec::new();
+        let head = soon(head_of(&mut client, &mut seen)).await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 100 ") && head.contains("x-by: app\r\n"), "{head}");
+        client.write_all(b"body").await.unwrap();
+        let head = soon(head_of(&mut client, &mut seen)).await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 204 "), "{head}");
+        assert!(!head.contains("close"), "{head}");
+    });
+}
+
+#[test]
+fn a_client_that_expects_100_is_told_to_go_on_where_the_application_never_says_so() {
     run(async {
         let at = app(|mut stream| async move {
             let mut seen = Vec::new();
@@ -108,16 +142,91 @@ fn a_client_that_expects_100_is_told_to_go_on() {
         .await;
         let pair = Pair::before(at);
         let mut client = pair.connect().await;
-        client
-            .write_all(b"PUT / HTTP/1.1\r\nHost: web\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
-            .await
-            .unwrap();
+        client.write_all(EXPECTING).await.unwrap();
         let mut seen = Vec::new();
         let head = soon(head_of(&mut client, &mut seen)).await.unwrap();
         assert!(head.starts_with("HTTP/1.1 100 "), "{head}");
         client.write_all(b"body").await.unwrap();
         let head = soon(head_of(&mut client, &mut seen)).await.unwrap();
         assert!(head.starts_with("HTTP/1.1 204 "), "{head}");
+    });
+}
+
+#[test]
+fn an_application_that_refuses_an_expectation_is_heard_without_the_body() {
+    run(async {
+        let at = app(|mut stream| async move {
+            let mut seen = Vec::new();
+            head_of(&mut stream, &mut seen).await.unwrap();
+            stream.write_all(b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            let _ = stream.read_buf(&mut seen).await;
+        })
+        .await;
+        let pair = Pair::before(at);
+        let mut client = pair.connect().await;
+        client.write_all(EXPECTING).await.unwrap();
+        let all = all_of(&mut client).await;
+        assert!(all.starts_with("HTTP/1.1 417 ") && all.contains("Connection: close\r\n"), "{all}");
+    });
+}
+
+#[test]
+fn interim_responses_come_before_the_final_one_and_spare_http_10() {
+    run(async {
+        let at = app(|mut stream| async move {
+            let mut seen = Vec::new();
+            head_of(&mut stream, &mut seen).await.unwrap();
+            let hints = "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\nl5d-proxy-error: forged\r\nConnection: x-hop\r\nx-hop: 1\r\n\r\n";
+            stream.write_all(hints.as_bytes()).await.unwrap();
+            while seen.len() < 4 {
+                stream.read_buf(&mut seen).await.unwrap();
+            }
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        })
+        .await;
+        let pair = Pair::before(at);
+        let mut client = pair.connect().await;
+        client.write_all(b"PUT / HTTP/1.1\r\nHost: web\r\nContent-Length: 4\r\n\r\n").await.unwrap();
+        let mut seen = Vec::new();
+        let head = soon(head_of(&mut client, &mut seen)).await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 102 "), "{head}");
+        let head = soon(head_of(&mut client, &mut seen)).await.unwrap();
+        assert!(
+            head.starts_with("HTTP/1.1 103 ") && head.to_ascii_lowercase().contains("link: </a>\r\n"),
+            "{head}"
+        );
+        assert!(
+            !head.contains("forged") && !head.contains("x-hop") && !head.contains("orig-proto"),
+            "{head}"
+        );
+        // The final response waits for the body: what came before it was passed on meanwhile.
+        client.write_all(b"body").await.unwrap();
+        let head = soon(head_of(&mut client, &mut seen)).await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 204 "), "{head}");
+        let mut old = pair.connect().await;
+        old.write_all(b"PUT / HTTP/1.0\r\nHost: web\r\nContent-Length: 4\r\n\r\nbody").await.unwrap();
+        let all = all_of(&mut old).await;
+        assert!(all.starts_with("HTTP/1.0 204 ") || all.starts_with("HTTP/1.1 204 "), "{all}");
+    });
+}
+
+#[test]
+fn an_application_that_never_comes_to_its_final_response_is_broken() {
+    run(async {
+        let at = app(|mut stream| async move {
+            let mut seen = Vec::new();
+            head_of(&mut stream, &mut seen).await.unwrap();
+            let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(100);
+            stream.write_all(hints.as_bytes()).await.unwrap();
+            let _ = stream.read_buf(&mut seen).await;
+        })
+        .await;
+        let pair = Pair::before(at);
+        let mut client = pair.connect().await;
+        client.write_all(b"GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n").await.unwrap();
+        let all = all_of(&mut client).await;
+        assert!(all.contains("HTTP/1.1 502 "), "{all}");
+        assert!(all.matches("HTTP/1.1 103 ").count() <= 16, "{all}");
     });
 }
 

@@ -94,6 +94,37 @@ fn a_call_streams_both_ways_and_ends_with_its_trailers() {
 }
 
 #[test]
+fn interim_responses_of_a_stream_come_before_its_final_one() {
+    run(async {
+        let at = h2_app(|request, mut respond| async move {
+            assert_eq!(request.headers()["expect"], "100-continue");
+            let interim =
+                |status: u16| Response::builder().status(status).header("link", "</a>").body(()).unwrap();
+            respond.send_informational(interim(100)).unwrap();
+            respond.send_informational(interim(103)).unwrap();
+            let mut body = request.into_body();
+            assert_eq!(body.data().await.unwrap().unwrap(), "body");
+            respond.send_response(Response::new(()), true).unwrap();
+        })
+        .await;
+        let pair = Pair::before(at);
+        let mut send = client(&pair).await;
+        let request = Request::post("http://web/").header("expect", "100-continue").body(()).unwrap();
+        let (mut response, mut out) = send.send_request(request, false).unwrap();
+        for status in [100, 103] {
+            let interim = soon(std::future::poll_fn(|cx| response.poll_informational(cx))).await;
+            let interim = interim.unwrap().unwrap();
+            assert_eq!(
+                (interim.status().as_u16(), &interim.headers()["link"]),
+                (status, &HeaderValue::from_static("</a>"))
+            );
+        }
+        out.send_data(Bytes::from_static(b"body"), true).unwrap();
+        assert_eq!(soon(response).await.unwrap().status(), 200);
+    });
+}
+
+#[test]
 fn a_large_body_comes_back_whole() {
     run(async {
         let pair = Pair::before(h2_app(echo).await);

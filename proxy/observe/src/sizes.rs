@@ -10,6 +10,9 @@ pub struct Sizes {
 }
 
 impl Sizes {
+    /// Of no frame.
+    pub const NONE: Self = Self { counts: [0; FRAME_SIZE_BUCKETS], bytes: 0 };
+
     /// One more frame.
     pub fn add(&mut self, bytes: usize) {
         let bytes = bytes as u64;

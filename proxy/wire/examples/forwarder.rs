@@ -96,7 +96,7 @@ fn passed_on(head: &RequestHead, body: &[u8], trailers: &HeaderMap) -> Option<By
     if head.method() == "CONNECT" {
         return None;
     }
-    let how = RequestOut { expect: false, ..RequestOut::of(head) };
+    let how = RequestOut::of(head);
     let mut out = BytesMut::new();
     encode::request(head, &how, &Edits::strip(&strip::REQUEST_FROM_PEER), &mut out).ok()?;
     write_body(how.body, body, trailers, &mut out)?;

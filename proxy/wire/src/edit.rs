@@ -37,7 +37,7 @@ pub struct Edits<'a> {
 
 impl<'a> Edits<'a> {
     /// Only what the crossing drops.
-    pub fn strip(strip: &'a Strip) -> Self {
+    pub const fn strip(strip: &'a Strip) -> Self {
         Self { strip, modifiers: &[], own: &[], own_is_sound: true }
     }
 

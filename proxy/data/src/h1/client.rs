@@ -14,12 +14,10 @@ use crate::body::{Body, BodyError, Pump, PumpError, Sink};
 use crate::config::Limits;
 use crate::exchange::{AttemptError, Exchange};
 use crate::heads::{self, Onward, RequestMeta, ResponseMeta};
+use crate::interim::{INTERIM_MAX, Interims};
 use crate::pool::Http1Pool;
 
-/// Interim responses that are passed over before the final one; a server that sends more is broken.
-const INTERIM_MAX: usize = 16;
-
-/// Sends a request and waits for the head of the response, while the body goes out. The connection goes to `pool`
+/// Sends a request and waits for the head of the response, while the body goes out; interim ones are put into `interims`. The connection goes to `pool`
 /// after the exchange, if the two messages allow it.
 ///
 /// # Errors
@@ -31,6 +29,7 @@ pub(crate) async fn request(
     body: Body,
     limits: &Limits,
     pool: Option<Http1Pool>,
+    interims: &Interims,
 ) -> Result<Box<Exchange>, AttemptError> {
     let written = conn.write(|out| heads::write_http1(head, on, out));
     let framing = written.map_err(|error| AttemptError::Unsent(BodyError::Unsayable(error)))?;
@@ -38,10 +37,11 @@ pub(crate) async fn request(
     let limits = wire_limits(limits);
     let mut waiting = Waiting {
         conn: &conn,
-        pump: Pump::new(body, sink),
+        pump: Pump::timed(body, sink),
         asked: Asked::by(head.method()),
         limits: &limits,
         scan: Scan::default(),
+        interims,
         interim: 0,
     };
     let head = poll_fn(|cx| waiting.poll(cx)).await?;
@@ -54,7 +54,7 @@ pub(crate) async fn request(
         }
         framing @ (Framing::Length(_) | Framing::Chunked | Framing::UntilClose) => {
             conn.body_read.set(false);
-            Body::H1(Incoming::new(&conn, framing, &limits, false))
+            Body::H1(Incoming::new(&conn, framing, &limits))
         }
     };
     let lease = Lease { conn, pool: pool.filter(|_| keep) };
@@ -68,6 +68,7 @@ struct Waiting<'a> {
     asked: Asked,
     limits: &'a WireLimits,
     scan: Scan,
+    interims: &'a Interims,
     interim: usize,
 }
 
@@ -90,6 +91,7 @@ impl Waiting<'_> {
                     if self.interim > INTERIM_MAX {
                         return Poll::Ready(Err(AttemptError::Malformed(super::H1Error::StatusLine)));
                     }
+                    self.interims.push(ResponseMeta::H1(Box::new(head)));
                 }
                 Some(head) => return Poll::Ready(Ok(Box::new(head))),
                 None => match ready!(self.conn.poll_fill(cx)) {

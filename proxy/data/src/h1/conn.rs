@@ -37,6 +37,8 @@ pub(crate) struct Conn {
     pub(crate) body_read: Cell<bool>,
     /// The message that is going out has been queued to its end.
     pub(crate) body_written: Cell<bool>,
+    /// The client sends its body only when it is told to (RFC 9110 §10.1.1), and has neither been told nor begun.
+    pub(crate) awaits_continue: Cell<bool>,
     /// A request body that its handler dropped before the end.
     pub(crate) unread: Cell<Option<Unread>>,
 }
@@ -65,6 +67,7 @@ impl Conn {
             reusable: Cell::new(true),
             body_read: Cell::new(true),
             body_written: Cell::new(false),
+            awaits_continue: Cell::new(false),
             unread: Cell::new(None),
         })
     }

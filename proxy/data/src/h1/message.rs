@@ -1,7 +1,10 @@
 //! Bodies of HTTP/1 messages.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hauberk_wire::h1::body::{Decoded, Decoder};
@@ -9,28 +12,32 @@ use hauberk_wire::h1::encoder::Encoder;
 use hauberk_wire::h1::{Body as Framing, Limits};
 use hauberk_wire::translate::{down, up};
 use http::HeaderMap;
+use tokio::time::{Sleep, sleep};
 
 use super::Conn;
 use crate::body::{BodyError, Frame};
 use crate::idle::{Idle, timed_out};
 
-/// What a client that waits is told before it sends its body (RFC 9110 §10.1.1).
+/// What a client that waits is told where nobody else does (RFC 9110 §10.1.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// How long the server's word is waited for before we say it ourselves: some proxies and servers take `Expect` and never
+/// answer it. As long as patient clients wait by themselves.
+const CONTINUE_AFTER: Duration = Duration::from_secs(1);
 
 /// A body that arrives.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     conn: Rc<Conn>,
     decoder: Decoder,
-    /// The client sends nothing before it is told to.
-    owes_continue: bool,
+    /// Runs while the client waits to be told to send.
+    late: Option<Pin<Box<Sleep>>>,
     /// Bounds a client's body; an application's answer may take its time.
     idle: Option<Idle>,
 }
 
 impl Incoming {
-    pub(crate) fn new(conn: &Rc<Conn>, framing: Framing, limits: &Limits, owes_continue: bool) -> Self {
-        Self { conn: Rc::clone(conn), decoder: Decoder::new(framing, limits), owes_continue, idle: None }
+    pub(crate) fn new(conn: &Rc<Conn>, framing: Framing, limits: &Limits) -> Self {
+        Self { conn: Rc::clone(conn), decoder: Decoder::new(framing, limits), late: None, idle: None }
     }
 
     /// The same, which must not stand still for long.
@@ -43,7 +50,10 @@ impl Incoming {
         loop {
             let decoded = self.decoder.decode(&mut self.conn.input.borrow_mut());
             match decoded.inspect_err(|_| self.conn.reusable.set(false))? {
-                Decoded::Data(bytes) => return Poll::Ready(Ok(Some(Frame::Data(bytes)))),
+                Decoded::Data(bytes) => {
+                    self.conn.awaits_continue.set(false);
+                    return Poll::Ready(Ok(Some(Frame::Data(bytes))));
+                }
                 Decoded::Trailers(trailers) => {
                     let trailers = up::trailers(&trailers).map_err(BodyError::Unsayable)?;
                     return Poll::Ready(Ok(Some(Frame::Trailers(trailers))));
@@ -54,18 +64,29 @@ impl Incoming {
                 }
                 Decoded::NeedMore => {}
             }
-            if self.owes_continue {
-                self.owes_continue = false;
-                self.conn.write(|out| out.extend_from_slice(CONTINUE));
-                if let Poll::Ready(flushed) = self.conn.poll_flush(cx) {
-                    flushed?;
-                }
+            if self.conn.awaits_continue.get() {
+                self.poll_continue(cx)?;
             }
             if ready!(self.poll_fill(cx))? == 0 {
                 self.conn.reusable.set(false);
                 self.decoder.close()?;
                 self.conn.body_read.set(true);
             }
+        }
+    }
+
+    /// Tells the client to go on once nobody else has for too long.
+    fn poll_continue(&mut self, cx: &mut Context<'_>) -> std::io::Result<()> {
+        let late = self.late.get_or_insert_with(|| Box::pin(sleep(CONTINUE_AFTER)));
+        if late.as_mut().poll(cx).is_pending() {
+            return Ok(());
+        }
+        self.late = None;
+        self.conn.awaits_continue.set(false);
+        self.conn.write(|out| out.extend_from_slice(CONTINUE));
+        match self.conn.poll_flush(cx) {
+            Poll::Ready(flushed) => flushed,
+            Poll::Pending => Ok(()),
         }
     }
 
@@ -89,14 +110,9 @@ impl Incoming {
         done
     }
 
-    /// Whether the client still waits for word to send.
-    pub(crate) fn owes_continue(&self) -> bool {
-        self.owes_continue
-    }
-
     /// A body that was given up before its end.
     pub(crate) fn resume(conn: &Rc<Conn>, left: Unread) -> Self {
-        Self { conn: Rc::clone(conn), decoder: left.decoder, owes_continue: left.owes_continue, idle: None }
+        Self { conn: Rc::clone(conn), decoder: left.decoder, late: None, idle: None }
     }
 }
 
@@ -104,14 +120,12 @@ impl Incoming {
 #[derive(Debug)]
 pub(crate) struct Unread {
     decoder: Decoder,
-    owes_continue: bool,
 }
 
 impl Drop for Incoming {
     fn drop(&mut self) {
         if !self.decoder.is_done() {
-            let left = Unread { decoder: self.decoder.clone(), owes_continue: self.owes_continue };
-            self.conn.unread.set(Some(left));
+            self.conn.unread.set(Some(Unread { decoder: self.decoder.clone() }));
         }
     }
 }

@@ -28,6 +28,9 @@ const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long the rest of an unwanted body, or the client's close, is waited for.
 const LINGER: Duration = Duration::from_millis(500);
 
+/// The status of the word to go on (RFC 9110 §15.2.1).
+const CONTINUE: u16 = 100;
+
 /// Serves a connection until the client closes, an error, or the drain. What is brief or rare is boxed: an idle connection is
 /// in here, and there may be thousands.
 pub(crate) async fn serve<H: Handler>(conn: Rc<Conn>, limits: &Limits, drain: DrainBell, handler: Rc<H>) {
@@ -95,10 +98,11 @@ fn begin(conn: &Rc<Conn>, head: Box<RequestHead>, limits: &Limits, drain: &Drain
     let ends_with_head = matches!(framing, Framing::None | Framing::Length(0));
     conn.body_read.set(ends_with_head);
     conn.body_written.set(false);
+    conn.awaits_continue.set(head.expect_continue() && !ends_with_head);
     let body = if ends_with_head {
         Body::Empty
     } else {
-        let body = Incoming::new(conn, framing, &wire_limits(limits), head.expect_continue());
+        let body = Incoming::new(conn, framing, &wire_limits(limits));
         Body::H1(body.bounded(Idle::new(limits.body_idle_timeout)))
     };
     let reply = Respond {
@@ -133,7 +137,9 @@ impl Respond {
         edits: &Edits<'_>,
         ends: bool,
     ) -> Result<Outgoing, BodyError> {
-        let persist = self.keep_alive && self.conn.reusable.get() && !self.drain.has_rung();
+        // A client that was not told to send its body may send it now, or not: what comes next cannot be told apart.
+        let is_open = self.conn.reusable.get() && !self.conn.awaits_continue.get();
+        let persist = self.keep_alive && is_open && !self.drain.has_rung();
         let how = heads::Answered { version: self.version, asked: self.asked, persist, ends };
         let written = self.conn.write(|out| heads::write_response(head, &how, edits, out));
         let (framing, persist) = written.map_err(BodyError::Unsayable)?;
@@ -141,6 +147,27 @@ impl Respond {
             self.conn.reusable.set(false);
         }
         Ok(Outgoing::new(&self.conn, framing).bounded(Idle::new(self.unread)))
+    }
+
+    /// Queues an interim response. HTTP/1.0 knows none, and word to go on is for a client that waits for it. One that
+    /// cannot be written is left out.
+    pub(crate) fn interim(&mut self, head: ResponseMeta, edits: &Edits<'_>) {
+        let is_continue = head.status() == CONTINUE;
+        if self.version == Version::Http10 || (is_continue && !self.conn.awaits_continue.get()) {
+            return;
+        }
+        let how = heads::Answered { version: self.version, asked: self.asked, persist: true, ends: true };
+        let written = self.conn.write(|out| heads::write_response(head, &how, edits, out));
+        if is_continue && written.is_ok() {
+            self.conn.awaits_continue.set(false);
+        }
+    }
+
+    /// Writes what [`Respond::interim`] has queued. That the connection has failed is [`Respond::poll_gone`]'s to tell.
+    pub(crate) fn poll_interims(&mut self, cx: &mut Context<'_>) {
+        if self.conn.waiting() > 0 {
+            let _ = self.conn.poll_flush(cx);
+        }
     }
 
     /// Ready when the client's connection has failed. A close of its direction alone is no cancellation (RFC 9112 §9.6).
@@ -173,12 +200,11 @@ async fn refuse<H: Handler>(conn: &Rc<Conn>, error: H1Error, handler: &H) {
 
 /// Reads away what is left of a request body after its answer. False: the connection cannot go on.
 async fn rest_of_body(conn: &Rc<Conn>) -> bool {
-    let Some(left) = conn.unread.take() else { return false };
-    let mut body = Incoming::resume(conn, left);
-    if body.owes_continue() {
-        // The client may send the body now, or not: what comes next cannot be told apart.
+    if conn.awaits_continue.get() {
         return false;
     }
+    let Some(left) = conn.unread.take() else { return false };
+    let mut body = Incoming::resume(conn, left);
     let mut left = DISCARD_BYTES_MAX;
     let discard = async {
         loop {

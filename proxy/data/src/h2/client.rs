@@ -10,17 +10,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Connection, ResponseFuture, SendRequest};
-use h2::{Ping, PingPong};
+use h2::{Ping, PingPong, Reason};
 use hauberk_model::endpoint::Http2Params;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::muted::Muted;
 use super::stream::{Incoming, Outgoing};
-use crate::body::{Body, Pump, PumpError, Sink};
+use crate::body::{Body, BodyError, Pump, PumpError, Sink};
 use crate::config::Limits;
 use crate::exchange::{AttemptError, Exchange};
 use crate::heads::ResponseMeta;
+use crate::interim::{INTERIM_MAX, Interims};
 use crate::io::Io;
 
 /// Bytes of one stream that may wait in our memory for the connection.
@@ -80,7 +81,8 @@ impl Client {
         self.state.closed.get()
     }
 
-    /// Sends a request and waits for the head of the response, while the body goes out.
+    /// Sends a request and waits for the head of the response, while the body goes out; interim ones are put into
+    /// `interims`.
     ///
     /// # Errors
     /// [`AttemptError`] tells whether the server may have seen the request.
@@ -88,6 +90,7 @@ impl Client {
         self: &Rc<Self>,
         head: http::Request<()>,
         body: Body,
+        interims: &Interims,
     ) -> Result<Box<Exchange>, AttemptError> {
         let lease = Lease::new(self);
         let mut send = match self.send.clone().ready().await {
@@ -102,7 +105,7 @@ impl Client {
         let (response, stream) =
             send.send_request(head, end).map_err(|error| AttemptError::Unsent(error.into()))?;
         let sink = if end { Sink::None } else { Sink::H2(Outgoing::new(stream)) };
-        let mut waiting = Waiting { response, pump: Pump::new(body, sink) };
+        let mut waiting = Waiting { response, pump: Pump::timed(body, sink), interims, interim: 0 };
         let response = poll_fn(|cx| waiting.poll(cx)).await.inspect_err(|error| {
             if error.ends_connection() {
                 self.state.closed.set(true);
@@ -116,12 +119,14 @@ impl Client {
 }
 
 /// A request whose response has not begun.
-struct Waiting {
+struct Waiting<'a> {
     response: ResponseFuture,
     pump: Pump,
+    interims: &'a Interims,
+    interim: usize,
 }
 
-impl Waiting {
+impl Waiting<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<http::Response<h2::RecvStream>, AttemptError>> {
         if !self.pump.is_done()
             && let Poll::Ready(Err(PumpError::Body(error))) = self.pump.poll(cx)
@@ -129,6 +134,16 @@ impl Waiting {
             return Poll::Ready(Err(AttemptError::RequestBody(error)));
         }
         // A failed sink is no answer yet: the server may have answered before it stopped reading.
+        while let Some(head) = ready!(self.response.poll_informational(cx)) {
+            let head = head.map_err(AttemptError::of_stream)?;
+            self.interim += 1;
+            if self.interim > INTERIM_MAX {
+                return Poll::Ready(Err(AttemptError::Broken(BodyError::Cancelled(
+                    Reason::ENHANCE_YOUR_CALM,
+                ))));
+            }
+            self.interims.push(ResponseMeta::of(head));
+        }
         Poll::Ready(ready!(Pin::new(&mut self.response).poll(cx)).map_err(AttemptError::of_stream))
     }
 }

@@ -285,6 +285,13 @@ impl Respond {
         Ok(if ends { Sink::None } else { Sink::H2(Outgoing::new(stream).bounded(Idle::new(self.unread))) })
     }
 
+    /// Sends an interim response. One that cannot be said is left out, and a client that has gone is noticed elsewhere.
+    pub(crate) fn interim(&mut self, head: ResponseMeta, edits: &Edits<'_>) {
+        if let Ok(head) = heads::response_for_http2(head, false, edits) {
+            let _ = self.respond.send_informational(head);
+        }
+    }
+
     /// Ready when the client has cancelled.
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.respond.poll_reset(cx).map(|_| ())

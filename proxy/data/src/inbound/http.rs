@@ -28,17 +28,21 @@ use super::meters::{ClientMeters, RouteMeters};
 use super::port::Plan;
 use super::requirements::{Met, Passage};
 use crate::body::Body;
-use crate::exchange::{AttemptError, Bounds, Exchange, Handler, Reply, Request, relay, unless_gone};
+use crate::exchange::{AttemptError, Bounds, Exchange, Handler, Reply, Request, relay};
 use crate::failure::{failure_of, failure_of_dial};
 use crate::filtering;
 use crate::h1;
 use crate::heads::{self, Onward, RequestMeta, View};
+use crate::interim::{Interims, answered};
 use crate::meters::Ended;
 use crate::outbound::endpoint::{Endpoint, Session};
 use crate::pool::http2_client;
 use crate::recorder::Telling;
 use crate::replay::Source;
 use crate::respond::{Audience, Synthesised, synthesise};
+
+/// Filters speak of the final response.
+const INTERIM: Edits<'static> = Edits::strip(&strip::RESPONSE_FROM_APP);
 
 /// Handles the requests of one connection.
 pub(super) struct Inbound {
@@ -327,9 +331,11 @@ impl Inbound {
             to_mesh: false,
             ends: body.is_end(),
         };
-        let attempt = pin!(self.attempt(&head, &on, body));
-        let attempt = unless_gone(&mut reply, attempt).await;
+        let interims = Interims::default();
+        let attempt = pin!(self.attempt(&head, &on, body, &interims));
+        let attempt = answered(&mut reply, &interims, &INTERIM, attempt).await;
         let answered = Instant::now();
+        let mut moved = None;
         let ended = match attempt {
             None => {
                 story.fails(Failure::Cancelled);
@@ -340,8 +346,9 @@ impl Inbound {
                 let own = admitted.response.iter().chain(&admitted.passage.response);
                 let modifiers = heads::response_modifiers([admitted.filters], own);
                 let edits = Edits::filtered(&strip::RESPONSE_FROM_APP, &modifiers);
-                let (ended, fault) = relay(exchange, reply, &edits, is_grpc, Bounds::default()).await;
+                let (ended, fault, all) = relay(exchange, reply, &edits, is_grpc, Bounds::default()).await;
                 story.breaks(fault);
+                moved = Some(all);
                 ended
             }
             Some(Err(failure)) => {
@@ -351,6 +358,9 @@ impl Inbound {
         };
         let total = start.elapsed();
         story.ended(ended, total);
+        if let Some(moved) = moved {
+            admitted.meters.moved(&moved, start, total);
+        }
         admitted.meters.ended(ended, answered - start, total);
     }
 
@@ -360,15 +370,16 @@ impl Inbound {
         head: &RequestMeta,
         on: &Onward<'_>,
         body: Body,
+        interims: &Interims,
     ) -> Result<Box<Exchange>, Failure> {
         let app = self.accepted.app_endpoint();
         let source = Source::new(body, 0);
         if !head.is_http1() {
-            return self.over_http2(&app, head, on, &source).await;
+            return self.over_http2(&app, head, on, &source, interims).await;
         }
         let kept = app.http1.take().filter(|_| head.upgrade().is_none());
         if let Some(conn) = kept {
-            match self.over_http1(&app, conn, head, on, source.replay()).await {
+            match self.over_http1(&app, conn, head, on, source.replay(), interims).await {
                 Err(AttemptError::Broken(_)) if is_idempotent(head.method()) && source.can_replay() => {}
                 other => return other.map_err(|error| failure_of(&error)),
             }
@@ -376,7 +387,7 @@ impl Inbound {
         let worker = &self.accepted.worker;
         let io = app.connect(worker, Session::Http1).await.map_err(|error| failure_of_dial(&error))?;
         let conn = h1::Conn::new(io);
-        let sent = self.over_http1(&app, conn, head, on, source.replay()).await;
+        let sent = self.over_http1(&app, conn, head, on, source.replay(), interims).await;
         sent.map_err(|error| failure_of(&error))
     }
 
@@ -387,9 +398,10 @@ impl Inbound {
         head: &RequestMeta,
         on: &Onward<'_>,
         body: Body,
+        interims: &Interims,
     ) -> Result<Box<Exchange>, AttemptError> {
         let limits = &self.accepted.worker.config.limits;
-        h1::request(conn, head, on, body, limits, Some(app.http1.clone())).await
+        h1::request(conn, head, on, body, limits, Some(app.http1.clone()), interims).await
     }
 
     async fn over_http2(
@@ -398,6 +410,7 @@ impl Inbound {
         head: &RequestMeta,
         on: &Onward<'_>,
         source: &Source,
+        interims: &Interims,
     ) -> Result<Box<Exchange>, Failure> {
         let meant = head.authority().is_empty().then(|| self.accepted.target.to_string());
         let on = &Onward { host: on.host.or(meant.as_deref()), ..*on };
@@ -406,7 +419,7 @@ impl Inbound {
             let client = http2_client(&self.accepted.worker, app, None).await;
             let client = client.map_err(|error| failure_of_dial(&error))?;
             let request = heads::for_http2(head, on).map_err(|_| Failure::BadRequest)?;
-            match client.request(request, source.replay()).await {
+            match client.request(request, source.replay(), interims).await {
                 // The connection was leaving (GOAWAY): the application itself may well be there.
                 Err(AttemptError::Unsent(_)) if client.is_closed() && !moved && source.can_replay() => {
                     moved = true;

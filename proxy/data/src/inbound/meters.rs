@@ -12,10 +12,12 @@ use hauberk_model::metadata::Metadata;
 use hauberk_model::ratelimit::{Limited, Refused};
 use hauberk_model::requirement::Unmet;
 use hauberk_model::story::Place;
-use hauberk_observe::families as f;
+use hauberk_observe::families::{self as f, frames};
 use hauberk_observe::{Counter, CounterFamily, Histogram, Labels, Registry};
+use tokio::time::Instant;
 
 use super::ClientTls;
+use crate::exchange::Moved;
 use crate::meters::{
     AUTHORIZATION, Direction, Ended, Http, PARENT, RATE_LIMIT, ROUTE, SERVER, find_or_make, object_labels,
     target_labels, tls_labels,
@@ -44,6 +46,33 @@ type RouteKey = (usize, Option<usize>, Option<Arc<str>>);
 /// Counters by HTTP status, gRPC status and completeness.
 type Statuses = RefCell<Vec<((u16, Option<u16>, bool), Counter)>>;
 
+/// What is told of bodies, and of the time after a request's end.
+struct Bodies {
+    request: Histogram,
+    response: Histogram,
+    after: Histogram,
+}
+
+impl Bodies {
+    fn new(registry: &Registry, is_grpc: bool, labels: &Labels) -> Self {
+        let (request, response, after) = if is_grpc {
+            (
+                &frames::INBOUND_GRPC_REQUEST_FRAME_SIZE_BYTES,
+                &frames::INBOUND_GRPC_RESPONSE_FRAME_SIZE_BYTES,
+                &frames::INBOUND_GRPC_RESPONSE_DURATION_SECONDS,
+            )
+        } else {
+            (
+                &frames::INBOUND_HTTP_REQUEST_FRAME_SIZE_BYTES,
+                &frames::INBOUND_HTTP_RESPONSE_FRAME_SIZE_BYTES,
+                &frames::INBOUND_HTTP_RESPONSE_DURATION_SECONDS,
+            )
+        };
+        let histogram = |family| registry.histogram(family, labels.clone());
+        Self { request: histogram(request), response: histogram(response), after: histogram(after) }
+    }
+}
+
 /// Handles of one route, and of the authorization that admitted the client.
 pub(crate) struct RouteMeters {
     pub(crate) http: Http,
@@ -51,6 +80,7 @@ pub(crate) struct RouteMeters {
     denied: Counter,
     requests: Counter,
     duration: Histogram,
+    bodies: Bodies,
     registry: Registry,
     route_labels: Labels,
     is_grpc: bool,
@@ -177,6 +207,7 @@ impl ClientMeters {
             reasons: RefCell::default(),
             requests: self.registry.counter(requests, policy.clone()),
             duration: self.registry.histogram(duration, policy.clone()),
+            bodies: Bodies::new(&self.registry, is_grpc, &policy),
             registry: self.registry.clone(),
             route_labels: policy,
             is_grpc,
@@ -213,6 +244,14 @@ impl RouteMeters {
         self.count_reason(reason, false);
         self.http.requested();
         self.requests.inc();
+    }
+
+    /// A response of the application was passed on, `total` after the request's `start`.
+    pub(super) fn moved(&self, moved: &Moved, start: Instant, total: Duration) {
+        self.bodies.request.gather(&moved.request);
+        self.bodies.response.gather(&moved.response);
+        let request = moved.sent.map_or(Duration::ZERO, |sent| sent.saturating_duration_since(start));
+        self.bodies.after.observe(total.saturating_sub(request));
     }
 
     /// A response has ended: its head took `latency`, all of it `total`.

@@ -21,6 +21,7 @@ use super::http::Outbound;
 use crate::body::{Frame, grpc_status};
 use crate::exchange::Exchange;
 use crate::heads::{self, RequestMeta};
+use crate::interim::Interims;
 use crate::meters::Ended;
 use crate::recorder::Telling;
 use crate::replay::Source;
@@ -93,6 +94,7 @@ pub(crate) async fn call(
         began: Instant::now(),
         repeats: Cell::new(0),
         story: &story,
+        interims: &Interims::default(),
     };
     let Won { exchange, mut load, slot, started, .. } =
         attempts.run().await.inspect_err(|failure| unanswered(&story, *failure)).map_err(AskError::Failed)?;

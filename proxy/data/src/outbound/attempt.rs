@@ -29,8 +29,8 @@ use crate::exchange::{AttemptError, Exchange};
 use crate::failure::{failure_of, failure_of_dial};
 use crate::h1;
 use crate::heads::{self, Onward, RequestMeta, ResponseMeta};
+use crate::interim::Interims;
 use crate::meters::{Ended, Http};
-
 use crate::pool::http2_client;
 use crate::recorder::Telling;
 use crate::replay::Source;
@@ -60,6 +60,8 @@ pub(super) struct Attempts<'a> {
     /// Attempts so far that may have had an effect.
     pub(super) repeats: Cell<u32>,
     pub(super) story: &'a Telling<'a>,
+    /// Interim responses, on their way to the client if there is one that waits.
+    pub(super) interims: &'a Interims,
 }
 
 /// A response that has begun.
@@ -257,11 +259,12 @@ impl Attempts<'_> {
     ) -> Result<Box<Exchange>, Lost> {
         let Some(idle) = self.demands.idle else { return sent.await };
         loop {
-            let read = self.source.read();
+            let moved = || (self.source.read(), self.interims.seen());
+            let before = moved();
             if let Some(result) = self.worker.patience.within(Instant::now(), idle, sent.as_mut()).await {
                 return result;
             }
-            if self.source.read() == read {
+            if moved() == before {
                 return Err(Lost {
                     how: AttemptFailure::Status(Failure::IdleTimeout.row().http),
                     failure: Failure::IdleTimeout,
@@ -347,7 +350,7 @@ impl Attempts<'_> {
         body: Body,
     ) -> Result<Box<Exchange>, AttemptError> {
         let limits = &self.worker.config.limits;
-        h1::request(conn, self.head, on, body, limits, Some(endpoint.http1.clone())).await
+        h1::request(conn, self.head, on, body, limits, Some(endpoint.http1.clone()), self.interims).await
     }
 
     async fn over_http2(&self, endpoint: &Rc<Endpoint>, on: &Onward<'_>) -> Result<Box<Exchange>, Lost> {
@@ -361,7 +364,7 @@ impl Attempts<'_> {
                 failure: Failure::BadRequest,
                 outcome: Outcome::Cancelled,
             })?;
-            match client.request(request, self.source.replay()).await {
+            match client.request(request, self.source.replay(), self.interims).await {
                 // The connection was leaving (GOAWAY): that says nothing of the endpoint.
                 Err(AttemptError::Unsent(_)) if client.is_closed() && !moved && self.source.can_replay() => {
                     moved = true;

@@ -12,6 +12,7 @@ use hauberk_model::matching::RequestView;
 use hauberk_model::route::{Filter, HeaderModifier};
 use hauberk_model::status::{self, Failure, GrpcCode};
 use hauberk_model::story::{RequestId, Side};
+use hauberk_observe::Sizes;
 use hauberk_wire::translate::Honour;
 use hauberk_wire::{Edits, strip};
 use tokio::time::{Instant, timeout_at};
@@ -22,9 +23,10 @@ use super::demands::Demands;
 use super::plan::{GrpcPlan, HttpPlan, Plan, Protocol, Rule, RuleBackend};
 use super::target::Target;
 use super::{egress, fault, mirror};
-use crate::exchange::{Bounds, Fault, Handler, Reply, Request, relay, unless_gone};
+use crate::exchange::{Bounds, Fault, Handler, Moved, Reply, Request, relay, unless_gone};
 use crate::filtering::{self, Filtered};
 use crate::heads::{self, RequestMeta, View};
+use crate::interim::{Interims, answered};
 use crate::meters::Ended;
 use crate::recorder::Telling;
 use crate::replay::Source;
@@ -33,6 +35,12 @@ use crate::worker::Worker;
 
 /// Bytes of a request body that are kept so that it can be sent again. A larger one is streamed once.
 const REPLAY_BYTES_MAX: usize = 64 * 1024;
+
+/// What is told of the body of a request that no endpoint has answered.
+const NOTHING: Sizes = Sizes::NONE;
+
+/// Interim responses say nothing of the mesh, and filters speak of the final one.
+const INTERIM: Edits<'static> = Edits::strip(&strip::RESPONSE_FROM_STRANGER);
 
 /// Handles the requests of one connection.
 pub(super) struct Outbound {
@@ -128,6 +136,7 @@ impl Outbound {
         let waited = routed.fault.is_some() || placed.may_have_waited();
         let began = if waited { Instant::now() } else { start };
         let source = Source::new(body, demands.replay_bytes_max(REPLAY_BYTES_MAX));
+        let interims = Interims::default();
         self.mirror(routed, chosen, &head, path_and_query, &source);
         let attempts = Attempts {
             worker: &self.worker,
@@ -143,6 +152,7 @@ impl Outbound {
             began,
             repeats: Cell::new(0),
             story,
+            interims: &interims,
         };
         let run = pin!(async {
             match demands.deadline {
@@ -150,23 +160,23 @@ impl Outbound {
                 Some(at) => timeout_at(at, attempts.run()).await.unwrap_or(Err(Failure::RequestTimeout)),
             }
         });
-        let (ended, now) = match unless_gone(&mut reply, run).await {
-            None => (cancelled(story), Instant::now()),
+        let (ended, now, request) = match answered(&mut reply, &interims, &INTERIM, run).await {
+            None => (cancelled(story), Instant::now(), NOTHING),
             Some(Ok(won)) => {
                 let session = placed.given(&won.slot.endpoint.spec);
                 let own = routed.response.iter().chain(&filtered.response).chain(&session);
                 let modifiers = heads::response_modifiers(filters, own);
                 story.answered(&won.exchange.response, won.answered - start);
-                let (ended, fault, now) =
+                let ((ended, fault, moved), now) =
                     self.pass_on(won, reply, &modifiers, is_grpc, &demands, chosen).await;
                 story.breaks(fault);
-                (ended, now)
+                (ended, now, moved.request)
             }
-            Some(Err(failure)) => (self.fail(reply, is_grpc, failure, story).await, Instant::now()),
+            Some(Err(failure)) => (self.fail(reply, is_grpc, failure, story).await, Instant::now(), NOTHING),
         };
         let total = now - start;
         story.ended(ended, total);
-        routed.rule.ended(ended, !is_failure(ended, &demands), total, hostname);
+        routed.rule.ended(ended, !is_failure(ended, &demands), total, &request, hostname);
     }
 
     /// Carries a fault out while the client waits for it.
@@ -191,14 +201,14 @@ impl Outbound {
         is_grpc: bool,
         demands: &Demands,
         chosen: &RuleBackend,
-    ) -> (Ended, Fault, Instant) {
+    ) -> ((Ended, Fault, Moved), Instant) {
         let Won { exchange, mut load, slot, started, answered, actual } = won;
         let latency = answered - started;
         let tells = self.worker.config.informational_headers && slot.endpoint.is_meshed();
         let strip = if tells { &strip::RESPONSE_FROM_PEER } else { &strip::RESPONSE_FROM_STRANGER };
         let edits = Edits::filtered(strip, modifiers);
         let bounds = Bounds { deadline: demands.response_deadline(started), idle: demands.idle };
-        let (ended, fault) = relay(exchange, reply, &edits, is_grpc, bounds).await;
+        let (ended, fault, moved) = relay(exchange, reply, &edits, is_grpc, bounds).await;
         let failed = is_failure(ended, demands);
         let now = Instant::now();
         load.end_at(outcome_of(failed, fault), now.into_std());
@@ -206,8 +216,9 @@ impl Outbound {
         if let Some(actual) = actual {
             actual.responded_as(ended, ended.complete && !failed, latency);
         }
-        chosen.meters.ended(ended, now - started);
-        (ended, fault, now)
+        chosen.meters.moved(&moved.response);
+        chosen.meters.ended(ended, now - moved.sent.unwrap_or(started));
+        ((ended, fault, moved), now)
     }
 
     /// Sends copies of the request where the rule and the chosen backend want them.

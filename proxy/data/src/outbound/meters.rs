@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hauberk_model::metadata::Metadata;
-use hauberk_observe::families as f;
-use hauberk_observe::{Counter, CounterFamily, Histogram, HistogramFamily, Labels, Registry};
+use hauberk_observe::families::{self as f, frames};
+use hauberk_observe::{Counter, CounterFamily, Histogram, HistogramFamily, Labels, Registry, Sizes};
 
 use crate::meters::{BACKEND, Ended, find_or_make, object_labels};
 
@@ -24,6 +24,8 @@ struct Families {
     requests: &'static CounterFamily,
     backend_statuses: &'static CounterFamily,
     backend_duration: &'static HistogramFamily,
+    response_frames: &'static HistogramFamily,
+    request_frames: &'static HistogramFamily,
     statuses: &'static CounterFamily,
     duration: &'static HistogramFamily,
     retries: &'static CounterFamily,
@@ -36,6 +38,8 @@ static HTTP: Families = Families {
     requests: &f::OUTBOUND_HTTP_ROUTE_BACKEND_REQUESTS_TOTAL,
     backend_statuses: &f::OUTBOUND_HTTP_ROUTE_BACKEND_RESPONSE_STATUSES_TOTAL,
     backend_duration: &f::OUTBOUND_HTTP_ROUTE_BACKEND_RESPONSE_DURATION_SECONDS,
+    response_frames: &frames::OUTBOUND_HTTP_ROUTE_BACKEND_RESPONSE_FRAME_SIZE_BYTES,
+    request_frames: &frames::OUTBOUND_HTTP_ROUTE_REQUEST_FRAME_SIZE_BYTES,
     statuses: &f::OUTBOUND_HTTP_ROUTE_REQUEST_STATUSES_TOTAL,
     duration: &f::OUTBOUND_HTTP_ROUTE_REQUEST_DURATION_SECONDS,
     retries: &f::OUTBOUND_HTTP_ROUTE_RETRY_REQUESTS_TOTAL,
@@ -48,6 +52,8 @@ static GRPC: Families = Families {
     requests: &f::OUTBOUND_GRPC_ROUTE_BACKEND_REQUESTS_TOTAL,
     backend_statuses: &f::OUTBOUND_GRPC_ROUTE_BACKEND_RESPONSE_STATUSES_TOTAL,
     backend_duration: &f::OUTBOUND_GRPC_ROUTE_BACKEND_RESPONSE_DURATION_SECONDS,
+    response_frames: &frames::OUTBOUND_GRPC_ROUTE_BACKEND_RESPONSE_FRAME_SIZE_BYTES,
+    request_frames: &frames::OUTBOUND_GRPC_ROUTE_REQUEST_FRAME_SIZE_BYTES,
     statuses: &f::OUTBOUND_GRPC_ROUTE_REQUEST_STATUSES_TOTAL,
     duration: &f::OUTBOUND_GRPC_ROUTE_REQUEST_DURATION_SECONDS,
     retries: &f::OUTBOUND_GRPC_ROUTE_RETRY_REQUESTS_TOTAL,
@@ -88,17 +94,20 @@ struct Route {
 struct Outcomes {
     labels: Labels,
     duration: Histogram,
+    frames: Histogram,
     statuses: Statuses,
 }
 
 impl Outcomes {
     fn new(registry: &Registry, families: &Families, labels: Labels) -> Self {
         let duration = registry.histogram(families.duration, labels.clone());
-        Self { labels, duration, statuses: Statuses::default() }
+        let frames = registry.histogram(families.request_frames, labels.clone());
+        Self { labels, duration, frames, statuses: Statuses::default() }
     }
 
-    fn ended(&self, route: &Route, ended: Ended, after: Duration) {
+    fn ended(&self, route: &Route, ended: Ended, after: Duration, request: &Sizes) {
         self.duration.observe(after);
+        self.frames.gather(request);
         let labels = || status_labels(&self.labels, ended);
         count(&self.statuses, ended, labels, &route.registry, route.families.statuses);
     }
@@ -124,14 +133,14 @@ impl RouteMeters {
         }))
     }
 
-    /// A request has ended, `after` its start.
-    pub(crate) fn ended(&self, ended: Ended, after: Duration, hostname: Option<Arc<str>>) {
+    /// A request with such frames has ended, `after` its start.
+    pub(crate) fn ended(&self, ended: Ended, after: Duration, request: &Sizes, hostname: Option<Arc<str>>) {
         let Some(route) = &self.0 else { return };
-        let Some(hostname) = hostname else { return route.outcomes.ended(route, ended, after) };
+        let Some(hostname) = hostname else { return route.outcomes.ended(route, ended, after, request) };
         let mut by_host = route.by_host.borrow_mut();
         let labels = |hostname: &Arc<str>| route.labels.clone().with("hostname", Arc::clone(hostname));
         let make = |hostname: &Arc<str>| Outcomes::new(&route.registry, route.families, labels(hostname));
-        by_host.entry(hostname).or_insert_with_key(make).ended(route, ended, after);
+        by_host.entry(hostname).or_insert_with_key(make).ended(route, ended, after, request);
     }
 
     pub(crate) fn retried(&self) {
@@ -178,6 +187,7 @@ struct RouteBackend {
     families: &'static Families,
     requests: Counter,
     duration: Histogram,
+    frames: Histogram,
     statuses: Statuses,
 }
 
@@ -188,6 +198,7 @@ impl RouteBackendMeters {
             RouteBackend {
                 requests: registry.counter(families.requests, labels.clone()),
                 duration: registry.histogram(families.backend_duration, labels.clone()),
+                frames: registry.histogram(families.response_frames, labels.clone()),
                 statuses: Statuses::default(),
                 registry: registry.clone(),
                 labels,
@@ -204,6 +215,13 @@ impl RouteBackendMeters {
     pub(crate) fn requested(&self) {
         if let Some(backend) = &self.0 {
             backend.requests.inc();
+        }
+    }
+
+    /// A response had such frames.
+    pub(crate) fn moved(&self, response: &Sizes) {
+        if let Some(backend) = &self.0 {
+            backend.frames.gather(response);
         }
     }
 

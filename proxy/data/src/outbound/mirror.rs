@@ -20,6 +20,7 @@ use super::plan::{Rule, RuleBackend};
 use crate::body::Body;
 use crate::exchange::discard;
 use crate::heads::{self, RequestMeta};
+use crate::interim::Interims;
 use crate::meters::{BACKEND, Ended, object_labels};
 use crate::replay::Source;
 use crate::tee::TeeWatch;
@@ -149,6 +150,7 @@ impl Copy {
             began: Instant::now(),
             repeats: Cell::new(0),
             story: &story,
+            interims: &Interims::default(),
         };
         let sent = timeout(MIRRORED_FOR_MAX, async { Ok(swallow(attempts.once().await?).await) }).await;
         let is_behind = watch.is_some_and(|watch| watch.is_behind());

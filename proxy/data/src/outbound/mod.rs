@@ -107,13 +107,25 @@ async fn open(worker: &Rc<Worker>, stream: TcpStream, client: SocketAddr) -> Res
         Protocol::Detect { timeout, opaque, tls, .. } => {
             detect(worker, &target, (opaque, tls.as_deref()), *timeout, io, client).await
         }
-        Protocol::Http1(_) => Ok(http1(worker, &target, io, client)),
-        Protocol::Http2(_) | Protocol::Grpc(_) => Ok(http2(worker, &target, io, client)),
-        Protocol::Opaque(plan) => Ok(bytes(&target, opaque::carry(worker, plan, None, io).await?)),
-        Protocol::Tls(tls) => match tls::serve(worker, tls, io).await? {
-            Some(carried) => Ok(bytes(&target, carried)),
-            None => Ok(nothing()),
-        },
+        Protocol::Http1(_) => {
+            target.count_protocol(worker, "http/1");
+            Ok(http1(worker, &target, io, client))
+        }
+        Protocol::Http2(_) | Protocol::Grpc(_) => {
+            target.count_protocol(worker, "http/2");
+            Ok(http2(worker, &target, io, client))
+        }
+        Protocol::Opaque(plan) => {
+            target.count_protocol(worker, "opaque");
+            Ok(bytes(&target, opaque::carry(worker, plan, None, io).await?))
+        }
+        Protocol::Tls(tls) => {
+            target.count_protocol(worker, "tls");
+            match tls::serve(worker, tls, io).await? {
+                Some(carried) => Ok(bytes(&target, carried)),
+                None => Ok(nothing()),
+            }
+        }
     }
 }
 

@@ -17,8 +17,8 @@ use hauberk_model::outbound::{
 use hauberk_model::route::{Filter, GrpcRoute, HttpRoute};
 use hauberk_model::server_name::NameRefusal;
 use hauberk_model::story::Place;
-use hauberk_observe::Labels;
 use hauberk_observe::families::balancer::{self, BalancerFamilies};
+use hauberk_observe::{Labels, Sizes};
 
 use super::affinity::Sessions;
 use super::backend::Backend;
@@ -307,11 +307,18 @@ impl Resolver<'_> {
 
 impl Rule {
     /// Counts the end of a request, `after` its start; a failed or broken one is none that succeeded.
-    pub(crate) fn ended(&self, ended: Ended, success: bool, after: Duration, hostname: Option<Arc<str>>) {
+    pub(crate) fn ended(
+        &self,
+        ended: Ended,
+        success: bool,
+        after: Duration,
+        request: &Sizes,
+        hostname: Option<Arc<str>>,
+    ) {
         if let Some(profile) = &self.profile {
             profile.ended(ended, success && ended.complete, after);
         }
-        self.meters.ended(ended, after, hostname);
+        self.meters.ended(ended, after, request, hostname);
     }
 
     /// The backend for one request, by weight among those that have a ready endpoint.

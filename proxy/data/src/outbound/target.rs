@@ -9,6 +9,7 @@ use hauberk_model::discovery::Watched;
 use hauberk_model::outbound::OutboundPolicy;
 use hauberk_observe::Labels;
 use hauberk_observe::families as f;
+use hauberk_wire::detect::Detection;
 use tokio::time::{Instant, timeout};
 
 use super::backend::Backend;
@@ -71,11 +72,29 @@ impl Targets {
 
 impl Target {
     pub(super) fn count_detected(&self, worker: &Worker, sniffed: &Sniffed) {
-        let mut labels = Labels::new().with("result", sniffed.label());
-        if let Some(policy) = &*self.watched.borrow().borrow() {
-            labels = object_labels(labels, PARENT, &policy.parent);
-        }
+        let labels = self.of_parent(Labels::new().with("result", sniffed.label()));
         worker.registry.counter(&f::OUTBOUND_TCP_DETECT_HTTP_RESULTS_TOTAL, labels).inc();
+        let protocol = match sniffed {
+            Sniffed::Protocol(Detection::Http1) => "http/1",
+            Sniffed::Protocol(Detection::Http2) => "http/2",
+            Sniffed::Protocol(Detection::Tls(_)) => "tls",
+            Sniffed::Protocol(_) | Sniffed::ServerFirst(_) | Sniffed::Silent => "opaque",
+            Sniffed::Closed => "unknown",
+        };
+        self.count_protocol(worker, protocol);
+    }
+
+    /// What a connection of the application carries.
+    pub(super) fn count_protocol(&self, worker: &Worker, protocol: &'static str) {
+        let labels = self.of_parent(Labels::new().with("protocol", protocol));
+        worker.registry.counter(&f::OUTBOUND_TCP_PROTOCOL_CONNECTIONS_TOTAL, labels).inc();
+    }
+
+    fn of_parent(&self, labels: Labels) -> Labels {
+        match &*self.watched.borrow().borrow() {
+            Some(policy) => object_labels(labels, PARENT, &policy.parent),
+            None => labels,
+        }
     }
 
     /// The plan by the latest policy; waits for the first one, within the discovery timeout.

@@ -53,23 +53,13 @@ pub struct RequestOut<'a> {
     pub path_and_query: Option<&'a str>,
     /// Whether the wish to upgrade is passed on.
     pub upgrade: bool,
-    /// Whether `Expect` is passed on; not if the proxy answers 100 itself.
-    pub expect: bool,
 }
 
 impl RequestOut<'_> {
     /// As the request came.
     pub fn of(head: &RequestHead) -> Self {
         let version = head.version();
-        Self {
-            version,
-            body: head.body(),
-            persist: true,
-            host: None,
-            path_and_query: None,
-            upgrade: true,
-            expect: true,
-        }
+        Self { version, body: head.body(), persist: true, host: None, path_and_query: None, upgrade: true }
     }
 }
 
@@ -99,12 +89,7 @@ pub fn request(
         line(out, b"Host", host.as_bytes());
     }
     let has_trailers = how.body == Body::Chunked;
-    fields(
-        head.headers(),
-        edits,
-        |kind| (kind != Kind::Expect || how.expect) && (kind != Kind::Trailer || has_trailers),
-        out,
-    );
+    fields(head.headers(), edits, |kind| kind != Kind::Trailer || has_trailers, out);
     framing(how.body, out);
     if head.te_trailers() {
         line(out, b"TE", b"trailers");

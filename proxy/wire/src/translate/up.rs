@@ -26,14 +26,11 @@ pub struct UpRequest<'a> {
     pub path_and_query: Option<&'a str>,
     /// Whether the other side is a meshed proxy that will take it off again.
     pub orig_proto: bool,
-    /// Whether `Expect` is passed on; not if the proxy answers 100 itself.
-    pub expect: bool,
 }
 
 impl UpRequest<'_> {
-    /// To a meshed proxy, as the request came; the proxy that speaks HTTP/1 with the application handles `Expect`.
-    pub const MESH: Self =
-        Self { host: None, known: None, path_and_query: None, orig_proto: true, expect: false };
+    /// To a meshed proxy, as the request came.
+    pub const MESH: Self = Self { host: None, known: None, path_and_query: None, orig_proto: true };
 }
 
 /// Translates a request head. A wish to upgrade is not passed on; CONNECT is refused.
@@ -68,7 +65,7 @@ pub fn request(
     };
     let authority = authority.transpose().map_err(|_| TranslateError::Host)?;
     let mut headers = HeaderMap::with_capacity(head.headers().len().saturating_add(4));
-    copy(head.headers(), edits, |kind| kind != Kind::Expect || how.expect, &mut headers)?;
+    copy(head.headers(), edits, |_| true, &mut headers)?;
     if let Body::Length(length) = head.body() {
         append(&mut headers, CONTENT_LENGTH, length_value(length)?)?;
     }

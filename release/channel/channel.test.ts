@@ -212,3 +212,19 @@ void test("without a root of one's own nothing is believed", async () => {
   const { root: _, ...rootless } = channel(at);
   assert.equal(await refusal(follow(rootless, all)), "signers-missing");
 });
+
+void test("a Sigstore's trust root is a target of its own, also where cosign looks for targets", async () => {
+  const dir = join(base, "with-sigstore");
+  const sigstore = { mediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1" };
+  await createRepository(dir, { ring: RING, trust: JSON.stringify({ sigstore }), now: now() });
+  const [name = "", ...more] = (await readdir(join(dir, "targets"))).filter((file) =>
+    file.endsWith(".trusted_root.json"),
+  );
+  assert.deepEqual(more, []);
+  const text = await readFile(join(dir, "targets", name), "utf8");
+  assert.deepEqual(JSON.parse(text), sigstore);
+  assert.equal(await readFile(join(dir, "metadata", "targets", name), "utf8"), text);
+  const without = await repository();
+  const names = await readdir(join(without.dir, "targets"));
+  assert.ok(names.every((file) => !file.endsWith(".trusted_root.json")));
+});

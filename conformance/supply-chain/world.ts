@@ -31,6 +31,7 @@ export interface World {
   readonly channelUrl: string;
   /** A checkout of the released commit. */
   readonly checkout: string;
+  /** This tree's command line: where it stands, its wire types have been generated. */
   readonly hauberk: (...args: readonly string[]) => readonly [string, readonly string[]];
 }
 
@@ -151,10 +152,7 @@ export async function withWorld<T>(say: Say, work: (world: World) => Promise<T>)
       channelUrl: url,
       checkout,
       ...(await partsOf(out)),
-      hauberk: (...args) => [
-        join(checkout, "node_modules", ".bin", "node"),
-        [join(checkout, "mesh", "cli", "bin", "hauberk.ts"), ...args],
-      ],
+      hauberk: (...args) => [process.execPath, [join(TREE, "mesh", "cli", "bin", "hauberk.ts"), ...args]],
     });
   } finally {
     for (const close of closing.toReversed()) await close();

@@ -1,7 +1,7 @@
 /** The channel: what go-tuf and python-tuf say of it must be what our follower says, whatever was done to it. */
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ask, must, program, python } from "../programs.ts";
+import { ask, must, program, python, TREE } from "../programs.ts";
 import type { Question } from "../suite.ts";
 import { serveFolder, type World } from "../world.ts";
 
@@ -50,10 +50,9 @@ interface Asked {
   readonly hauberkRelease: (...args: readonly string[]) => ReturnType<typeof ask>;
 }
 
-function askedOf({ dir, channel, hauberk }: World): Asked {
-  const [node, [cli = ""]] = hauberk();
-  const main = join(cli, "..", "..", "..", "..", "release", "main.ts");
-  return { dir, channel, hauberkRelease: (...args) => ask(node, [main, ...args]) };
+function askedOf({ dir, channel }: World): Asked {
+  const main = join(TREE, "release", "main.ts");
+  return { dir, channel, hauberkRelease: (...args) => ask(process.execPath, [main, ...args]) };
 }
 
 function all(found: Verdicts, wanted: boolean): string | undefined {

@@ -63,8 +63,10 @@ export const RELEASES: readonly Question[] = [
   {
     name: "hauberk verify accepts the release's folder",
     ask: async (world) => {
-      const { code, stdout } = await verify(world, world.release);
-      return code === 0 && stdout.includes("by certificate, logged and timestamped") ? undefined : stdout;
+      const { code, stdout, stderr } = await verify(world, world.release);
+      return code === 0 && stdout.includes("by certificate, logged and timestamped")
+        ? undefined
+        : stdout + stderr;
     },
   },
   {
@@ -72,8 +74,8 @@ export const RELEASES: readonly Question[] = [
     ask: async (world) => {
       const at = `${world.repository}/${IMAGE}`;
       await must(program("crane"), ["tag", `${at}:${world.version}`, "9.9.9"]);
-      const { code, stdout } = await verify(world, world.repository, "--tag", "9.9.9");
-      return code !== 0 && stdout.includes("artifact-replayed") ? undefined : stdout;
+      const { code, stdout, stderr } = await verify(world, world.repository, "--tag", "9.9.9");
+      return code !== 0 && stdout.includes("artifact-replayed") ? undefined : stdout + stderr;
     },
   },
   {
@@ -88,8 +90,8 @@ export const RELEASES: readonly Question[] = [
         "--trusted-root", sigstore.trustedRoot, "--bundle", join(dir, "blob.json"), blob]);
       const trust = ["--trust", join(release, "trust.json")];
       const rebuild = ["--rebuild", "--source", checkout, "--log", sigstore.tiles];
-      const { code, stdout } = await ask(...world.hauberk("verify", release, ...trust, ...rebuild));
-      return code !== 0 && stdout.includes("entry-unexplained") ? undefined : stdout.slice(-600);
+      const { code, stdout, stderr } = await ask(...world.hauberk("verify", release, ...trust, ...rebuild));
+      return code !== 0 && stdout.includes("entry-unexplained") ? undefined : (stdout + stderr).slice(-600);
     },
   },
 ];

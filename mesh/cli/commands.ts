@@ -26,6 +26,11 @@ import { PolicyCheckCommand } from "./command/policy/check.ts";
 import { PolicyEdgesCommand } from "./command/policy/edges.ts";
 import { PolicyExplainCommand } from "./command/policy/explain.ts";
 import { PolicyGenerateCommand } from "./command/policy/generate.ts";
+import {
+  PolicyHistoryRecordCommand,
+  PolicyHistoryRestoreCommand,
+  PolicyHistoryShowCommand,
+} from "./command/policy/history.ts";
 import { PolicySimulateCommand } from "./command/policy/simulate.ts";
 import { PolicyTestCommand } from "./command/policy/test.ts";
 import { PruneCommand } from "./command/prune.ts";
@@ -71,6 +76,9 @@ export const COMMANDS = {
   "policy:edges": PolicyEdgesCommand,
   "policy:explain": PolicyExplainCommand,
   "policy:generate": PolicyGenerateCommand,
+  "policy:history:record": PolicyHistoryRecordCommand,
+  "policy:history:restore": PolicyHistoryRestoreCommand,
+  "policy:history:show": PolicyHistoryShowCommand,
   "policy:simulate": PolicySimulateCommand,
   "policy:test": PolicyTestCommand,
   prune: PruneCommand,

@@ -38,6 +38,11 @@ export const Act = z.discriminatedUnion("kind", [
   }),
   z.strictObject({ kind: z.literal("trust-rotation"), step: z.string(), bundle: Sha256 }),
   z.strictObject({ kind: z.literal("uninstall"), from: z.string() }),
+  z.strictObject({
+    kind: z.literal("policy"),
+    /** What policy rests on and is another than before: the object as it is now, as JSON; absent: it is gone. */
+    changed: z.array(z.strictObject({ object: z.string(), manifest: z.string().optional() })).min(1),
+  }),
 ]);
 export type Act = z.infer<typeof Act>;
 
@@ -191,6 +196,9 @@ export function continues(chain: Chain, kept: readonly Entry[], entries: readonl
   return { ok: false, fault, sequence: at + 1, detail };
 }
 
+/** Objects that a line names. */
+const SHOWN_MAX = 4;
+
 /** One act in a line. */
 export function describeAct(act: Act): string {
   switch (act.kind) {
@@ -206,5 +214,12 @@ export function describeAct(act: Act): string {
       return `trust rotation: ${act.step}`;
     case "uninstall":
       return `uninstalled ${act.from}`;
+    case "policy": {
+      const names = act.changed.map(
+        ({ object, manifest }) => `${manifest === undefined ? "-" : "+"}${object}`,
+      );
+      const more = names.length > SHOWN_MAX ? `, and ${names.length - SHOWN_MAX} more` : "";
+      return `policy: ${names.slice(0, SHOWN_MAX).join(", ")}${more}`;
+    }
   }
 }

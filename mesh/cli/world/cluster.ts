@@ -77,6 +77,18 @@ async function objectsOf(
   return objects;
 }
 
+/** Every object that policy depends on, as it is. */
+export async function listObjects(
+  client: KubeClient,
+  signal: AbortSignal,
+): Promise<readonly ManifestObject[]> {
+  const groups = [...Map.groupBy(DECODERS, ({ group }) => group)];
+  const served = await Promise.all(
+    groups.map(([group, kinds]) => servedOf(client, { group, kinds }, signal)),
+  );
+  return (await Promise.all(served.flat().map((type) => objectsOf(client, type, signal)))).flat();
+}
+
 /** The cluster's objects and the settings of the control plane in `namespace`; defaults where it is not installed. */
 export async function worldOfCluster(
   client: KubeClient,
@@ -85,10 +97,5 @@ export async function worldOfCluster(
   const config = await client.find({ type: RESOURCES.configMaps, namespace, name: "linkerd-config" }, signal);
   const data = z.looseObject({ values: z.string() }).safeParse(config?.["data"]);
   const settings = data.success ? settingsOfConfig(data.data.values, namespace) : settingsOf({}, namespace);
-  const groups = [...Map.groupBy(DECODERS, ({ group }) => group)];
-  const served = await Promise.all(
-    groups.map(([group, kinds]) => servedOf(client, { group, kinds }, signal)),
-  );
-  const lists = await Promise.all(served.flat().map((type) => objectsOf(client, type, signal)));
-  return worldOfObjects(lists.flat(), settings);
+  return worldOfObjects(await listObjects(client, signal), settings);
 }

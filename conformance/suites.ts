@@ -5,6 +5,7 @@ import { chaos } from "./chaos/suite.ts";
 import { clock } from "./clock/suite.ts";
 import { differential } from "./differential/suite.ts";
 import { exhaustion } from "./exhaustion/suite.ts";
+import { externalIssuer } from "./external-issuer/suite.ts";
 import { flood } from "./flood/suite.ts";
 import { buildEngine } from "./fuzz/engine.ts";
 import { again, fuzz } from "./fuzz/suite.ts";
@@ -147,6 +148,14 @@ export const SUITES: readonly Suite[] = [
     needs: ["cluster"],
     isAskedFor: true,
     run: ({ only }) => operations(only, say),
+  },
+  // By its name: it has a cluster of its own for three minutes.
+  {
+    name: "external-issuer",
+    lane: "alone",
+    needs: ["cluster"],
+    isAskedFor: true,
+    run: () => externalIssuer(say),
   },
   // By its name: Flagger takes minutes to build where it was never built.
   {

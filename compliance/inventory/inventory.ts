@@ -100,7 +100,6 @@ const FAMILIES: ReadonlySet<string> = new Set([
   "rustls_info",
   "proxy_build_info",
   "hauberk_crypto_module_info",
-  "hauberk_identity_cert_info",
   "identity_cert_expiration_timestamp_seconds",
   "hauberk_trust_bundle",
   "hauberk_tls_connections_total",
@@ -158,7 +157,6 @@ function moduleOf(all: (name: string) => readonly Series[]): ProxyCrypto["module
 function proxyOf({ namespace, pod, identity, series, leaf }: Scraped): ProxyCrypto {
   const all = (name: string) => series.filter((one) => one.name === name);
   const info = all("rustls_info")[0]?.labels;
-  const certificate = all("hauberk_identity_cert_info")[0]?.labels;
   const expires = all("identity_cert_expiration_timestamp_seconds")[0]?.value;
   const notAfter =
     leaf?.notAfter ?? (expires === undefined ? undefined : new Date(expires * 1_000).toISOString());
@@ -176,8 +174,8 @@ function proxyOf({ namespace, pod, identity, series, leaf }: Scraped): ProxyCryp
     suites: list(info?.["tls_suites"]),
     certificate: {
       ...(notAfter === undefined ? {} : { notAfter }),
-      keyType: leaf?.keyType ?? certificate?.["key_type"] ?? "unknown",
-      signatureAlgorithm: leaf?.signatureAlgorithm ?? certificate?.["signature_algorithm"] ?? "unknown",
+      keyType: leaf?.keyType ?? "unknown",
+      signatureAlgorithm: leaf?.signatureAlgorithm ?? "unknown",
     },
     refusedIncompatible: incompatible.reduce((sum, { value }) => sum + value, 0),
     ...(bundle === undefined ? {} : { trustBundle: bundle }),

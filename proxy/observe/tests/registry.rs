@@ -176,7 +176,7 @@ proptest! {
 
 #[test]
 fn no_two_families_have_one_name_and_each_is_exposed_under_its_own_constants_name() {
-    let source = include_str!("../src/families.rs");
+    let source = concat!(include_str!("../src/families.rs"), include_str!("../src/families/frames.rs"));
     let constants: Vec<&str> =
         source.lines().filter_map(|line| line.strip_prefix("pub static ")?.split(':').next()).collect();
     let names: Vec<&str> = source

@@ -68,8 +68,10 @@ fn on_the_mesh_a_request_says_what_it_was() {
         up_request("POST http://a.test/b HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
             .unwrap();
     assert_eq!(parts.uri.to_string(), "http://a.test/b");
-    assert_eq!(parts.headers.len(), 2);
+    assert_eq!(parts.headers.len(), 3);
     assert_eq!(parts.headers["l5d-orig-proto"], "HTTP/1.0; absolute-form");
+    // Whoever has the application answers it.
+    assert_eq!(parts.headers["expect"], "100-continue");
     assert_eq!(parts.headers["content-length"], "3");
     let parts = up_request("GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     assert_eq!(parts.headers["l5d-orig-proto"], "HTTP/1.1");

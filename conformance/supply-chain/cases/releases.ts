@@ -84,7 +84,8 @@ export const RELEASES: readonly Question[] = [
       const { dir, sigstore, release, checkout } = world;
       const blob = join(dir, "blob");
       await writeFile(blob, "of no release");
-      const token = sigstore.issuer.token("builder");
+      const token = join(dir, "builder.token");
+      await writeFile(token, sigstore.issuer.token("builder"));
       // prettier-ignore
       await must(program("cosign"), ["sign-blob", "--yes", "--identity-token", token, "--signing-config", sigstore.signingConfig,
         "--trusted-root", sigstore.trustedRoot, "--bundle", join(dir, "blob.json"), blob]);

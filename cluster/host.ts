@@ -57,6 +57,8 @@ export async function connectNode(place: Place, node: Node, environment: NodeJS.
 
 /** Removes the node's namespace and link, and the bridge after the last one. */
 export async function disconnectNode(node: Node, environment: NodeJS.ProcessEnv): Promise<void> {
+  // A namespace goes when the last connection in it has ended, which may be a minute later; its link goes at once.
+  if (existsSync(`/sys/class/net/${node.link}`)) await ip([], [`link del ${node.link}`], environment);
   if (existsSync(`/run/netns/${node.namespace}`)) await ip([], [`netns del ${node.namespace}`], environment);
   const ports = `/sys/class/net/${BRIDGE.name}/brif`;
   await until(() => !existsSync(join(ports, node.link)));

@@ -24,6 +24,7 @@ export interface WishHere {
   readonly name: string;
   readonly number: number;
   readonly nodes: number;
+  readonly dual?: boolean;
   readonly extent: Extent;
 }
 

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { BRIDGE, neighboursOf, type Node, type Place } from "./place.ts";
+import { BRIDGE, neighbours6Of, neighboursOf, type Node, type Place } from "./place.ts";
 import type { Snapshotter } from "./settings.ts";
 
 const run = promisify(execFile);
@@ -35,8 +35,13 @@ export async function connectNode(place: Place, node: Node, environment: NodeJS.
         `addr add ${BRIDGE.address}/${BRIDGE.length} dev ${BRIDGE.name}`,
         `link set ${BRIDGE.name} up`,
       ];
+  const six =
+    node.six === undefined
+      ? []
+      : [`addr replace ${BRIDGE.address6}/${BRIDGE.length6} dev ${BRIDGE.name} nodad`];
   const outside = [
     ...bridge,
+    ...six,
     `netns add ${node.namespace}`,
     `link add ${node.link} type veth peer name eth0 netns ${node.namespace}`,
     `link set ${node.link} master ${BRIDGE.name} up`,
@@ -47,10 +52,23 @@ export async function connectNode(place: Place, node: Node, environment: NodeJS.
     "link set eth0 up",
     `route add default via ${BRIDGE.address}`,
     ...neighboursOf(place.number, node.index).map(({ pods, node: via }) => `route add ${pods} via ${via}`),
+    ...(node.six === undefined
+      ? []
+      : [
+          `addr add ${node.six.address}/${BRIDGE.length6} dev eth0 nodad`,
+          `route add default via ${BRIDGE.address6}`,
+          ...neighbours6Of(place.number, node.index).map(
+            ({ pods, node: via }) => `route add ${pods} via ${via}`,
+          ),
+        ]),
   ];
   await ip([], outside, environment);
   await ip(["-n", node.namespace], inside, environment);
-  const settings = ["ip_forward", "conf/all/route_localnet"].map((name) => `/proc/sys/net/ipv4/${name}`);
+  const settings = [
+    "ipv4/ip_forward",
+    "ipv4/conf/all/route_localnet",
+    ...(node.six === undefined ? [] : ["ipv6/conf/all/forwarding"]),
+  ].map((name) => `/proc/sys/net/${name}`);
   for (const setting of settings)
     await inNamespace(node, ["sh", "-c", 'echo 1 >"$1"', "sh", setting], environment);
 }

@@ -1,6 +1,6 @@
 // `npm run cluster -- COMMAND`: Kubernetes on this machine, from pinned modules, to run Hauberk on.
 //
-//   up [NAME[:N]] [--nodes N] [--api]   NAME is `dev`, N its number (1 to 9): two clusters have two
+//   up [NAME[:N]] [--nodes N] [--dual] [--api]   NAME is `dev`, N its number (1 to 9): two clusters have two
 //   down [NAME... | --all]
 //   status                              clusters, their programs and memory
 //   images [--proxy FILE]               writes the images of this tree
@@ -43,6 +43,7 @@ const { values, positionals, tokens } = parseArgs({
   options: {
     nodes: { type: "string", default: "1" },
     api: { type: "boolean", default: false },
+    dual: { type: "boolean", default: false },
     all: { type: "boolean", default: false },
     proxy: { type: "string" },
   },
@@ -66,7 +67,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<void>>> = {
 async function bringUp(): Promise<void> {
   const wish = readName(names[0] ?? DEFAULT_NAME);
   const extent = values.api ? "api" : "full";
-  const place = await upHere({ ...wish, nodes: Number(values.nodes), extent }, say);
+  const place = await upHere({ ...wish, nodes: Number(values.nodes), dual: values.dual, extent }, say);
   console.log(`export KUBECONFIG=${kubeconfigOf(place)}`);
 }
 

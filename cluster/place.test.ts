@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { neighboursOf, NODES_MAX, NUMBER_MAX, placeOf, readName, type Place } from "./place.ts";
+import {
+  neighbours6Of,
+  neighboursOf,
+  NODES_MAX,
+  NUMBER_MAX,
+  placeOf,
+  readName,
+  type Place,
+} from "./place.ts";
 
 const at = (name: string, number: number, nodes = 1): Place =>
   placeOf({ name, number, nodes, root: "/state" });
@@ -36,4 +44,19 @@ test("a word names a cluster, and numbers it by what follows a colon or by its l
   assert.deepEqual(readName("dev"), { name: "dev", number: 1 });
   assert.deepEqual(readName("c6"), { name: "c6", number: 6 });
   assert.deepEqual(readName("west:3"), { name: "west", number: 3 });
+});
+
+test("with both families no two nodes share an address or a range of pods of either, and routes lead to all", () => {
+  const places = Array.from({ length: NUMBER_MAX }, (_, index) =>
+    placeOf({ name: "d", number: index + 1, nodes: NODES_MAX, dual: true, root: "/state" }),
+  );
+  const six = places.flatMap(({ nodes }) =>
+    nodes.flatMap((node) => (node.six === undefined ? [] : [node.six])),
+  );
+  assert.equal(six.length, NUMBER_MAX * NODES_MAX);
+  for (const key of ["address", "podPrefix"] as const)
+    assert.equal(new Set(six.map((one) => one[key])).size, six.length, key);
+  assert.equal(new Set(places.flatMap(({ serviceRanges }) => serviceRanges)).size, NUMBER_MAX * 2);
+  assert.equal(neighbours6Of(2, 1).length, NUMBER_MAX * NODES_MAX - 1);
+  assert.equal(at("a", 1).first.six, undefined);
 });

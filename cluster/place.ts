@@ -8,7 +8,13 @@ export const NUMBER_MAX = 9;
 export const NODES_MAX = 3;
 
 /** The bridge between the nodes of all clusters and this machine. */
-export const BRIDGE = { name: "hbk0", address: "172.31.0.1", length: 16 } as const;
+export const BRIDGE = {
+  name: "hbk0",
+  address: "172.31.0.1",
+  length: 16,
+  address6: "fd00:172:31::1",
+  length6: 64,
+} as const;
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$/;
 
@@ -23,6 +29,8 @@ export interface Node {
   readonly address: string;
   /** The first 24 bits of its pods' addresses, as `10.241.1`. */
   readonly podPrefix: string;
+  /** Where the cluster has both families: its own address, and the first 64 bits of its pods'. */
+  readonly six: { readonly address: string; readonly podPrefix: string } | undefined;
   /** The group of its pods, below each hierarchy. */
   readonly cgroup: string;
   readonly dir: string;
@@ -36,6 +44,8 @@ export interface Place {
   readonly nodes: readonly Node[];
   /** The first 16 bits of the services' addresses, as `10.91`. */
   readonly servicePrefix: string;
+  /** Ranges of services: one of each family that the cluster has. */
+  readonly serviceRanges: readonly string[];
   readonly domain: string;
   /** The address of the cluster's names. */
   readonly dnsAddress: string;
@@ -49,12 +59,14 @@ export interface Wish {
   readonly name: string;
   readonly number: number;
   readonly nodes: number;
+  /** Nodes, pods and services have addresses of both families; otherwise of IPv4. */
+  readonly dual?: boolean;
   /** The folder of all clusters. */
   readonly root: string;
 }
 
 /** @throws if the name is no label, or a number is out of range. */
-export function placeOf({ name, number, nodes, root }: Wish): Place {
+export function placeOf({ name, number, nodes, dual = false, root }: Wish): Place {
   if (!NAME.test(name))
     throw new Error(`a cluster's name is a label of at most 20 characters: "${name}" is none`);
   if (!isWithin(number, NUMBER_MAX))
@@ -69,6 +81,7 @@ export function placeOf({ name, number, nodes, root }: Wish): Place {
     link: `hbk${number}n${index}`,
     address: nodeAddress(number, index),
     podPrefix: podPrefix(number, index),
+    six: dual ? { address: nodeAddress6(number, index), podPrefix: podPrefix6(number, index) } : undefined,
     cgroup: `${cgroup}/node${index}`,
     dir: join(dir, `node${index}`),
   });
@@ -80,6 +93,7 @@ export function placeOf({ name, number, nodes, root }: Wish): Place {
     first,
     nodes: [first, ...Array.from({ length: nodes - 1 }, (_, more) => nodeAt(more + 2))],
     servicePrefix,
+    serviceRanges: [`${servicePrefix}.0.0/16`, ...(dual ? [`fd00:10:9${number}::/112`] : [])],
     domain: "cluster.local",
     dnsAddress: `${servicePrefix}.0.10`,
     api: `https://${first.address}:6443`,
@@ -93,7 +107,7 @@ export function neighboursOf(
   number: number,
   index: number,
 ): readonly { readonly pods: string; readonly node: string }[] {
-  const found = [];
+  const found: { pods: string; node: string }[] = [];
   for (let other = 1; other <= NUMBER_MAX; other += 1) {
     for (let node = 1; node <= NODES_MAX; node += 1) {
       if (other === number && node === index) continue;
@@ -150,6 +164,27 @@ function isWithin(value: number, max: number): boolean {
 
 function nodeAddress(number: number, index: number): string {
   return `172.31.${number}.${index}`;
+}
+
+function nodeAddress6(number: number, index: number): string {
+  return `fd00:172:31::${number}:${index}`;
+}
+
+function podPrefix6(number: number, index: number): string {
+  return `fd00:10:24${number}:${index}`;
+}
+
+/** The same of the other family; what has none is not reached, and nobody asks it. */
+export function neighbours6Of(
+  number: number,
+  index: number,
+): readonly { readonly pods: string; readonly node: string }[] {
+  const found: { pods: string; node: string }[] = [];
+  for (let other = 1; other <= NUMBER_MAX; other += 1)
+    for (let node = 1; node <= NODES_MAX; node += 1)
+      if (other !== number || node !== index)
+        found.push({ pods: `${podPrefix6(other, node)}::/64`, node: nodeAddress6(other, node) });
+  return found;
 }
 
 function podPrefix(number: number, index: number): string {

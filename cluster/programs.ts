@@ -48,7 +48,7 @@ export function apiPrograms(place: Place): readonly Started[] {
     "etcd-servers": store,
     "advertise-address": place.first.address,
     "secure-port": "6443",
-    "service-cluster-ip-range": `${place.servicePrefix}.0.0/16`,
+    "service-cluster-ip-range": place.serviceRanges.join(","),
     "allow-privileged": "true",
     profiling: "false",
     "authorization-mode": "Node,RBAC",
@@ -154,7 +154,7 @@ export function nodePrograms(place: Place, node: Node): readonly Started[] {
         "root-dir": kubelet,
         "cert-dir": join(kubelet, "pki"),
         "hostname-override": node.name,
-        "node-ip": node.address,
+        "node-ip": [node.address, ...(node.six === undefined ? [] : [node.six.address])].join(","),
       }),
     },
     {

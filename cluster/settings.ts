@@ -100,8 +100,8 @@ export function podNetwork(node: Node): string {
         ipam: {
           type: "host-local",
           dataDir: nodePathsOf(node).addresses,
-          ranges: [[{ subnet: `${node.podPrefix}.0/24` }]],
-          routes: [{ dst: "0.0.0.0/0" }],
+          ranges: podRanges(node).map((subnet) => [{ subnet }]),
+          routes: [{ dst: "0.0.0.0/0" }, ...(node.six === undefined ? [] : [{ dst: "::/0" }])],
         },
       },
     ],
@@ -161,10 +161,10 @@ export function kubeProxy(place: Place, node: Node): string {
     apiVersion: "kubeproxy.config.k8s.io/v1alpha1",
     kind: "KubeProxyConfiguration",
     mode: "nftables",
-    bindAddress: "0.0.0.0",
+    bindAddress: node.six === undefined ? "0.0.0.0" : "::",
     metricsBindAddress: "127.0.0.1:10249",
     clientConnection: { kubeconfig: join(pathsOf(place).settings, "proxy.kubeconfig") },
-    clusterCIDR: `${node.podPrefix}.0/24`,
+    clusterCIDR: podRanges(node).join(","),
     hostnameOverride: node.name,
     // The limits are the machine's, and not a node's to set.
     conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: "0s", tcpCloseWaitTimeout: "0s" },
@@ -241,14 +241,19 @@ function encode(pem: string): string {
 }
 
 /** What a node's network says of itself where addresses are given out by the cluster: kubelets ask from its first one. */
-export function nodeNetwork({ name, podPrefix }: Node): Readonly<Record<string, unknown>> {
-  const range = `${podPrefix}.0/24`;
+export function nodeNetwork(node: Node): Readonly<Record<string, unknown>> {
+  const podCIDRs = podRanges(node);
   return {
     apiVersion: "v1",
     kind: "Node",
-    metadata: { name },
-    spec: { podCIDR: range, podCIDRs: [range] },
+    metadata: { name: node.name },
+    spec: { podCIDR: podCIDRs[0], podCIDRs },
   };
+}
+
+/** Addresses of a node's pods: a range of each family. */
+function podRanges({ podPrefix, six }: Node): readonly string[] {
+  return [`${podPrefix}.0/24`, ...(six === undefined ? [] : [`${six.podPrefix}::/64`])];
 }
 
 function json(value: unknown): string {

@@ -37,6 +37,7 @@ const Description = z.strictObject({
   name: z.string(),
   number: z.number(),
   nodes: z.number(),
+  dual: z.boolean().default(false),
   extent: z.enum(["api", "full"]),
 });
 
@@ -146,7 +147,8 @@ export function describedAs(
 
 function describe(place: Place, extent: Extent): void {
   const { name, number } = place;
-  const description = { name, number, nodes: place.nodes.length, extent };
+  const dual = place.first.six !== undefined;
+  const description = { name, number, nodes: place.nodes.length, dual, extent };
   writeFileSync(pathsOf(place).description, JSON.stringify(description));
 }
 

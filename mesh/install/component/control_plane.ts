@@ -1,6 +1,6 @@
 /** The control plane as a chart: three components, what they are told, and what the API server is told of them. */
 import type { Chart, Template } from "../chart.ts";
-import { NAMESPACE, decimal, joined, literal, value, type Expression } from "../template/node.ts";
+import { NAMESPACE, decimal, joined, value } from "../template/node.ts";
 import { access } from "./access.ts";
 import { CONFIGURATION } from "./config.ts";
 import { service, workload, type ComponentSpec } from "./deployment.ts";
@@ -14,8 +14,8 @@ const ADMIN = { destination: 9996, identity: 9990, injector: 9995 } as const;
 const HTTPS = 443;
 
 /** Flags that every role has. */
-function commonFlags(admin: number): Readonly<Record<string, Expression>> {
-  return { "control-plane-namespace": NAMESPACE, "admin-listen": literal(`0.0.0.0:${admin}`) };
+function commonFlags(admin: number): ComponentSpec["flags"] {
+  return { "control-plane-namespace": NAMESPACE, "admin-listen": { listen: admin } };
 }
 
 /** Flags of the roles that speak of names. */
@@ -33,10 +33,10 @@ const destination: ComponentSpec = {
     "probe-networks": joined(value("policyController.probeNetworks"), ","),
     "default-inbound-policy": value("proxy.defaultInboundPolicy"),
     "opaque-ports": value("proxy.opaquePorts"),
-    "destination-listen": literal(`0.0.0.0:${GRPC.destination}`),
-    "policy-listen": literal(`0.0.0.0:${GRPC.policy}`),
-    "policy-validator-listen": literal("0.0.0.0:9443"),
-    "profile-validator-listen": literal("0.0.0.0:8443"),
+    "destination-listen": { listen: GRPC.destination },
+    "policy-listen": { listen: GRPC.policy },
+    "policy-validator-listen": { listen: 9443 },
+    "profile-validator-listen": { listen: 8443 },
     "quota-replicas": decimal("controllerReplicas"),
   },
   ports: [
@@ -57,7 +57,7 @@ const identity: ComponentSpec = {
     ...commonFlags(ADMIN.identity),
     ...DOMAINS,
     "approved-proxies": value("identity.approvedProxies"),
-    "identity-listen": literal(`0.0.0.0:${GRPC.identity}`),
+    "identity-listen": { listen: GRPC.identity },
     "issuance-lifetime": value("identity.issuer.issuanceLifetime"),
     "clock-skew": value("identity.issuer.clockSkewAllowance"),
     "trust-schedule": value("identity.issuer.trustSchedule"),
@@ -73,7 +73,7 @@ const injector: ComponentSpec = {
   kubeAPI: "kubeAPI",
   values: "proxyInjector",
   resources: "proxyInjectorResources",
-  flags: { ...commonFlags(ADMIN.injector), listen: literal("0.0.0.0:8443"), version: MESH_VERSION },
+  flags: { ...commonFlags(ADMIN.injector), listen: { listen: 8443 }, version: MESH_VERSION },
   ports: [{ name: "proxy-injector", port: 8443 }],
   admin: { name: "injector-admin", port: ADMIN.injector },
 };

@@ -8,6 +8,7 @@ import {
   decimal,
   each,
   entries,
+  literal,
   merge,
   not,
   text,
@@ -15,6 +16,7 @@ import {
   when,
   withDefault,
   type Expression,
+  type Item,
   type Node,
   type TemplateMap,
 } from "../template/node.ts";
@@ -33,6 +35,11 @@ export interface Serving {
   readonly port: number;
 }
 
+/** A flag that is an address: of every family that pods have. */
+interface Listening {
+  readonly listen: number;
+}
+
 /** What makes a component different from another. */
 export interface ComponentSpec {
   readonly component: Component;
@@ -42,7 +49,7 @@ export interface ComponentSpec {
   readonly values: string;
   /** The group of values with its resources. */
   readonly resources: string;
-  readonly flags: Readonly<Record<string, Expression>>;
+  readonly flags: Readonly<Record<string, Expression | Listening>>;
   readonly ports: readonly Serving[];
   /** Metrics and health. */
   readonly admin: Serving;
@@ -69,6 +76,14 @@ const API_VOLUME: TemplateMap = {
   },
 };
 
+function words(flag: string, set: Expression | Listening): readonly Item[] {
+  if (!("listen" in set)) return [text`--${literal(flag)}=${set}`];
+  return [
+    when(not("disableIPv6"), text`--${literal(flag)}=[::]:${literal(String(set.listen))}`),
+    when("disableIPv6", text`--${literal(flag)}=0.0.0.0:${literal(String(set.listen))}`),
+  ];
+}
+
 function controllerContainer({ component, kubeAPI, values, resources, flags, ports, admin }: ComponentSpec) {
   return merge(
     {
@@ -77,7 +92,7 @@ function controllerContainer({ component, kubeAPI, values, resources, flags, por
       imagePullPolicy: value("imagePullPolicy"),
       args: [
         component,
-        ...Object.entries(flags).map(([flag, set]) => text`--${{ $: "literal", text: flag }}=${set}`),
+        ...Object.entries(flags).flatMap(([flag, set]) => words(flag, set)),
         each(`${values}.additionalArgs`),
       ],
       env: [

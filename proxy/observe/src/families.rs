@@ -455,6 +455,12 @@ pub static PROXY_BUILD_INFO: GaugeFamily =
 /// Labels: `tls_suites`, `tls_kx_groups`, `tls_rand`, `tls_key_provider`, `tls_fips`; always 1.
 pub static RUSTLS_INFO: GaugeFamily = GaugeFamily { name: "rustls_info", help: "Proxy TLS info." };
 
+/// Labels: `module`, `version`, `approved`; always 1. Ours.
+pub static CRYPTO_MODULE_INFO: GaugeFamily = GaugeFamily {
+    name: "hauberk_crypto_module_info",
+    help: "The cryptographic module, and whether it has shown itself to be in approved mode.",
+};
+
 /// Labels: none.
 pub static PROCESS_START_TIME_SECONDS: GaugeFamily = GaugeFamily {
     name: "process_start_time_seconds",

@@ -35,6 +35,8 @@ pub struct Admin {
     pub credentials: Option<CredentialsWatch>,
     /// Whether the proxy is ending.
     pub drain: watch::Receiver<Drain>,
+    /// Why this proxy serves nothing; `None` where it does.
+    pub withheld: Option<String>,
     /// Told by `POST /shutdown`; `None` where that is disabled.
     pub shutdown: Option<Arc<Notify>>,
     /// Questions to the flight recorder.
@@ -125,9 +127,10 @@ impl Admin {
         let local = peer.to_canonical().is_loopback();
         match request.path.as_str() {
             "/live" if reads => Answer::text(200, "live\n"),
-            "/ready" if reads => match self.is_ready() {
-                true => Answer::text(200, "ready\n"),
-                false => Answer::text(503, "not ready\n"),
+            "/ready" if reads => match (&self.withheld, self.is_ready()) {
+                (Some(reason), _) => Answer::text(503, format!("not ready: {reason}\n")),
+                (None, true) => Answer::text(200, "ready\n"),
+                (None, false) => Answer::text(503, "not ready\n"),
             },
             "/metrics" if reads => Answer {
                 status: 200,
@@ -211,6 +214,7 @@ mod tests {
                 registry: Registry::new(Limits::default()),
                 credentials: None,
                 drain,
+                withheld: None,
                 shutdown,
                 questions: mpsc::channel(1).0,
                 environment,
@@ -237,6 +241,14 @@ mod tests {
         drain.send_replace(Drain::Done { cut: 0 });
         assert_eq!(ask(&admin, "GET", "/ready", FAR).0, 503);
         assert_eq!(ask(&admin, "GET", "/live", FAR).0, 200);
+    }
+
+    #[test]
+    fn a_proxy_that_is_not_in_approved_mode_is_not_ready_and_says_why() {
+        let (mut admin, _drain) = admin(None);
+        admin.withheld = Some("this build is not of the FIPS profile".into());
+        let refused = (503, "not ready: this build is not of the FIPS profile\n".into());
+        assert_eq!(ask(&admin, "GET", "/ready", FAR), refused);
     }
 
     #[test]

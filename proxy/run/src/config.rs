@@ -59,6 +59,8 @@ pub struct Config {
     pub metrics_retain_idle: Duration,
     /// `POST_QUANTUM`, ours.
     pub post_quantum: PostQuantum,
+    /// `FIPS`, ours: whether nothing may be served unless the module is in approved mode.
+    pub fips: bool,
     /// Who may watch requests pass.
     pub observing: Observing,
     /// Where spans go; `None`: requests are not traced.
@@ -127,6 +129,7 @@ impl Config {
                 .parse("METRICS_RETAIN_IDLE", duration)
                 .unwrap_or(Duration::from_secs(600)),
             post_quantum: env.parse("POST_QUANTUM", post_quantum).unwrap_or_default(),
+            fips: fips(&mut env, identity.is_some()),
             observing: observing::observing(&mut env),
             tracing: tracing::tracing(&mut env, otel.as_deref()),
         };
@@ -148,6 +151,7 @@ impl Config {
                 resolv_conf: rest.resolv_conf,
                 metrics_retain_idle: rest.metrics_retain_idle,
                 post_quantum: rest.post_quantum,
+                fips: rest.fips,
                 observing: rest.observing,
                 tracing: rest.tracing,
                 missing,
@@ -170,6 +174,7 @@ struct Rest {
     resolv_conf: PathBuf,
     metrics_retain_idle: Duration,
     post_quantum: PostQuantum,
+    fips: bool,
     observing: Observing,
     tracing: Option<Tracing>,
 }
@@ -279,6 +284,18 @@ fn directory(env: &mut Reader, cluster_networks: Vec<Cidr>) -> directory::Config
         cluster_networks,
         dangerous_forward_unknown: env.parse("DANGEROUS_OUTBOUND_FORWARD_UNKNOWN", boolean).unwrap_or(false),
     }
+}
+
+/// Whether approved mode is asked for. Without an identity nothing would be encrypted at all.
+fn fips(env: &mut Reader, has_identity: bool) -> bool {
+    let is_required = env.parse("FIPS", |text| match text {
+        "required" => Ok(true),
+        _ => Err("must be required".to_owned()),
+    });
+    if is_required == Some(true) && !has_identity && env.text("IDENTITY_DISABLED").is_some() {
+        env.mistake("FIPS", "is required, and identity is disabled: nothing would be encrypted");
+    }
+    is_required.unwrap_or(false)
 }
 
 fn post_quantum(text: &str) -> Result<PostQuantum, String> {

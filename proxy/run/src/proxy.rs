@@ -12,11 +12,13 @@ use hauberk_model::drain::Drain;
 use hauberk_model::tap::Taps;
 use hauberk_model::trace::Span;
 use hauberk_observe::{Labels, Limits, Registry, families, process};
+use hauberk_tls::{Approval, Module};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::access;
 use crate::admin::{self, Admin};
+use crate::approval::withhold;
 use crate::config::Config;
 use crate::config::tracing::Tracing;
 use crate::control::Control;
@@ -43,9 +45,15 @@ impl Spans for Exported {
 ///
 /// # Errors
 /// A listener cannot be bound, or a thread cannot be started.
-pub fn run(config: Config, environment: Vec<(String, String)>) -> anyhow::Result<()> {
-    let registry = registry(&config);
+pub fn run(config: Config, environment: Vec<(String, String)>, module: Module) -> anyhow::Result<()> {
+    let approval = hauberk_tls::approval(config.fips);
+    let registry = registry(&config, module, approval);
     let runtime = runtime("control")?;
+    if let Approval::Refused(why) = approval {
+        return withhold(&runtime, bind(config.admin_listen)?, registry, environment, why.to_string());
+    }
+    let Module { name, version } = module;
+    ::log::info!(module = name, version, approved = approval == Approval::Approved; "cryptographic module");
     // First, so that the certificate is on its way while the rest starts.
     let mut control = Control::start(&config, runtime.handle(), &registry)?;
     let (drain, drained) = watch::channel(Drain::Running);
@@ -55,6 +63,7 @@ pub fn run(config: Config, environment: Vec<(String, String)>) -> anyhow::Result
         registry: registry.clone(),
         credentials: config.identity.is_some().then(|| control.credentials.clone()),
         drain: drained.clone(),
+        withheld: None,
         shutdown: config.shutdown_endpoint.then(|| Arc::clone(&asked)),
         questions: ask,
         environment,
@@ -167,7 +176,7 @@ fn own_address(config: &Config) -> Option<SocketAddr> {
     Some(SocketAddr::new(*ip, *port))
 }
 
-fn registry(config: &Config) -> Registry {
+fn registry(config: &Config, module: Module, approval: Approval) -> Registry {
     let limits = Limits { retain_idle: config.metrics_retain_idle, ..Limits::default() };
     let registry = Registry::new(limits);
     process::register(&registry, SystemTime::now());
@@ -187,5 +196,10 @@ fn registry(config: &Config) -> Registry {
         .with("tls_key_provider", "aws-lc")
         .with("tls_fips", if facts.fips { "true" } else { "false" });
     registry.gauge_source(&families::RUSTLS_INFO, Box::new(move |put| put(tls.clone(), 1.0)));
+    let module = Labels::new()
+        .with("module", module.name)
+        .with("version", module.version)
+        .with("approved", if approval == Approval::Approved { "true" } else { "false" });
+    registry.gauge_source(&families::CRYPTO_MODULE_INFO, Box::new(move |put| put(module.clone(), 1.0)));
     registry
 }

@@ -15,7 +15,7 @@ use webpki::EndEntityCert;
 
 use crate::anchors::TrustAnchors;
 use crate::keypair::Keypair;
-use crate::provider::{self, PostQuantum, SIGNATURE_ALGORITHMS};
+use crate::provider::{self, PROFILE, PostQuantum, Profile, SIGNATURE_ALGORITHMS};
 use crate::verify::{self, ServerIs};
 
 /// The transport protocol of INTERFACE §5.2, as it is named in ALPN.
@@ -62,6 +62,9 @@ pub enum CredentialsError {
     /// More than [`INTERMEDIATES_MAX`] intermediates.
     #[error("{0} intermediate certificates are too many")]
     TooLong(usize),
+    /// A build of the FIPS profile has a configuration with a part that is not approved.
+    #[error("the TLS configuration is not approved")]
+    NotApproved,
     /// The library refused the configuration.
     #[error("TLS cannot be configured")]
     Configuration(#[source] rustls::Error),
@@ -246,6 +249,7 @@ fn server_config(
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
     config.alpn_protocols = vec![ALPN_TRANSPORT.to_vec(), ALPN_H2.to_vec()];
+    approved(config.fips())?;
     Ok(config)
 }
 
@@ -266,7 +270,16 @@ fn client_config(
     };
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
+    approved(config.fips())?;
     Ok(config)
+}
+
+/// A build of the FIPS profile serves and dials with nothing that is not approved, whatever went wrong before.
+const fn approved(is_fips: bool) -> Result<(), CredentialsError> {
+    match (PROFILE, is_fips) {
+        (Profile::Standard, _) | (Profile::Fips, true) => Ok(()),
+        (Profile::Fips, false) => Err(CredentialsError::NotApproved),
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,6 @@ pub use credentials::{
 pub use handshake::{ClientStream, Handshake, HandshakeError, ServerStream, accept, connect};
 pub use keypair::{Keypair, KeypairError};
 pub use mac::MacKey;
-pub use provider::{PostQuantum, ProviderFacts, facts, warm_up};
+pub use provider::{Approval, Module, NotApproved, PostQuantum, ProviderFacts, approval, facts, warm_up};
 pub use token::{sha256, signature_holds};
 pub use verify::VerifiedPeer;

@@ -5,6 +5,8 @@ use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{self, RsaParameters, UnparsedPublicKey, VerificationAlgorithm};
 use hauberk_model::requirement::{Algorithm, KeyMaterial, VerificationKey};
 
+use crate::provider::{PROFILE, Profile};
+
 /// Whether `signature` is by `key` over `message`. A key that is not one of the algorithm's, or an RSA key below 2048
 /// or above 8192 bits, signs nothing.
 #[must_use]
@@ -23,7 +25,10 @@ pub fn signature_holds(
         Algorithm::Ps512 => rsa(&signature::RSA_PSS_2048_8192_SHA512, key, message, signature),
         Algorithm::Es256 => point(&signature::ECDSA_P256_SHA256_FIXED, 65, key, message, signature),
         Algorithm::Es384 => point(&signature::ECDSA_P384_SHA384_FIXED, 97, key, message, signature),
-        Algorithm::EdDsa => point(&signature::ED25519, 32, key, message, signature),
+        // Not of the FIPS profile.
+        Algorithm::EdDsa => {
+            PROFILE == Profile::Standard && point(&signature::ED25519, 32, key, message, signature)
+        }
     }
 }
 

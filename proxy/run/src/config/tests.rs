@@ -138,3 +138,16 @@ fn without_identity_nothing_of_it_is_needed() {
     );
     assert!(bare.unwrap_or_else(|mistakes| panic!("{mistakes:?}")).identity.is_none());
 }
+
+#[test]
+fn approved_mode_is_asked_for_by_one_word_and_never_without_encryption() {
+    assert!(!env(&[]).unwrap_or_else(|mistakes| panic!("{mistakes:?}")).fips);
+    let asked = env(&[("HAUBERK_PROXY_FIPS", "required")]);
+    assert!(asked.unwrap_or_else(|mistakes| panic!("{mistakes:?}")).fips);
+    assert_eq!(mistakes(&[("HAUBERK_PROXY_FIPS", "true")]), ["HAUBERK_PROXY_FIPS: must be required"]);
+    let plaintext = [("HAUBERK_PROXY_FIPS", "required"), ("LINKERD2_PROXY_IDENTITY_DISABLED", "1")];
+    assert_eq!(
+        mistakes(&plaintext),
+        ["HAUBERK_PROXY_FIPS: is required, and identity is disabled: nothing would be encrypted"]
+    );
+}

@@ -1,4 +1,4 @@
-//! Key exchange: the elliptic curves, and the hybrid of X25519 with ML-KEM-768 (draft-ietf-tls-ecdhe-mlkem).
+//! Key exchange: the elliptic curves, and their hybrids with ML-KEM-768 (draft-ietf-tls-ecdhe-mlkem).
 
 use aws_lc_rs::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey, agree_ephemeral};
 use aws_lc_rs::kem::{AlgorithmId, DecapsulationKey};
@@ -10,19 +10,20 @@ use rustls::{Error, NamedGroup, PeerMisbehaved, ProtocolVersion};
 use super::kem;
 
 pub(super) static X25519: &dyn SupportedKxGroup = &X25519_CURVE;
-pub(super) static SECP256R1: &dyn SupportedKxGroup = &Curve {
-    name: NamedGroup::secp256r1,
-    algorithm: &agreement::ECDH_P256,
-    encoding: Encoding::Uncompressed,
-};
+pub(super) static SECP256R1: &dyn SupportedKxGroup = &P256_CURVE;
 pub(super) static SECP384R1: &dyn SupportedKxGroup = &Curve {
     name: NamedGroup::secp384r1,
     algorithm: &agreement::ECDH_P384,
     encoding: Encoding::Uncompressed,
 };
-pub(super) static X25519_MLKEM768: &dyn SupportedKxGroup = &X25519MlKem768;
+pub(super) static X25519_MLKEM768: &dyn SupportedKxGroup =
+    &Hybrid { name: NamedGroup::X25519MLKEM768, curve: X25519_CURVE, first: Part::Kem };
+pub(super) static SECP256R1_MLKEM768: &dyn SupportedKxGroup =
+    &Hybrid { name: NamedGroup::secp256r1MLKEM768, curve: P256_CURVE, first: Part::Curve };
 
-static X25519_CURVE: Curve =
+const P256_CURVE: Curve =
+    Curve { name: NamedGroup::secp256r1, algorithm: &agreement::ECDH_P256, encoding: Encoding::Uncompressed };
+const X25519_CURVE: Curve =
     Curve { name: NamedGroup::X25519, algorithm: &agreement::X25519, encoding: Encoding::Raw };
 
 const INVALID_KEY_SHARE: Error = Error::PeerMisbehaved(PeerMisbehaved::InvalidKeyShare);
@@ -103,26 +104,65 @@ impl ActiveKeyExchange for ActiveCurve {
     }
 }
 
-/// Shares and secrets are the ML-KEM part followed by the X25519 part.
-#[derive(Debug)]
-struct X25519MlKem768;
+/// Which part of a share and of a secret comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Kem,
+    Curve,
+}
 
-impl SupportedKxGroup for X25519MlKem768 {
+/// ML-KEM-768 with a curve.
+#[derive(Clone, Copy, Debug)]
+struct Hybrid {
+    name: NamedGroup,
+    curve: Curve,
+    first: Part,
+}
+
+impl Hybrid {
+    fn join(self, kem: &[u8], curve: &[u8]) -> Vec<u8> {
+        match self.first {
+            Part::Kem => [kem, curve].concat(),
+            Part::Curve => [curve, kem].concat(),
+        }
+    }
+
+    /// The ML-KEM part, which has `kem_bytes`, and the part of the curve.
+    fn split(self, share: &[u8], kem_bytes: usize) -> Option<(&[u8], &[u8])> {
+        match self.first {
+            Part::Kem => share.split_at_checked(kem_bytes),
+            Part::Curve => {
+                let (curve, kem) = share.split_at_checked(share.len().checked_sub(kem_bytes)?)?;
+                Some((kem, curve))
+            }
+        }
+    }
+
+    /// The vectors are handed on and wiped by `SharedSecret`; the joined one never grows, so that nothing is left behind.
+    fn secret(self, kem_secret: Vec<u8>, curve_secret: &SharedSecret) -> SharedSecret {
+        let both = self.join(&kem_secret, curve_secret.secret_bytes());
+        // Wiped when dropped.
+        drop(SharedSecret::from(kem_secret));
+        SharedSecret::from(both)
+    }
+}
+
+impl SupportedKxGroup for Hybrid {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
-        let curve = X25519_CURVE.begin()?;
+        let curve = self.curve.begin()?;
         let key = kem::generate().map_err(kem_failed)?;
-        let share = [kem::public(&key).map_err(kem_failed)?.as_slice(), &curve.public].concat();
-        Ok(Box::new(ActiveHybrid { curve, key, share }))
+        let share = self.join(&kem::public(&key).map_err(kem_failed)?, &curve.public);
+        Ok(Box::new(ActiveHybrid { hybrid: *self, curve, key, share }))
     }
 
     fn start_and_complete(&self, client_share: &[u8]) -> Result<CompletedKeyExchange, Error> {
         let (encapsulation_key, point) =
-            client_share.split_at_checked(kem::ENCAPSULATION_KEY_BYTES).ok_or(INVALID_KEY_SHARE)?;
+            self.split(client_share, kem::ENCAPSULATION_KEY_BYTES).ok_or(INVALID_KEY_SHARE)?;
         let (ciphertext, kem_secret) = kem::encapsulate(encapsulation_key).map_err(kem_failed)?;
-        let curve = X25519_CURVE.begin()?;
-        let pub_key = [ciphertext.as_slice(), &curve.public].concat();
-        let secret = hybrid_secret(kem_secret, &curve.agree(point)?);
-        Ok(CompletedKeyExchange { group: NamedGroup::X25519MLKEM768, pub_key, secret })
+        let curve = self.curve.begin()?;
+        let pub_key = self.join(&ciphertext, &curve.public);
+        let secret = self.secret(kem_secret, &curve.agree(point)?);
+        Ok(CompletedKeyExchange { group: self.name, pub_key, secret })
     }
 
     fn ffdhe_group(&self) -> Option<FfdheGroup<'static>> {
@@ -130,11 +170,11 @@ impl SupportedKxGroup for X25519MlKem768 {
     }
 
     fn name(&self) -> NamedGroup {
-        NamedGroup::X25519MLKEM768
+        self.name
     }
 
     fn fips(&self) -> bool {
-        // SP 800-56C rev. 2 §2: the approved part comes first.
+        // SP 800-56C rev. 2 §2: the approved part comes first. ML-KEM is approved, and so is P-256.
         super::fips()
     }
 
@@ -144,6 +184,7 @@ impl SupportedKxGroup for X25519MlKem768 {
 }
 
 struct ActiveHybrid {
+    hybrid: Hybrid,
     curve: ActiveCurve,
     key: DecapsulationKey<AlgorithmId>,
     share: Vec<u8>,
@@ -152,14 +193,15 @@ struct ActiveHybrid {
 impl ActiveKeyExchange for ActiveHybrid {
     fn complete(self: Box<Self>, server_share: &[u8]) -> Result<SharedSecret, Error> {
         let (ciphertext, point) =
-            server_share.split_at_checked(kem::CIPHERTEXT_BYTES).ok_or(INVALID_KEY_SHARE)?;
+            self.hybrid.split(server_share, kem::CIPHERTEXT_BYTES).ok_or(INVALID_KEY_SHARE)?;
         let kem_secret = kem::open(&self.key, ciphertext).map_err(kem_failed)?;
-        Ok(hybrid_secret(kem_secret, &self.curve.agree(point)?))
+        Ok(self.hybrid.secret(kem_secret, &self.curve.agree(point)?))
     }
 
-    /// A second share for servers without the hybrid, at the cost of 36 bytes and no computation.
+    /// A second share for servers without the hybrid, at the cost of 36 or 69 bytes and no computation. Sent only where
+    /// the curve by itself is offered, too.
     fn hybrid_component(&self) -> Option<(NamedGroup, &[u8])> {
-        Some((NamedGroup::X25519, &self.curve.public))
+        Some((self.curve.curve.name, &self.curve.public))
     }
 
     fn complete_hybrid_component(self: Box<Self>, server_share: &[u8]) -> Result<SharedSecret, Error> {
@@ -175,16 +217,8 @@ impl ActiveKeyExchange for ActiveHybrid {
     }
 
     fn group(&self) -> NamedGroup {
-        NamedGroup::X25519MLKEM768
+        self.hybrid.name
     }
-}
-
-/// The vector is handed on and wiped by `SharedSecret`; it has room for both parts, so that nothing is left behind by growth.
-fn hybrid_secret(kem_secret: Vec<u8>, curve_secret: &SharedSecret) -> SharedSecret {
-    let both = [kem_secret.as_slice(), curve_secret.secret_bytes()].concat();
-    // Wiped when dropped.
-    drop(SharedSecret::from(kem_secret));
-    SharedSecret::from(both)
 }
 
 fn kem_failed(error: kem::KemError) -> Error {
@@ -212,7 +246,9 @@ mod tests {
 
     #[test]
     fn both_ends_of_every_group_hold_the_same_secret() {
-        for (group, bytes) in [(X25519, 32), (SECP256R1, 32), (SECP384R1, 48), (X25519_MLKEM768, 64)] {
+        let groups =
+            [(X25519, 32), (SECP256R1, 32), (SECP384R1, 48), (X25519_MLKEM768, 64), (SECP256R1_MLKEM768, 64)];
+        for (group, bytes) in groups {
             let (client, server) = both_ends(group);
             assert_eq!(client, server);
             assert_eq!(client.len(), bytes);
@@ -225,6 +261,11 @@ mod tests {
         assert_eq!(client.pub_key().len(), 1184 + 32);
         let server = X25519_MLKEM768.start_and_complete(client.pub_key()).expect("answers");
         assert_eq!(server.pub_key.len(), 1088 + 32);
+        let client = SECP256R1_MLKEM768.start().expect("starts");
+        assert_eq!(client.pub_key().len(), 65 + 1184);
+        assert_eq!(client.pub_key().first(), Some(&4), "the point comes first");
+        let server = SECP256R1_MLKEM768.start_and_complete(client.pub_key()).expect("answers");
+        assert_eq!(server.pub_key.len(), 65 + 1088);
     }
 
     #[test]
@@ -237,6 +278,10 @@ mod tests {
         point.truncate(33);
         point[0] = 2;
         assert!(SECP256R1.start_and_complete(&point).is_err());
+        let client = SECP256R1_MLKEM768.start().expect("starts").pub_key().to_vec();
+        assert!(SECP256R1_MLKEM768.start_and_complete(&client[1..]).is_err());
+        assert!(SECP256R1_MLKEM768.start_and_complete(&[client.as_slice(), &[0]].concat()).is_err());
+        assert!(SECP256R1_MLKEM768.start_and_complete(&client[..40]).is_err());
     }
 
     #[test]

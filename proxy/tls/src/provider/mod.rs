@@ -3,18 +3,22 @@
 //! rustls's own provider requires an aws-lc-rs newer than the certified AWS-LC-FIPS module (docs/decisions/0004-crypto-provider.md).
 
 mod aead;
+mod approval;
 mod groups;
 mod kem;
 mod key_schedule;
+mod profile;
 mod signatures;
 
 use std::sync::Arc;
 
 use aws_lc_rs::rand::SecureRandom as _;
-use rustls::crypto::{CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, SupportedKxGroup};
+use rustls::crypto::{CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom};
 use rustls::sign::SigningKey;
 use rustls_pki_types::PrivateKeyDer;
 
+pub use approval::{Approval, Module, NotApproved, approval};
+pub(crate) use profile::{PROFILE, Profile};
 pub(crate) use signatures::SIGNATURE_ALGORITHMS;
 
 /// Which key exchange groups a connection may use.
@@ -23,7 +27,7 @@ pub enum PostQuantum {
     /// X25519MLKEM768 first, classical groups with peers that know no better.
     #[default]
     Prefer,
-    /// Only X25519MLKEM768; a classical peer is refused.
+    /// Only groups with ML-KEM; a classical peer is refused.
     Require,
     /// Only X25519, as a peer that knows no better.
     #[cfg(test)]
@@ -45,8 +49,8 @@ pub struct ProviderFacts {
 #[must_use]
 pub fn facts(mode: PostQuantum) -> ProviderFacts {
     ProviderFacts {
-        suites: aead::SUITES.iter().map(|suite| suite_name(suite.suite())).collect(),
-        groups: kx_groups(mode).iter().map(|group| group_name(group.name())).collect(),
+        suites: PROFILE.suites().iter().map(|suite| suite_name(suite.suite())).collect(),
+        groups: PROFILE.groups(mode).iter().map(|group| group_name(group.name())).collect(),
         fips: fips(),
     }
 }
@@ -62,23 +66,12 @@ pub fn warm_up() -> bool {
 
 pub(crate) fn provider(mode: PostQuantum) -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
-        cipher_suites: aead::SUITES.to_vec(),
-        kx_groups: kx_groups(mode),
+        cipher_suites: PROFILE.suites(),
+        kx_groups: PROFILE.groups(mode),
         signature_verification_algorithms: SIGNATURE_ALGORITHMS,
         secure_random: &AwsLc,
         key_provider: &AwsLc,
     })
-}
-
-fn kx_groups(mode: PostQuantum) -> Vec<&'static dyn SupportedKxGroup> {
-    match mode {
-        PostQuantum::Prefer => {
-            vec![groups::X25519_MLKEM768, groups::X25519, groups::SECP256R1, groups::SECP384R1]
-        }
-        PostQuantum::Require => vec![groups::X25519_MLKEM768],
-        #[cfg(test)]
-        PostQuantum::Classical => vec![groups::X25519],
-    }
 }
 
 /// The registered name of a group (IANA "TLS Supported Groups").
@@ -87,6 +80,7 @@ pub(crate) fn group_name(group: rustls::NamedGroup) -> &'static str {
         0x0017 => "secp256r1",
         0x0018 => "secp384r1",
         0x001d => "x25519",
+        0x11eb => "SecP256r1MLKEM768",
         0x11ec => "X25519MLKEM768",
         _ => "unknown",
     }

@@ -5,8 +5,16 @@ use rustls::SignatureScheme;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
 
-/// ECDSA on P-256 and P-384, Ed25519 and RSA of 2048 to 8192 bits. In TLS 1.3 the first algorithm of a scheme counts.
-pub(crate) static SIGNATURE_ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+use super::profile::{PROFILE, Profile};
+
+/// What is accepted. In TLS 1.3 the first algorithm of a scheme counts.
+pub(crate) static SIGNATURE_ALGORITHMS: WebPkiSupportedAlgorithms = match PROFILE {
+    Profile::Standard => EVERY,
+    Profile::Fips => APPROVED,
+};
+
+/// ECDSA on P-256 and P-384, Ed25519 and RSA of 2048 to 8192 bits.
+const EVERY: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
     all: &[
         ECDSA_P256_SHA256,
         ECDSA_P256_SHA384,
@@ -24,6 +32,32 @@ pub(crate) static SIGNATURE_ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSuppor
         (SignatureScheme::ECDSA_NISTP256_SHA256, &[ECDSA_P256_SHA256]),
         (SignatureScheme::ECDSA_NISTP384_SHA384, &[ECDSA_P384_SHA384]),
         (SignatureScheme::ED25519, &[ED25519]),
+        (SignatureScheme::RSA_PSS_SHA256, &[RSA_PSS_SHA256]),
+        (SignatureScheme::RSA_PSS_SHA384, &[RSA_PSS_SHA384]),
+        (SignatureScheme::RSA_PSS_SHA512, &[RSA_PSS_SHA512]),
+        (SignatureScheme::RSA_PKCS1_SHA256, &[RSA_PKCS1_SHA256]),
+        (SignatureScheme::RSA_PKCS1_SHA384, &[RSA_PKCS1_SHA384]),
+        (SignatureScheme::RSA_PKCS1_SHA512, &[RSA_PKCS1_SHA512]),
+    ],
+};
+
+/// The same without Ed25519, which the profile leaves out (`crypto/algorithms.ts`, `FIPS_ALGORITHMS`).
+const APPROVED: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+    all: &[
+        ECDSA_P256_SHA256,
+        ECDSA_P256_SHA384,
+        ECDSA_P384_SHA256,
+        ECDSA_P384_SHA384,
+        RSA_PSS_SHA256,
+        RSA_PSS_SHA384,
+        RSA_PSS_SHA512,
+        RSA_PKCS1_SHA256,
+        RSA_PKCS1_SHA384,
+        RSA_PKCS1_SHA512,
+    ],
+    mapping: &[
+        (SignatureScheme::ECDSA_NISTP256_SHA256, &[ECDSA_P256_SHA256]),
+        (SignatureScheme::ECDSA_NISTP384_SHA384, &[ECDSA_P384_SHA384]),
         (SignatureScheme::RSA_PSS_SHA256, &[RSA_PSS_SHA256]),
         (SignatureScheme::RSA_PSS_SHA384, &[RSA_PSS_SHA384]),
         (SignatureScheme::RSA_PSS_SHA512, &[RSA_PSS_SHA512]),
@@ -114,5 +148,21 @@ impl SignatureVerificationAlgorithm for Verifier {
     fn fips(&self) -> bool {
         // FIPS 186-5 approves every algorithm of this file.
         super::fips()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fips_profile_takes_ed25519_away_and_nothing_else() {
+        let left: Vec<_> = EVERY.supported_schemes();
+        let kept = APPROVED.supported_schemes();
+        let gone: Vec<_> = left.iter().filter(|scheme| !kept.contains(scheme)).collect();
+        assert_eq!(gone, [&SignatureScheme::ED25519]);
+        assert_eq!(kept.len() + 1, left.len());
+        assert!(!APPROVED.all.iter().any(|one| one.public_key_alg_id() == alg_id::ED25519));
+        assert_eq!(APPROVED.all.len() + 1, EVERY.all.len());
     }
 }

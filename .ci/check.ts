@@ -25,6 +25,7 @@ const FORMATTED = [
   "conformance",
   "crypto",
   "demo",
+  "fips-profile",
   "mesh",
   "policies",
   "release",

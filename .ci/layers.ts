@@ -45,6 +45,7 @@ export const ROOMS: readonly Room[] = [
       "mesh/identity",
       "mesh/proxy-injector",
       "crypto",
+      "fips-profile",
     ],
   },
   {
@@ -61,6 +62,7 @@ export const ROOMS: readonly Room[] = [
       "mesh/proxy-injector",
       "mesh/source",
       "crypto",
+      "fips-profile",
     ],
   },
   // Only to speak the wire of taps.
@@ -87,9 +89,11 @@ export const ROOMS: readonly Room[] = [
       "release",
       "compliance",
       "crypto",
+      "fips-profile",
     ],
   },
   { folder: "demo", may: ["mesh/standalone", "mesh/viz", MODEL, "mesh/source"] },
+  { folder: "fips-profile", may: ["crypto"] },
   { folder: "sbom", may: [] },
   { folder: "policies", may: [], pure: true },
   { folder: "release", may: ["crypto", "sbom", "policies"] },
@@ -142,6 +146,7 @@ const PACKAGES: ReadonlyMap<string, string> = new Map([
   ["@hauberk/release", "release"],
   ["@hauberk/sbom", "sbom"],
   ["@hauberk/policies", "policies"],
+  ["@hauberk/fips-profile", "fips-profile"],
   ["@hauberk/compliance", "compliance"],
   ["hauberk", "mesh/cli"],
 ]);
@@ -236,6 +241,7 @@ export const CRATES: Readonly<Record<string, readonly string[]>> = {
     "hauberk-tls",
     "hauberk-wire",
   ],
+  "hauberk-proxy-fips": ["hauberk-proxy", "hauberk-tls"],
   "hauberk-sandbox": ["hauberk-init"],
   "hauberk-bench": ["hauberk-model"],
   "hauberk-fuzz": ["hauberk-control", "hauberk-model", "hauberk-wire"],
@@ -244,7 +250,9 @@ export const CRATES: Readonly<Record<string, readonly string[]>> = {
 /** The only crate that may name these outside crates. */
 export const CRATE_OWNERS: Readonly<Record<string, readonly string[]>> = {
   rustls: ["hauberk-tls"],
-  "aws-lc-rs": ["hauberk-tls"],
+  // The FIPS build chooses the module of both.
+  "aws-lc-rs": ["hauberk-tls", "hauberk-proxy-fips"],
+  "aws-lc-fips-sys": ["hauberk-proxy-fips"],
   tonic: ["hauberk-control"],
   // The fuzz targets feed the messages that `control` reads.
   "linkerd2-proxy-api": ["hauberk-control", "hauberk-fuzz"],

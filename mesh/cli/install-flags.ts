@@ -5,6 +5,7 @@ import { z } from "zod";
 import { parseValuesFile } from "@hauberk/mesh/install/values/file.ts";
 import { parseSet } from "@hauberk/mesh/install/values/set.ts";
 import {
+  FIPS,
   HIGH_AVAILABILITY,
   STRICT,
   ValuesError,
@@ -96,6 +97,10 @@ export const valueFlags = {
     summary: "Nobody is let in whom no policy names, and webhooks fail closed.",
     helpGroup: HELP,
   }),
+  fips: Flags.boolean({
+    summary: "Only approved cryptography: FIPS images, and nothing is ready that is not in approved mode.",
+    helpGroup: HELP,
+  }),
   values: Flags.string({
     char: "f",
     summary: "File of values; may be given again.",
@@ -123,6 +128,7 @@ const Named = z.object({
   registry: Optional,
   ha: Flag,
   strict: Flag,
+  fips: Flag,
   values: Several,
   set: Several,
   "set-string": Several,
@@ -143,6 +149,7 @@ export async function valuesOf(flags: AnyFlags): Promise<Tree> {
   const layers = [
     ...(named.ha ? [HIGH_AVAILABILITY] : []),
     ...(named.strict ? [STRICT] : []),
+    ...(named.fips ? [FIPS] : []),
     ...(await Promise.all(named.values.map(readValues))),
     byName(flags),
     byFlag(named),

@@ -1,6 +1,7 @@
 /** The admin endpoint: liveness, readiness, metrics, problems and statuses. */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { approvalOf, pageOf } from "./approval.ts";
 import type { Listen } from "./config.ts";
 
 /** A page of the endpoint: its path is looked up exactly, without the query. */
@@ -24,15 +25,16 @@ export function json(value: () => unknown): Page {
   };
 }
 
-/** Serves `pages` to GET and HEAD. */
+/** Serves `pages` to GET and HEAD. Whether this process is in approved mode is asked once, here, of the process itself. */
 export async function serveAdmin(
   pages: ReadonlyMap<string, Page>,
   { host, port }: Listen,
 ): Promise<AdminServer> {
+  const approval = approvalOf(process.env);
   const server: Server = createServer(
     { headersTimeout: 10_000, requestTimeout: 10_000 },
     (request, response) => {
-      const page = pages.get((request.url ?? "").split("?", 1)[0] ?? "");
+      const page = pageOf(pages, (request.url ?? "").split("?", 1)[0] ?? "", approval);
       if (page === undefined || (request.method !== "GET" && request.method !== "HEAD")) {
         response.writeHead(page === undefined ? 404 : 405).end();
         return;

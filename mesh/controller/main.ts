@@ -2,8 +2,12 @@
  * The control plane's process. In a cluster one image serves every role: `main.ts ROLE [FLAGS]`. Standalone:
  * `main.ts --manifests DIR`, all roles at once.
  */
+import { parseArgs } from "node:util";
+import { refuseForeign } from "@hauberk/fips-profile/foreign.ts";
 import { ROLE_NAMES } from "./access.ts";
-import { ConfigError, parseConfig } from "./config.ts";
+import { serveAdmin } from "./admin.ts";
+import { approvalOf, withheldPages } from "./approval.ts";
+import { ConfigError, Listening, parseConfig } from "./config.ts";
 import { startController } from "./controller.ts";
 import { jsonLog, logSettings, logTo, type Log } from "./log.ts";
 import { STARTS, type RoleContext, type Running } from "./roles.ts";
@@ -30,6 +34,21 @@ function start(args: readonly string[], { log, stop }: Pick<RoleContext, "log" |
   return startController(parseConfig(args, process.env), log, { stop });
 }
 
+/** Every role's flag. */
+function adminListen(args: readonly string[]): string {
+  const options = { "admin-listen": { type: "string", default: "0.0.0.0:9990" } } as const;
+  return parseArgs({ args: [...args], options, strict: false, allowPositionals: true }).values[
+    "admin-listen"
+  ].toString();
+}
+
+/** Out of approved mode where it is asked for: the admin address says why, and nothing else is served. */
+async function withhold(why: string, log: Log): Promise<Running> {
+  log("error", "not in approved mode, and nothing is served", { reason: why });
+  const admin = await serveAdmin(withheldPages(why), Listening.parse(adminListen(process.argv.slice(2))));
+  return { done: new Promise<void>(() => {}), close: () => admin.close() };
+}
+
 async function run(): Promise<number> {
   let log: Log;
   try {
@@ -42,6 +61,11 @@ async function run(): Promise<number> {
 }
 
 async function serve(log: Log): Promise<number> {
+  const approval = approvalOf(process.env);
+  if (approval.type === "approved") {
+    refuseForeign();
+    log("info", "cryptographic module", { module: approval.module, version: approval.version });
+  }
   const asked = Promise.withResolvers<NodeJS.Signals>();
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const)
@@ -53,7 +77,10 @@ async function serve(log: Log): Promise<number> {
   let isUp = false;
   let controller: Running;
   try {
-    controller = await start(process.argv.slice(2), { log, stop });
+    controller =
+      approval.type === "refused"
+        ? await withhold(approval.why, log)
+        : await start(process.argv.slice(2), { log, stop });
     isUp = true;
   } catch (error) {
     if (stop.signal.aborted) return 0;

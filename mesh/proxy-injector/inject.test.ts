@@ -387,3 +387,23 @@ test("a Job with a classic proxy is warned of: it does not end", () => {
   const [problem] = injected({ "config.linkerd.io/proxy-enable-native-sidecar": "false" }, at).problems;
   assert.match(problem?.message ?? "", /do not end/);
 });
+
+test("D-02: in the FIPS profile every proxy is of it, must show approved mode, and no pod can change that", () => {
+  const fips = context({ values: `${VALUES}fips: {enabled: true}\n` });
+  const made = (annotations: Record<string, string>) => inject(pod(annotations), fips);
+  const [proxy] = shapes(made({}).additions.initContainers.first.slice(-1));
+  assert.equal(proxy?.image, "mesh/proxy-fips:1.2.3");
+  assert.equal(proxy.env.findLast(({ name }) => name === "HAUBERK_PROXY_FIPS")?.value, "required");
+  const closes = (annotations: Record<string, string>) =>
+    made(annotations).problems.map(({ annotation, closes: isClosing }) => [annotation, isClosing]);
+  assert.deepEqual(closes({ "config.linkerd.io/proxy-image": "mesh/proxy" }), [
+    ["config.linkerd.io/proxy-image", true],
+  ]);
+  const variables = JSON.stringify([{ name: "HAUBERK_PROXY_FIPS", value: "" }]);
+  assert.deepEqual(closes({ "config.linkerd.io/proxy-additional-env": variables }), [
+    ["config.linkerd.io/proxy-additional-env", true],
+  ]);
+  const [same] = shapes(inject(pod(), context()).additions.initContainers.first.slice(-1));
+  assert.equal(same?.image, "mesh/proxy:1.2.3");
+  assert.ok(same.env.every(({ name }) => name !== "HAUBERK_PROXY_FIPS"));
+});

@@ -142,6 +142,16 @@ function unmet(
   const asked = pod.metadata?.annotations?.[INJECT] ?? namespace.annotations[INJECT];
   const isJob = owner?.kind === "Job" || owner?.kind === "CronJob";
   return [
+    // Another proxy does not know that approved mode is asked of it, and would be ready without.
+    ...(context.mesh.settings.fips.enabled && !choices.isOurs
+      ? [
+          {
+            annotation: PROXY_IMAGE,
+            message: "names another proxy than the FIPS profile's, whose approved mode nobody could show",
+            closes: true,
+          } as const,
+        ]
+      : []),
     // It would not start: Linkerd's, in an image of its own, does.
     ...(asked === "ingress" && choices.isOurs
       ? [
@@ -164,6 +174,7 @@ function unmet(
 }
 
 const INJECT = "linkerd.io/inject";
+const PROXY_IMAGE = "config.linkerd.io/proxy-image";
 
 /** Labels by which the control plane, metrics and people know a meshed pod (INTERFACE §3). */
 function labels(
@@ -268,6 +279,9 @@ function environment({ environment: variables, references }: Sidecar): readonly 
   return [...REFERENCES, ...values, ...references];
 }
 
+/** A proxy that is not in approved mode then serves nothing, and is never ready. */
+const APPROVED_MODE = { HAUBERK_PROXY_FIPS: "required" } as const;
+
 function sidecarConfig(mesh: Mesh, uid: number): SidecarConfig {
   const { settings, namespace, revision } = mesh;
   const { clusterDomain, proxy } = settings;
@@ -292,6 +306,7 @@ function sidecarConfig(mesh: Mesh, uid: number): SidecarConfig {
     ...(proxy.tapServiceName === "" ? {} : { tap: proxy.tapServiceName }),
     exempt: { type: "uid", uid },
     environment: {},
+    ...(settings.fips.enabled ? { unchangeable: APPROVED_MODE } : {}),
     ...(proxy.cores === 0 ? {} : { cores: String(proxy.cores) }),
     defaults: defaultsOf(settings),
     controlPlaneNamespace: namespace,

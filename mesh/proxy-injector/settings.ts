@@ -163,7 +163,9 @@ const NetworkValidator = z
   .prefault({});
 
 /** The values that proxies are made from. */
-export const InjectorSettings = z.object({
+const Written = z.object({
+  /** The FIPS profile (docs/guide/fips.md). */
+  fips: z.object({ enabled: z.boolean().default(false) }).prefault({}),
   /** The release of the mesh: the version of images that name none, and of `linkerd.io/proxy-version`. */
   linkerdVersion: z.string().min(1),
   clusterDomain: z.string().min(1).default("cluster.local"),
@@ -189,7 +191,14 @@ export const InjectorSettings = z.object({
     })
     .prefault({}),
 });
-export type InjectorSettings = z.infer<typeof InjectorSettings>;
+export type InjectorSettings = z.infer<typeof Written>;
+
+/** The values, with what they amount to: in the FIPS profile, the proxy's image is the one beside the one that is named. */
+export const InjectorSettings = Written.transform((written): InjectorSettings => {
+  const { fips, proxy } = written;
+  if (!fips.enabled) return written;
+  return { ...written, proxy: { ...proxy, image: { ...proxy.image, name: `${proxy.image.name}-fips` } } };
+});
 
 /** Values that cannot be used. */
 export class SettingsError extends Error {

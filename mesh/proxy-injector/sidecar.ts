@@ -61,6 +61,8 @@ export interface SidecarConfig {
     | { readonly type: "mark"; readonly mark: number };
   /** Further settings of every proxy; a pod's `proxy-additional-env` comes after them. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Settings of every proxy that nothing of a pod can change. */
+  readonly unchangeable?: Readonly<Record<string, string>>;
   /** What `config.linkerd.io/*` says where neither pod nor namespace does, by name without prefix. */
   readonly defaults?: Readonly<Record<string, string>>;
   /** A part of every identity; `linkerd` unless it is said. */
@@ -226,7 +228,8 @@ export function sidecar(
   };
   const identity = identityName(pod.serviceAccount, pod.namespace, config);
   const own = ownVariables(pod);
-  const { values, references } = additional(settings);
+  const fixed = config.unchangeable ?? {};
+  const { values, references } = additional(settings, fixed);
   const environment = Object.fromEntries([
     ...Object.entries(listening(ports, pod, config)).map(([name, value]) => [
       `LINKERD2_PROXY_${name}`,
@@ -246,6 +249,7 @@ export function sidecar(
     ...(config.exempt.type === "mark" ? [["HAUBERK_PROXY_MARK", String(config.exempt.mark)]] : []),
     ...Object.entries(config.environment),
     ...values,
+    ...Object.entries(fixed),
   ]);
   const init = redirection(ports, settings, config);
   settings.finish(ELSEWHERE);
@@ -431,7 +435,10 @@ function ownVariables({ namespaceAnnotations, annotations }: SidecarPod): {
 }
 
 /** `proxy-additional-env` of mesh, namespace and pod: merged by name, the later wins. */
-function additional(settings: AnnotationReader): {
+function additional(
+  settings: AnnotationReader,
+  fixed: Readonly<Record<string, string>>,
+): {
   readonly values: readonly (readonly [string, string])[];
   readonly references: readonly EnvVar[];
 } {
@@ -441,7 +448,14 @@ function additional(settings: AnnotationReader): {
       .flat()
       .map((variable) => [variable.name, variable]),
   );
-  const all = [...merged.values()];
+  for (const name of merged.keys())
+    if (name in fixed)
+      settings.problems.push({
+        annotation: "config.linkerd.io/proxy-additional-env",
+        message: `sets ${name}, which nothing of a pod can change`,
+        closes: true,
+      });
+  const all = [...merged.values()].filter(({ name }) => !(name in fixed));
   return {
     values: all.flatMap(({ name, value = "", valueFrom }) =>
       valueFrom === undefined ? [[name, value] as const] : [],

@@ -6,8 +6,9 @@ import { knownMeshes } from "@hauberk/mesh/standalone/state.ts";
 import type { Report } from "../check/cluster/checks.ts";
 import type { Result } from "../check/results.ts";
 import { ClusterOptions, clusterFlags, connectCluster } from "../cluster-flags.ts";
-import { EXIT, MeshCommand, MeshOptions, meshFlags } from "../mesh-command.ts";
+import { EXIT, MeshOptions, meshFlags } from "../mesh-command.ts";
 import { cliVersion } from "../version.ts";
+import { WorldCommand, type WorldOptions } from "../world/command.ts";
 
 const RETRY_MS = 500;
 /** As long as Linkerd waits: images are pulled meanwhile. */
@@ -34,6 +35,7 @@ const Options = z.strictObject({
   pre: z.boolean(),
   crds: z.boolean(),
   proxy: z.boolean(),
+  fips: z.boolean(),
   "linkerd-cni-enabled": z.boolean(),
   namespace: z.string().min(1).optional(),
   "expected-version": z.string().min(1).optional(),
@@ -58,7 +60,7 @@ function placeOf(options: Options, environment: Readonly<Record<string, string |
     : { type: "cluster", report };
 }
 
-export class CheckCommand extends MeshCommand {
+export class CheckCommand extends WorldCommand {
   static override summary = "Say whether the control plane and the data plane are well.";
   static override description =
     "Of a cluster; of a standalone mesh with --name or --state, or if one runs here and no kubeconfig is named. Ends with 1 if anything is in error.";
@@ -83,6 +85,11 @@ export class CheckCommand extends MeshCommand {
     pre: Flags.boolean({ summary: "Before an installation.", default: false, exclusive: ["proxy", "crds"] }),
     crds: Flags.boolean({ summary: "Only the kinds.", default: false, exclusive: ["proxy"] }),
     proxy: Flags.boolean({ summary: "The data plane, too.", default: false }),
+    fips: Flags.boolean({
+      summary: "Only whether each component, proxy and edge is of the FIPS profile and in approved mode.",
+      default: false,
+      exclusive: ["pre", "crds", "proxy"],
+    }),
     "linkerd-cni-enabled": Flags.boolean({ summary: "The CNI plugin, too.", default: false }),
     namespace: Flags.string({ char: "n", summary: "Namespace of the data plane; all otherwise." }),
     "expected-version": Flags.string({
@@ -95,8 +102,9 @@ export class CheckCommand extends MeshCommand {
     const options = Options.parse({ ...(await this.parse(CheckCommand)).flags });
     const { isHealthy, renderResults, resultsJson } = await import("../check/results.ts");
     const place = placeOf(options, process.env);
-    const results =
-      place.type === "standalone"
+    const results = options.fips
+      ? await this.#fips(options, place)
+      : place.type === "standalone"
         ? await this.#standalone(options, place.name)
         : await this.#cluster(options, place.report);
     const { output } = options;
@@ -104,6 +112,25 @@ export class CheckCommand extends MeshCommand {
       output === "json" ? JSON.stringify(resultsJson(results), undefined, 2) : renderResults(results, output),
     );
     if (!isHealthy(results)) this.exit(EXIT.unwell);
+  }
+
+  /** Asks everything for the cryptography that it does. */
+  async #fips(options: Options, place: Place): Promise<readonly Result[]> {
+    const [{ gatherFips }, { FIPS_CHECKS }, { mayPass, runChecks }] = await Promise.all([
+      import("../check/fips-gather.ts"),
+      import("../check/fips.ts"),
+      import("../check/results.ts"),
+    ]);
+    const { state, namespace } = options;
+    const at = place.type === "standalone" ? this.paths({ name: place.name, state }).dir : undefined;
+    const looking: WorldOptions = { ...options, state: at, namespace: namespace ?? "default" };
+    const controlPlane = options["linkerd-namespace"];
+    return this.withWorld(looking, async ({ world, pods }) => {
+      if (pods === undefined) return this.error("nothing runs there", { exit: EXIT.notRunning });
+      return this.#until(options.wait ?? 0, mayPass, async () =>
+        runChecks(FIPS_CHECKS, await gatherFips({ world, pods }, { controlPlane, namespace })),
+      );
+    });
   }
 
   async #standalone(options: Options, name: string): Promise<readonly Result[]> {

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { parse, parseAllDocuments } from "yaml";
 import { z } from "zod";
 import { manifestStream, renderChart } from "../chart.ts";
-import { HIGH_AVAILABILITY, parseValues, type Tree } from "../values/values.ts";
+import { FIPS, HIGH_AVAILABILITY, parseValues, type Tree } from "../values/values.ts";
 import { CONTROL_PLANE_CHART } from "./control_plane.ts";
 
 const GOLDEN = join(import.meta.dirname, "golden");
@@ -38,6 +38,17 @@ function objects(yaml: string): readonly z.infer<typeof Rendered>[] {
 for (const [name, layers] of [
   ["default", []],
   ["ha", [HIGH_AVAILABILITY]],
+  [
+    "fips",
+    [
+      FIPS,
+      {
+        fips: { node: "hybrid" },
+        identityTrustAnchorsPEM: "",
+        identity: { externalCA: true, issuer: { tls: { crtPEM: "", keyPEM: "" } } },
+      },
+    ],
+  ],
   [
     "external",
     [

@@ -1,4 +1,6 @@
 /** The Deployment of a component: its container, its proxy, and what keeps its pods up and apart. */
+import { NODE_CHOICES } from "@hauberk/fips-profile/claims.ts";
+import { environmentFor } from "@hauberk/fips-profile/provider.ts";
 import type { Template } from "../chart.ts";
 import {
   NAMESPACE,
@@ -8,6 +10,7 @@ import {
   decimal,
   each,
   entries,
+  equal,
   literal,
   merge,
   not,
@@ -24,6 +27,7 @@ import { MESH_VERSION, inNamespace, nameOf, resourcesOf, selectorOf, type Compon
 import {
   PROXY_VOLUMES,
   REDIRECTION,
+  imageOf,
   initContainer,
   proxyContainer,
   securityContext,
@@ -55,7 +59,17 @@ export interface ComponentSpec {
   readonly admin: Serving;
 }
 
-const CONTROLLER_IMAGE = text`${value("controllerImage")}:${withDefault(value("controllerImageVersion"), MESH_VERSION)}`;
+const CONTROLLER_IMAGE = imageOf(
+  value("controllerImage"),
+  withDefault(value("controllerImageVersion"), MESH_VERSION),
+);
+
+/** With the FIPS profile: approved mode from the start of the process, which cannot leave it. Last, so that nothing before it holds. */
+const APPROVED_MODE: readonly Item[] = NODE_CHOICES.flatMap((choice) =>
+  Object.entries(environmentFor(choice)).map(([name, set]) =>
+    when(all("fips.enabled", equal("fips.node", choice)), { name, value: set }),
+  ),
+);
 
 /** The token for the Kubernetes API, mounted only where it is used: the proxy's container has none. */
 const API_ACCESS = "kube-api-access";
@@ -86,9 +100,9 @@ function words(flag: string, set: Expression | Listening): readonly Item[] {
 
 function controllerContainer({ component, kubeAPI, values, resources, flags, ports, admin }: ComponentSpec) {
   return merge(
+    { name: component },
+    ...CONTROLLER_IMAGE,
     {
-      name: component,
-      image: CONTROLLER_IMAGE,
       imagePullPolicy: value("imagePullPolicy"),
       args: [
         component,
@@ -102,6 +116,7 @@ function controllerContainer({ component, kubeAPI, values, resources, flags, por
         { name: "HAUBERK_KUBE_QPS", value: decimal(`${kubeAPI}.clientQPS`) },
         { name: "HAUBERK_KUBE_BURST", value: decimal(`${kubeAPI}.clientBurst`) },
         each(`${values}.additionalEnv`),
+        ...APPROVED_MODE,
       ],
       ports: [...ports, admin].map(({ name, port }) => ({ name, containerPort: port, protocol: "TCP" })),
       livenessProbe: {

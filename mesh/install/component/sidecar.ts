@@ -33,8 +33,19 @@ const TOKEN_SECONDS = 86_400;
 
 export const TRUST_DOMAIN: Expression = withDefault(value("identityTrustDomain"), value("clusterDomain"));
 
-const PROXY_IMAGE = text`${value("proxy.image.name")}:${withDefault(value("proxy.image.version"), MESH_VERSION)}`;
+const PROXY_IMAGE = imageOf(
+  value("proxy.image.name"),
+  withDefault(value("proxy.image.version"), MESH_VERSION),
+);
 const PULL_POLICY = withDefault(value("proxy.image.pullPolicy"), value("imagePullPolicy"));
+
+/** An image; in the FIPS profile it is the one beside it. */
+export function imageOf(name: Expression, version: Expression): readonly Part[] {
+  return [
+    when(not("fips.enabled"), { image: text`${name}:${version}` }),
+    when("fips.enabled", { image: text`${name}-fips:${version}` }),
+  ];
+}
 
 /** The identity of a component, which proxies expect behind its services. */
 function identityOf(component: Component): Expression {
@@ -138,6 +149,8 @@ function environment(component: Component, inboundPorts: readonly number[]): rea
       valueFrom: { configMapKeyRef: { name: TRUST_ROOTS, key: "ca-bundle.crt" } },
     },
     each("proxy.additionalEnv"),
+    // Last, so that nothing before it holds.
+    when("fips.enabled", variable("HAUBERK_PROXY_FIPS", "required")),
   ];
 }
 
@@ -169,9 +182,9 @@ function probe(path: string, of: string): TemplateMap {
 /** The proxy's container. */
 export function proxyContainer(component: Component, inboundPorts: readonly number[]): Merge {
   return merge(
+    { name: "linkerd-proxy" },
+    ...PROXY_IMAGE,
     {
-      name: "linkerd-proxy",
-      image: PROXY_IMAGE,
       imagePullPolicy: PULL_POLICY,
       env: environment(component, inboundPorts),
       ports: [
@@ -199,9 +212,9 @@ export function proxyContainer(component: Component, inboundPorts: readonly numb
  */
 export function initContainer(): Merge {
   return merge(
+    { name: "linkerd-init" },
+    ...PROXY_IMAGE,
     {
-      name: "linkerd-init",
-      image: PROXY_IMAGE,
       imagePullPolicy: PULL_POLICY,
       args: [
         "init",
@@ -272,9 +285,9 @@ export const REDIRECTION: readonly Part[] = Array.from(
 /** With the CNI plugin: waits until the redirection is there, so that nothing leaves the pod past the proxy. */
 export function validatorContainer(): Merge {
   return merge(
+    { name: "linkerd-network-validator" },
+    ...PROXY_IMAGE,
     {
-      name: "linkerd-network-validator",
-      image: PROXY_IMAGE,
       imagePullPolicy: PULL_POLICY,
       args: [
         "network-validator",

@@ -3,6 +3,7 @@
  * file is good here; defaults differ where ours are measured or safer. Strict: a value that nobody reads is a mistake.
  */
 import { z } from "zod";
+import { NODE_CHOICES } from "@hauberk/fips-profile/claims.ts";
 import { REVISION_LABEL } from "../../model/revision.ts";
 import { debugContainer, networkValidator, proxy, proxyInit } from "./proxy.ts";
 import { CIDRS, count, flag, json, labels, record, resources, text, words } from "./leaf.ts";
@@ -202,6 +203,17 @@ export const Values = z.strictObject({
     globalEgressNetworkNamespace: text("linkerd-egress", "Namespace whose EgressNetworks hold for all."),
   }),
   kubeAPI: kubeAPI(),
+  fips: record("The FIPS profile: docs/guide/fips.md says what it claims.", {
+    enabled: flag(
+      false,
+      "Runs the images named here with -fips after their names, and lets nothing become ready that is not in approved mode.",
+    ),
+    node: words(
+      NODE_CHOICES,
+      "certified",
+      "Module of the control plane: certified (classical) or hybrid (post-quantum, no certificate known).",
+    ),
+  }),
   proxy,
   proxyInit,
   networkValidator,

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { parseSet } from "./set.ts";
 import {
   DEFAULTS,
+  FIPS,
   HIGH_AVAILABILITY,
   ValuesError,
   mergeTrees,
@@ -27,6 +28,17 @@ test("--strict denies what no policy allows, and goes together with --ha", () =>
   assert.equal(strict.webhookFailurePolicy, "Fail");
   assert.deepEqual(strict.policyController.probeNetworks, []);
   assert.equal(strict.controllerReplicas, 3);
+});
+
+test("--fips refuses what would leave approved mode, by the value's name", () => {
+  assert.ok(parseValues(FIPS, HIGH_AVAILABILITY).fips.enabled);
+  const variable = { proxy: { additionalEnv: [{ name: "HAUBERK_PROXY_FIPS", value: "" }] } };
+  assert.doesNotThrow(() => parseValues(variable));
+  assert.throws(
+    () => parseValues(FIPS, variable),
+    /^ValuesError: proxy\.additionalEnv: HAUBERK_PROXY_FIPS is set by the FIPS profile/,
+  );
+  assert.throws(() => parseValues(FIPS, { fips: { node: "other" } }), /fips\.node/);
 });
 
 test("a value that nobody reads is refused, and the nearest one is named", () => {

@@ -1,6 +1,7 @@
 /** A user's values over the defaults, checked: files, `--set`, and what a mode brings. */
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
+import { explain as explainRefusal, refusals } from "@hauberk/fips-profile/narrow.ts";
 import { nearest } from "./nearest.ts";
 import { aboutOf } from "./leaf.ts";
 import { Values } from "./schema.ts";
@@ -57,6 +58,9 @@ export const STRICT: Tree = {
   webhookFailurePolicy: "Fail",
 };
 
+/** What `--fips` sets. What it narrows beside that is for `fips-profile` to say. */
+export const FIPS: Tree = { fips: { enabled: true } };
+
 export function isTree(value: unknown): value is Tree {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -96,7 +100,7 @@ function without(tree: Tree, [key = "", ...below]: readonly string[]): Tree {
 /** Checks values of the control plane, over the defaults. */
 export function parseValues(...layers: readonly Tree[]): Values {
   const values = parseWith(Values, ...layers);
-  const problems = unmeant(values);
+  const problems = [...unmeant(values), ...(values.fips.enabled ? refusals(values).map(explainRefusal) : [])];
   if (problems.length > 0) throw new ValuesError(problems);
   return values;
 }

@@ -54,6 +54,15 @@ pub fn run(config: Config, environment: Vec<(String, String)>, module: Module) -
     }
     let Module { name, version } = module;
     ::log::info!(module = name, version, approved = approval == Approval::Approved; "cryptographic module");
+    serve(config, environment, registry, runtime)
+}
+
+fn serve(
+    config: Config,
+    environment: Vec<(String, String)>,
+    registry: Registry,
+    runtime: Runtime,
+) -> anyhow::Result<()> {
     // First, so that the certificate is on its way while the rest starts.
     let mut control = Control::start(&config, runtime.handle(), &registry)?;
     let (drain, drained) = watch::channel(Drain::Running);

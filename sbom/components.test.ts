@@ -127,7 +127,7 @@ void test("merged inventories list each part once", () => {
 });
 
 void test("the data plane's groups are those that its provider offers, in its order", () => {
-  const provider = readFileSync(join(ROOT, "proxy", "tls", "src", "provider", "mod.rs"), "utf8");
+  const provider = readFileSync(join(ROOT, "proxy", "tls", "src", "provider", "profile.rs"), "utf8");
   const offered = /vec!\[((?:groups::\w+,? ?)+)\]/.exec(provider)?.[1] ?? "";
   const names = [...offered.matchAll(/groups::(\w+)/g)].map((match) =>
     (match[1] ?? "").replace("_", "").toLowerCase(),

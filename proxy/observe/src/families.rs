@@ -456,7 +456,7 @@ pub static PROXY_BUILD_INFO: GaugeFamily =
 pub static RUSTLS_INFO: GaugeFamily = GaugeFamily { name: "rustls_info", help: "Proxy TLS info." };
 
 /// Labels: `module`, `version`, `approved`; always 1. Ours.
-pub static CRYPTO_MODULE_INFO: GaugeFamily = GaugeFamily {
+pub static HAUBERK_CRYPTO_MODULE_INFO: GaugeFamily = GaugeFamily {
     name: "hauberk_crypto_module_info",
     help: "The cryptographic module, and whether it has shown itself to be in approved mode.",
 };

@@ -209,6 +209,7 @@ fn registry(config: &Config, module: Module, approval: Approval) -> Registry {
         .with("module", module.name)
         .with("version", module.version)
         .with("approved", if approval == Approval::Approved { "true" } else { "false" });
-    registry.gauge_source(&families::CRYPTO_MODULE_INFO, Box::new(move |put| put(module.clone(), 1.0)));
+    registry
+        .gauge_source(&families::HAUBERK_CRYPTO_MODULE_INFO, Box::new(move |put| put(module.clone(), 1.0)));
     registry
 }

@@ -20,7 +20,8 @@ interface Tally {
   readonly problems: string[];
 }
 
-const RUST_TESTS = ["test", "--workspace", "--locked"];
+/** All of them, so that one run names every failure. */
+const RUST_TESTS = ["test", "--workspace", "--locked", "--no-fail-fast"];
 
 async function rust(): Promise<Tally> {
   const { code, output } = await runCommand("cargo", RUST_TESTS, { cwd: join(ROOT, "proxy") });

@@ -12,7 +12,7 @@ const PLACE = { namespace: "linkerd", version: "1.2.3" };
 const made = newAuthority(parseValues(), "linkerd", Date.parse("2026-06-01T00:00:00Z"));
 const all = controlPlaneManifests(
   PLACE,
-  parseValues(made, { enablePodDisruptionBudget: true, controllerReplicas: 2 }),
+  parseValues(made, { enablePodDisruptionBudget: true, enablePodAntiAffinity: true, controllerReplicas: 2 }),
 );
 const Head = z.looseObject({
   kind: z.string(),
@@ -55,6 +55,21 @@ test("no service of one control plane selects a pod of the other", () => {
   const text = JSON.stringify(objects);
   assert.ok(!text.includes('"linkerd.io/proxy-deployment":"linkerd-destination"'));
   assert.ok(text.includes('"linkerd.io/proxy-deployment":"linkerd-destination-canary"'));
+});
+
+function rules(text: string): readonly (string | undefined)[] {
+  return [...text.matchAll(/"labelSelector":(\{[^}]*\}\})?/g)].map(([, rule]) => rule);
+}
+
+test("a revision's pods are kept apart from each other, and find room beside the first control plane's", () => {
+  const own = rules(JSON.stringify(objects));
+  const first = rules(JSON.stringify(objectsOf(printObjects(all, "yaml"))));
+  assert.equal(own.length, 6);
+  assert.equal(first.length, 6);
+  for (const rule of own) {
+    assert.match(rule ?? "", /-canary"/);
+    assert.ok(!first.includes(rule));
+  }
 });
 
 test("identities are those of the first control plane, addresses are the revision's", () => {

@@ -3,6 +3,7 @@ import { parse, stringify } from "yaml";
 import { z } from "zod";
 import { REVISION_LABEL, ofRevision } from "../model/revision.ts";
 import type { Rendered } from "./chart.ts";
+import { WORKLOAD_LABEL } from "./component/meta.ts";
 
 const Strings = z.record(z.string(), z.string());
 const Meta = z.looseObject({ name: z.string(), labels: Strings.default({}) });
@@ -14,12 +15,22 @@ const Container = z.looseObject({
 });
 const Any = z.looseObject({ kind: z.string(), metadata: Meta });
 const Selector = z.looseObject({ matchLabels: Strings });
+/** Other pods of the same Deployment, which are kept away. */
+const Near = z.looseObject({ labelSelector: Selector, topologyKey: z.string() });
+const Affinity = z.looseObject({
+  podAntiAffinity: z
+    .looseObject({
+      preferredDuringSchedulingIgnoredDuringExecution: z.array(z.looseObject({ podAffinityTerm: Near })),
+      requiredDuringSchedulingIgnoredDuringExecution: z.array(Near),
+    })
+    .optional(),
+});
 const Deployment = z.looseObject({
   spec: z.looseObject({
     selector: Selector,
     template: z.looseObject({
       metadata: z.looseObject({ labels: Strings }),
-      spec: z.looseObject({ containers: z.array(Container) }),
+      spec: z.looseObject({ containers: z.array(Container), affinity: Affinity.optional() }),
     }),
   }),
 });
@@ -42,8 +53,6 @@ const Binding = z.looseObject({ roleRef: z.looseObject({ name: z.string() }) });
 
 type KubeObject = Readonly<Record<string, unknown>>;
 
-/** Which Deployment a pod is of; it tells revisions' pods apart. */
-const WORKLOAD = "linkerd.io/proxy-deployment";
 /** The validating webhooks are the first control plane's. */
 const VALIDATORS = ["--policy-validator-listen", "--profile-validator-listen"] as const;
 const INJECTOR = "proxy-injector";
@@ -109,8 +118,8 @@ function isInjectors({ labels: all }: z.infer<typeof Meta>): boolean {
 }
 
 function labels(of: Readonly<Record<string, string>>, revision: string): Readonly<Record<string, string>> {
-  const workload = of[WORKLOAD];
-  return workload === undefined ? of : { ...of, [WORKLOAD]: ofRevision(workload, revision) };
+  const workload = of[WORKLOAD_LABEL];
+  return workload === undefined ? of : { ...of, [WORKLOAD_LABEL]: ofRevision(workload, revision) };
 }
 
 function selector(of: z.infer<typeof Selector>, revision: string): KubeObject {
@@ -130,8 +139,36 @@ function deployment({ spec, ...rest }: z.infer<typeof Deployment>, revision: str
           ...metadata,
           labels: { ...labels(metadata.labels, revision), [REVISION_LABEL]: revision },
         },
-        spec: { ...pod, containers: pod.containers.map((one) => container(one, revision)) },
+        spec: {
+          ...pod,
+          ...(pod.affinity === undefined ? {} : { affinity: affinity(pod.affinity, revision) }),
+          containers: pod.containers.map((one) => container(one, revision)),
+        },
       },
+    },
+  };
+}
+
+function affinity(
+  { podAntiAffinity: apart, ...rest }: z.infer<typeof Affinity>,
+  revision: string,
+): KubeObject {
+  if (apart === undefined) return rest;
+  const near = ({ labelSelector, ...term }: z.infer<typeof Near>): KubeObject => ({
+    ...term,
+    labelSelector: selector(labelSelector, revision),
+  });
+  return {
+    ...rest,
+    podAntiAffinity: {
+      ...apart,
+      preferredDuringSchedulingIgnoredDuringExecution:
+        apart.preferredDuringSchedulingIgnoredDuringExecution.map(({ podAffinityTerm, ...one }) => ({
+          ...one,
+          podAffinityTerm: near(podAffinityTerm),
+        })),
+      requiredDuringSchedulingIgnoredDuringExecution:
+        apart.requiredDuringSchedulingIgnoredDuringExecution.map(near),
     },
   };
 }

@@ -134,3 +134,18 @@ test("the report keeps to its schema", () => {
   const made = report(ten, window);
   assert.deepEqual(Report.parse(JSON.parse(JSON.stringify(made))), made);
 });
+
+function onProbePath(tls: string, requests: number): string {
+  return `response_total{direction="inbound",classification="success",route_kind="default",route_name="probe",tls="${tls}"} ${requests}\n`;
+}
+
+function toldOf(tls: string): number | undefined {
+  const before = round(new Map(), 0, [[pay("a"), onProbePath(tls, 0)]]);
+  const after = round(before, 10_000, [[pay("a"), onProbePath(tls, 100)]]);
+  return report(after, window).workloads[0]?.requestsPerSecond;
+}
+
+test("a caller of the mesh that asks for the path of a probe is counted, the kubelet is not", () => {
+  assert.equal(toldOf("true"), 10);
+  assert.equal(toldOf("no_identity"), 0);
+});

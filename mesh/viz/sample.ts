@@ -100,7 +100,8 @@ export function sampleOf(series: readonly Series[], atMs: number): Sample {
 
 /** The kubelet's questions are no traffic of the application's: a container that is still starting fails them. */
 function isProbe(labels: Readonly<Record<string, string>>): boolean {
-  return labels["route_kind"] === "default" && labels["route_name"] === "probe";
+  // A caller of the mesh that asks for the path of a probe is no kubelet.
+  return labels["route_kind"] === "default" && labels["route_name"] === "probe" && labels["tls"] !== "true";
 }
 
 /** Counts in a series of the `response_*` families. */

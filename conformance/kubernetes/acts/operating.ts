@@ -184,7 +184,7 @@ async function revised(world: World): Promise<string> {
     await world.rolledOut(SHOP, `deploy/${WEB.name}`, 180);
   };
   await line(world, "hauberk install --revision canary --set controllerReplicas=1 | kubectl apply -f -");
-  await world.ask(available);
+  for (const component of COMPONENTS) await world.rolledOut(MESH, `deploy/linkerd-${component}-canary`, 240);
   await line(world, `kubectl label namespace ${SHOP} linkerd.io/rev=canary`);
   await restart();
   const pods = await world.ask([

@@ -23,7 +23,15 @@ import {
   type Node,
   type TemplateMap,
 } from "../template/node.ts";
-import { MESH_VERSION, inNamespace, nameOf, resourcesOf, selectorOf, type Component } from "./meta.ts";
+import {
+  MESH_VERSION,
+  WORKLOAD_LABEL,
+  inNamespace,
+  nameOf,
+  resourcesOf,
+  selectorOf,
+  type Component,
+} from "./meta.ts";
 import {
   PROXY_VOLUMES,
   REDIRECTION,
@@ -144,7 +152,8 @@ function controllerContainer({ component, kubeAPI, values, resources, flags, por
 function affinity(component: Component): TemplateMap {
   const term = (topologyKey: string): TemplateMap => ({
     labelSelector: {
-      matchExpressions: [{ key: "linkerd.io/control-plane-component", operator: "In", values: [component] }],
+      // Of this Deployment alone: a revision's pods may stand beside it.
+      matchLabels: { [WORKLOAD_LABEL]: nameOf(component) },
     },
     topologyKey,
   });

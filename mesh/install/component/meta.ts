@@ -62,12 +62,15 @@ function labelsOf(component: string | undefined, labels: TemplateMap): Merge {
   );
 }
 
+/** Which Deployment a pod is of. */
+export const WORKLOAD_LABEL = "linkerd.io/proxy-deployment";
+
 /** Labels by which a component's pods are known, and which never change. */
 export function selectorOf(component: Component): TemplateMap {
   return {
     "linkerd.io/control-plane-component": component,
     "linkerd.io/control-plane-ns": NAMESPACE,
-    "linkerd.io/proxy-deployment": nameOf(component),
+    [WORKLOAD_LABEL]: nameOf(component),
   };
 }
 

@@ -19,6 +19,7 @@ import { DownCommand } from "./command/down.ts";
 import { EdgesCommand } from "./command/edges.ts";
 import { ExplainCommand } from "./command/explain.ts";
 import { IdentityCommand } from "./command/identity.ts";
+import { IdentityImportCommand } from "./command/identity-import.ts";
 import { InjectCommand } from "./command/inject.ts";
 import { InstallCniCommand } from "./command/install-cni.ts";
 import { InstallCommand } from "./command/install.ts";
@@ -69,6 +70,7 @@ export const COMMANDS = {
   edges: EdgesCommand,
   explain: ExplainCommand,
   identity: IdentityCommand,
+  "identity:import": IdentityImportCommand,
   inject: InjectCommand,
   install: InstallCommand,
   "install-cni": InstallCniCommand,

@@ -91,6 +91,14 @@ export const valueFlags = {
   "identity-issuer-certificate-file": Flags.string({ summary: "PEM file of the issuer.", helpGroup: HELP }),
   "identity-issuer-key-file": Flags.string({ summary: "PEM file of the issuer's key.", helpGroup: HELP }),
   "identity-trust-anchors-file": Flags.string({ summary: "PEM file of the trust anchors.", helpGroup: HELP }),
+  "identity-issuer-file": Flags.string({
+    summary: "Issuer with its key and chain: PKCS #12 or PEM, and anchors unless their file is given.",
+    helpGroup: HELP,
+  }),
+  "identity-issuer-password-file": Flags.string({
+    summary: "File that holds its password; asked for otherwise.",
+    helpGroup: HELP,
+  }),
   registry: Flags.string({ summary: "Where images come from: a prefix of their names.", helpGroup: HELP }),
   ha: Flags.boolean({ summary: "Three replicas, apart, and webhooks that fail closed.", helpGroup: HELP }),
   strict: Flags.boolean({
@@ -125,6 +133,8 @@ const Named = z.object({
   "identity-issuer-certificate-file": Optional,
   "identity-issuer-key-file": Optional,
   "identity-trust-anchors-file": Optional,
+  "identity-issuer-file": Optional,
+  "identity-issuer-password-file": Optional,
   registry: Optional,
   ha: Flag,
   strict: Flag,
@@ -198,7 +208,39 @@ function byFlag(named: Named): Tree {
   ].reduce(mergeTrees, {});
 }
 
+/** One file for the issuer, its key, its chain and, unless they have a file of their own, the anchors. */
+async function fromIssuerFile(named: Named, file: string): Promise<Tree> {
+  for (const other of ["identity-issuer-certificate-file", "identity-issuer-key-file"] as const) {
+    if (named[other] !== undefined)
+      throw new ValuesError([`--${other}: --identity-issuer-file holds it already`]);
+  }
+  const { openIssuerFile, IssuerFileError } = await import("./issuer-file.ts");
+  try {
+    const { pem } = await openIssuerFile(
+      {
+        file,
+        passwordFile: named["identity-issuer-password-file"],
+        rootFile: named["identity-trust-anchors-file"],
+      },
+      { nowMs: Date.now(), warn: (sentence) => process.stderr.write(`Warning: ${sentence}\n`) },
+    );
+    return {
+      identityTrustAnchorsPEM: pem.anchors,
+      identity: { issuer: { tls: { crtPEM: pem.certificates, keyPEM: pem.privateKey } } },
+    };
+  } catch (error) {
+    if (error instanceof IssuerFileError) throw new ValuesError([`--identity-issuer-file: ${error.message}`]);
+    throw error;
+  }
+}
+
 async function fromFiles(named: Named): Promise<Tree> {
+  const issuerFile = named["identity-issuer-file"];
+  if (issuerFile !== undefined) return fromIssuerFile(named, issuerFile);
+  if (named["identity-issuer-password-file"] !== undefined)
+    throw new ValuesError([
+      "--identity-issuer-password-file: is of --identity-issuer-file, which is not given",
+    ]);
   const files = [
     ["identity-trust-anchors-file", "identityTrustAnchorsPEM"],
     ["identity-issuer-certificate-file", "identity.issuer.tls.crtPEM"],

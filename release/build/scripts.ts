@@ -15,13 +15,17 @@ export interface Program {
 
 export const CONTROLLER: Program = { name: "controller", entries: { controller: "mesh/controller/main.ts" } };
 
-/** oclif loads commands and hooks by file, so they are entries of their own, with shared code in chunks. */
+/**
+ * oclif loads commands and hooks by file, so they are entries of their own, with shared code in chunks. What opens
+ * PKCS #12 is a process of its own (`crypto/pkcs12.ts`), so that no other holds node-forge.
+ */
 export const CLI: Program = {
   name: "cli",
   entries: {
     hauberk: "mesh/cli/bin/hauberk.ts",
     commands: "mesh/cli/commands.ts",
     suggest: "mesh/cli/suggest.ts",
+    "forge-container": "crypto/forge-container.ts",
   },
 };
 

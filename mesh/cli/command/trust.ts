@@ -9,6 +9,7 @@ import type { RotationRequest } from "@hauberk/mesh/identity/trust-record.ts";
 import { newRootRequest } from "@hauberk/mesh/identity/trust-schedule.ts";
 import { ControlError } from "@hauberk/mesh/standalone/control-client.ts";
 import { ClusterOptions, clusterFlags, connectCluster } from "../cluster-flags.ts";
+import { passwordFileFlag } from "../password-flag.ts";
 import { EXIT, MeshCommand, MeshOptions, meshFlags } from "../mesh-command.ts";
 import type { TrustHome } from "../trust/home.ts";
 import { progressLine, trustLines } from "../trust/status.ts";
@@ -84,6 +85,12 @@ const RotateOptions = z
     "root-file": z.string().min(1).optional(),
     "issuer-certificate-file": z.string().min(1).optional(),
     "issuer-key-file": z.string().min(1).optional(),
+    "issuer-file": z.string().min(1).optional(),
+    "password-file": z.string().min(1).optional(),
+  })
+  .refine((given) => given["issuer-file"] === undefined || given["issuer-key-file"] === undefined, {
+    message: "holds the certificate and key already",
+    path: ["issuer-file"],
   })
   .refine(
     (given) => (given["issuer-certificate-file"] === undefined) === (given["issuer-key-file"] === undefined),
@@ -105,6 +112,7 @@ export class TrustRotateCommand extends TrustCommand {
   static override examples = [
     "<%= config.bin %> trust rotate",
     "<%= config.bin %> trust rotate --root-file ca.crt",
+    "<%= config.bin %> trust rotate --issuer-file issuer.p12 --password-file password",
     "<%= config.bin %> trust rotate --abandon",
   ];
   static override flags = {
@@ -122,6 +130,10 @@ export class TrustRotateCommand extends TrustCommand {
       summary: "An issuer below it, and what lies between, in PEM.",
     }),
     "issuer-key-file": Flags.string({ summary: "The issuer's private key, in PEM." }),
+    "issuer-file": Flags.string({
+      summary: "Issuer with its key and chain: PKCS #12 or PEM, and the root unless --root-file gives it.",
+    }),
+    "password-file": passwordFileFlag,
   };
 
   async run(): Promise<void> {
@@ -136,7 +148,7 @@ export class TrustRotateCommand extends TrustCommand {
   }
 
   async #ask(home: TrustHome, options: RotateOptions): Promise<string> {
-    const request = await requestOf(options);
+    const request = await requestOf(options, (sentence) => this.warn(sentence));
     if (await home.ask(request)) {
       this.logToStderr(`rotation ${request.id} asked for`);
       return request.id;
@@ -182,13 +194,24 @@ export class TrustRotateCommand extends TrustCommand {
   }
 }
 
-async function requestOf(options: RotateOptions): Promise<RotationRequest> {
+async function requestOf(options: RotateOptions, warn: (sentence: string) => void): Promise<RotationRequest> {
   const by = userInfo().username;
   const {
     "root-file": root,
     "issuer-certificate-file": certificates,
     "issuer-key-file": privateKey,
+    "issuer-file": file,
   } = options;
+  if (file !== undefined) {
+    const { openIssuerFile } = await import("../issuer-file.ts");
+    const nowMs = Date.now();
+    const { pem } = await openIssuerFile(
+      { file, passwordFile: options["password-file"], rootFile: root },
+      { nowMs, warn },
+    );
+    const issuer = { certificates: pem.certificates, privateKey: pem.privateKey };
+    return { id: randomUUID(), by, startedMs: nowMs, root: pem.anchors, issuer, abandon: false };
+  }
   if (root === undefined) {
     // The names in a root are for people only: nothing is decided by them.
     return newRootRequest({ trustDomain: "cluster.local", controlPlaneNamespace: "linkerd" }, by, Date.now());

@@ -192,7 +192,7 @@ impl Pump {
 
     /// One that notes when it is done, if there is anything to move.
     pub(crate) fn timed(body: Body, sink: Sink) -> Self {
-        Self { is_timed: true, ..Self::new(body, sink) }
+        Self { is_timed: !body.is_end(), ..Self::new(body, sink) }
     }
 
     pub(crate) fn is_done(&self) -> bool {

@@ -14,6 +14,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+/// The share of a bound by which a timer that is set anew looks before it.
+const EARLIER: u32 = 4;
+
 /// The bounds of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Patience(Rc<Shared>);
@@ -56,7 +59,7 @@ impl Patience {
         let mut place = Place { shared: &self.0, index: None };
         poll_fn(|cx| match work.as_mut().poll(cx) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending => place.poll(at, cx).map(|()| None),
+            Poll::Pending => place.poll(at, time, cx).map(|()| None),
         })
         .await
     }
@@ -69,12 +72,12 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn poll(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, at: Option<Instant>, time: Duration, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.shared.state.borrow_mut();
         let Some(index) = self.index else {
             if let Some(at) = at {
                 self.index = Some(state.enter(at, cx.waker().clone()));
-                self.shared.arm(&mut state, at);
+                self.shared.arm(&mut state, at, time);
             }
             return Poll::Pending;
         };
@@ -141,12 +144,14 @@ impl State {
 }
 
 impl Shared {
-    /// Has the timer look at `at` or before.
-    fn arm(self: &Rc<Self>, state: &mut State, at: Instant) {
+    /// Has the timer look at `at`, which is in about this `time`, or before. A timer that is set anew is set earlier than
+    /// it need be: where an endpoint is found to answer sooner and sooner, so that each bound comes before the last one,
+    /// it is not set for each of them.
+    fn arm(self: &Rc<Self>, state: &mut State, at: Instant, time: Duration) {
         match state.due {
             Some(due) if due <= at => {}
             Some(_) => {
-                state.due = Some(at);
+                state.due = Some(at.checked_sub(time / EARLIER).unwrap_or(at));
                 self.sooner.notify_one();
             }
             None => {
@@ -220,6 +225,24 @@ mod tests {
             assert!(soon < late && same < late);
         };
         LocalSet::new().run_until(all_told).await;
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn bounds_that_come_sooner_and_sooner_do_not_set_the_timer_each_time() {
+        let shrinking = async {
+            let patience = Patience::default();
+            let (start, mut set) = (Instant::now(), Vec::new());
+            for minutes in (40..60).rev() {
+                let wait = pin!(patience.within(start, Duration::from_mins(minutes), pending::<()>()));
+                let waker = Waker::noop();
+                assert!(wait.poll(&mut Context::from_waker(waker)).is_pending());
+                set.push(patience.0.state.borrow().due);
+            }
+            set.dedup();
+            // At 59 min, then for 58 and for 43.
+            assert_eq!(set.len(), 3, "{set:?}");
+        };
+        LocalSet::new().run_until(shrinking).await;
     }
 
     #[tokio::test(flavor = "current_thread")]

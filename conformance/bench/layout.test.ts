@@ -15,6 +15,7 @@ test("a symbol's pattern leaves open what changes with compiler and release", ()
   assert.equal(method[1], "*_$LT$tokio");
   assert.equal(steps("aws_lc_0_47_0_EVP_sha256").join(""), "aws_lc_*_EVP_sha256");
   assert.equal(steps("_RNvCs5bBiUqsuQPM_3std4main").join(""), "_RNvCs*_3std4main");
+  assert.equal(steps("_RNvCs5bBiUqsuQPM_3std4main.42").join(""), "_RNvCs*_3std4main.*");
 });
 
 test("what has run is read from callgrind, also what was only called", () => {

@@ -32,7 +32,7 @@ export function functions(nm: string): readonly Sized[] {
 export function steps(symbol: string): readonly string[] {
   const rust = /^_ZN(.*)17h[0-9a-f]{16}E/.exec(symbol)?.[1];
   if (rust !== undefined) return ["_ZN", ...components(rust), "17h*"];
-  if (symbol.startsWith("_R")) return [symbol.replaceAll(/Cs[0-9A-Za-z]+_/g, "Cs*_")];
+  if (symbol.startsWith("_R")) return [symbol.replaceAll(/Cs[0-9A-Za-z]+_/g, "Cs*_").replace(/\.\d+$/, ".*")];
   const named = symbol.replace(/^(aws_lc)_\d+_\d+_\d+_/, "$1_*_").replace(/\.\d+$/, ".*");
   return named.split(/(?<=[a-z0-9]_)(?=[A-Za-z0-9])/);
 }

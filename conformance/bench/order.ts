@@ -2,8 +2,8 @@
  * Writes the linker script that puts what runs side by side (`proxy/run/order.ld`), from runs of a pair whose program has
  * its symbols, as root:
  *
- *     CARGO_PROFILE_RELEASE_STRIP=none npm run setup
- *     node_modules/.bin/node conformance/bench/order.ts proxy/target/bin/hauberk-proxy
+ *     cd proxy && CARGO_PROFILE_RELEASE_STRIP=none cargo build --release --locked -p hauberk-proxy && cd ..
+ *     node_modules/.bin/node conformance/bench/order.ts proxy/target/TRIPLE/release/hauberk-proxy
  *
  * A script that is old makes the program larger in memory and nothing else: functions that it does not know lie elsewhere.
  */
